@@ -399,20 +399,23 @@ def _check_known(key: str, known: Any, shown: str, where: str) -> None:
 def _nearest(wrong: str, prefix: str, known: list[str]) -> str:
     """What the writer may have meant: like names here or in any section, else all that are here."""
     here = [prefix + name for name in known]
-    everywhere = here + [row.name for row in describe()]
-    close = difflib.get_close_matches(wrong, dict.fromkeys(everywhere), n=3, cutoff=0.7)
+    elsewhere = [row.name for row in describe()]
+    leaf = "." + wrong.rpartition(".")[2]
+    close = [name for name in elsewhere if name.endswith(leaf)][:3]
+    close = close or difflib.get_close_matches(wrong, dict.fromkeys(here + elsewhere), n=3, cutoff=0.7)
     return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(here)}."
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...], str]]:
     known = {row.variable: tuple(row.name.split(".")) for row in describe()}
     for name in sorted(environ):
-        if not name.startswith("SKYHOLD_") or name in RESERVED_ENVIRONMENT:
-            continue
-        if name.startswith(RESERVED_PREFIX):
-            continue
-        _check_variable(name, known)
-        yield name, known[name], environ[name]
+        if name.startswith("SKYHOLD_") and not _reserved(name):
+            _check_variable(name, known)
+            yield name, known[name], environ[name]
+
+
+def _reserved(name: str) -> bool:
+    return name in RESERVED_ENVIRONMENT or name.startswith(RESERVED_PREFIX)
 
 
 def _check_variable(name: str, known: Mapping[str, tuple[str, ...]]) -> None:
