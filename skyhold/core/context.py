@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who asks, for what, under which request id: the context that every operation receives.
+
+Credentials come from the Authenticator (identity implements it, cmd wires it); the database and
+policy come from the Core (core/app.py). An operation's only clock and randomness are `ctx.now`
+and `ctx.new_id()`, so that it can be retried, rehearsed and tested.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from skyhold.core.versions import Version
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.db import Tx
+    from skyhold.core.policy.rules import Rule
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Scope = Literal["system", "domain", "project", "unscoped"]
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated token, or the program itself. `roles` are already expanded by implication."""
+
+    user_id: str = ""
+    user_name: str = ""
+    user_domain_id: str = ""
+    project_id: str | None = None
+    project_name: str | None = None
+    project_domain_id: str | None = None
+    domain_id: str | None = None
+    domain_name: str | None = None
+    system_scope: str | None = None
+    scope: Scope = "unscoped"
+    roles: frozenset[str] = frozenset()
+    token: str = ""
+    audit_id: str = ""
+    expires_at: int = 0
+    """Microseconds; 0 for the program itself."""
+    internal: bool = False
+    app_cred_id: str | None = None
+    access_rules: tuple[tuple[str, str, str], ...] | None = None
+    """(service type, method, path) that an application credential is limited to; None for all."""
+
+
+INTERNAL = Credentials(
+    user_id="skyhold", user_name="skyhold", scope="system", system_scope="all",
+    roles=frozenset({"admin", "manager", "member", "reader", "service"}), internal=True,
+)
+"""The program acting for itself: loops, sagas, bootstrap."""
+
+
+class Authenticator(Protocol):
+    """What core asks of identity."""
+
+    async def authenticate(self, token: str) -> Credentials:
+        """Raises Unauthorized."""
+
+
+class Context:
+    """One request. `rule` is the policy rule of the route; look-ups decide by it."""
+
+    __slots__ = ("core", "creds", "dry_run", "global_request_id", "request_id", "rule", "version")
+
+    def __init__(
+        self,
+        core: Core,
+        creds: Credentials,
+        *,
+        request_id: str | None = None,
+        global_request_id: str | None = None,
+        version: Version = Version(0, 0),
+        rule: Rule | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        self.core = core
+        self.creds = creds
+        self.request_id = request_id or new_request_id()
+        self.global_request_id = global_request_id
+        self.version = version
+        self.rule = rule
+        self.dry_run = dry_run
+
+    @property
+    def user_id(self) -> str:
+        return self.creds.user_id
+
+    @property
+    def project_id(self) -> str:
+        """The project in scope; empty when the scope is another."""
+        return self.creds.project_id or ""
+
+    @property
+    def now(self) -> int:
+        """Microseconds since 1970, UTC."""
+        return self.core.clock()
+
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+    def allows(self, rule: Rule, target: object | None = None) -> bool:
+        return self.core.policy.allows(rule.name, self.creds, target)
+
+    async def read(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(tx, ctx, …)` on a consistent snapshot."""
+        return await self.core.db.read(self, fn, *args, **kw)
+
+    async def write(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(tx, ctx, …)` in one transaction; rolled back afterwards in a dry run."""
+        return await self.core.db.write(self, fn, *args, **kw)
+
+    def derive(self, creds: Credentials) -> Context:
+        """The same request, acting as another."""
+        return Context(
+            self.core, creds, request_id=self.request_id,
+            global_request_id=self.global_request_id, version=self.version,
+        )
+
+
+def internal(core: Core, request_id: str | None = None) -> Context:
+    """The program's own context."""
+    return Context(core, INTERNAL, request_id=request_id)
+
+
+def new_request_id() -> str:
+    return "req-" + str(uuid.uuid4())
+
+
+def system_clock() -> int:
+    return time.time_ns() // 1000

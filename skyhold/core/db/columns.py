@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Column types that mean the same on all three databases, and the one metadata of all tables.
+
+Text compares binary everywhere; times are BIGINT microseconds; JSON null is SQL NULL. Tables of
+services are declared with `table()` in their tables.py, so that no dialect option is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+MARIADB_OPTIONS = {
+    # The mysql_* spellings are silently ignored on the mariadb dialect.
+    "mariadb_engine": "InnoDB",
+    "mariadb_default_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_nopad_bin",
+}
+
+
+def table(name: str, *items: Any, **options: Any) -> sa.Table:
+    return sa.Table(name, metadata, *items, **MARIADB_OPTIONS, **options)
+
+
+def text(length: int = 255) -> sa.types.TypeEngine[str]:
+    """A bounded string, compared byte by byte."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+def long_text() -> sa.types.TypeEngine[str]:
+    from sqlalchemy.dialects.mysql import LONGTEXT
+
+    return (
+        sa.Text().with_variant(sa.Text(collation="C"), "postgresql").with_variant(LONGTEXT(), "mysql", "mariadb")
+    )
+
+
+def blob() -> sa.types.TypeEngine[bytes]:
+    from sqlalchemy.dialects.mysql import LONGBLOB
+
+    return sa.LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
+
+
+def micros() -> sa.types.TypeEngine[int]:
+    """A moment, in microseconds since 1970, UTC."""
+    return sa.BigInteger()
+
+
+def number() -> sa.types.TypeEngine[int]:
+    return sa.BigInteger()
+
+
+def flag() -> sa.types.TypeEngine[bool]:
+    return sa.Boolean()
+
+
+def json() -> sa.types.TypeEngine[Any]:
+    return sa.JSON(none_as_null=True)
+
+
+def id_column(name: str = "id", **options: Any) -> sa.Column[str]:
+    return sa.Column(name, text(64), primary_key=True, **options)
+
+
+def ref_column(name: str, nullable: bool = False, **options: Any) -> sa.Column[str]:
+    """The id of something else; within a service also a foreign key, across services never."""
+    return sa.Column(name, text(64), nullable=nullable, **options)
+
+
+def serial_column(name: str = "id") -> sa.Column[int]:
+    """An ever-growing number. SQLite only auto-increments INTEGER, the others want BIGINT."""
+    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column(name, kind, primary_key=True, autoincrement=True)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a database and runs operations on it: `read` on a snapshot, `write` in a transaction.
+
+What an operation may do with a transaction is core/db/tx.py. SQLite reads run in the event loop
+(they take microseconds) and all writes run in one thread, several to a commit when several
+wait; PostgreSQL and MariaDB run the same operations through asyncio drivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+import sqlalchemy as sa
+
+from skyhold.core import metrics
+from skyhold.core.db.columns import metadata
+from skyhold.core.db.tx import Tx
+
+if TYPE_CHECKING:
+    from skyhold.core.context import Context
+
+Operation = Callable[..., Any]
+
+RETRIED = {"40001", "40P01", 1213, 1205}
+"""Serialization failure and deadlock: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
+TRIES = 8
+
+
+class Database(Protocol):
+    """Both calls run `operation(tx, ctx, *args, **kw)`."""
+
+    name: str
+
+    async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
+    async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
+    async def create_all(self) -> None: ...
+    async def close(self) -> None: ...
+    def data_version(self) -> int | None:
+        """A number that changes when another process commits; None where asking costs a query."""
+
+
+async def open_database(url: str, *, synchronous: str = "NORMAL", pool_size: int = 10) -> Database:
+    """`url` is SQLAlchemy's; for SQLite a plain path will do."""
+    if "://" not in url or url.startswith("sqlite"):
+        from skyhold.core.db.sqlite import SqliteDatabase
+
+        return SqliteDatabase(Path(url.removeprefix("sqlite:///")), synchronous)
+    return ServerDatabase(url, pool_size)
+
+
+class DryRun(Exception):
+    """Carries the answer of a rehearsed operation out of its rolled-back transaction."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("dry run")
+        self.answer = answer
+
+
+def dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class ServerDatabase:
+    """PostgreSQL (asyncpg) or MariaDB (asyncmy), READ COMMITTED."""
+
+    def __init__(self, url: str, pool_size: int) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        self.name = url.split(":", 1)[0].split("+")[0]
+        self._engine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
+            json_serializer=dumps, json_deserializer=orjson.loads, pool_pre_ping=False,
+        )
+
+    def data_version(self) -> int | None:
+        return None
+
+    async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        def run(conn: sa.Connection) -> Any:
+            return operation(Tx(conn, ctx, writing=False), ctx, *args, **kw)
+
+        async with self._engine.connect() as conn:
+            return await conn.run_sync(run)
+
+    async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        for attempt in range(TRIES):
+            try:
+                return await self._write_once(ctx, operation, args, kw)
+            except sa.exc.DBAPIError as error:
+                if attempt == TRIES - 1 or not is_conflict(error):
+                    raise
+            metrics.COMMIT_RETRIES.inc()
+            await asyncio.sleep(random.uniform(0.2, 1) * 0.005 * 2**attempt)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    async def _write_once(self, ctx: Context, operation: Operation, args: Any, kw: Any) -> Any:
+        def run(conn: sa.Connection) -> tuple[Any, list[Callable[[], None]]]:
+            tx = Tx(conn, ctx, writing=True)
+            answer = operation(tx, ctx, *args, **kw)
+            if ctx.dry_run:
+                raise DryRun(answer)
+            return answer, tx.take_after()
+
+        try:
+            async with self._engine.begin() as conn:
+                answer, after = await conn.run_sync(run)
+        except DryRun as rehearsed:
+            return rehearsed.answer
+        metrics.COMMITS.inc()
+        for call in after:
+            call()
+        return answer
+
+    async def create_all(self) -> None:
+        async with self._engine.begin() as conn:
+            await conn.run_sync(metadata.create_all)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def is_conflict(error: sa.exc.DBAPIError) -> bool:
+    original = error.orig
+    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    if code in RETRIED:
+        return True
+    return bool(original and original.args and original.args[0] in RETRIED)

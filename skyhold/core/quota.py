@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quota: what a project has used of a countable thing, kept by conditional updates.
+
+Each service makes one `Quota` with its resources and their default limits. Taking is one UPDATE
+that succeeds only within the limit, in the transaction of the create; so two creates can never
+pass one remaining place, and a roll-back gives it back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.tables import QUOTA_LIMITS, QUOTA_USAGES
+
+if TYPE_CHECKING:
+    from skyhold.core.db.tx import Tx
+
+UNLIMITED = -1
+SAME_ROW = (QUOTA_USAGES.c.project_id == sa.bindparam("project")) & (
+    QUOTA_USAGES.c.resource == sa.bindparam("what")
+)
+LIMIT = (
+    sa.select(QUOTA_LIMITS.c.maximum)
+    .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
+    .scalar_subquery()
+)
+MAXIMUM = sa.func.coalesce(LIMIT, sa.bindparam("default", type_=sa.BigInteger()))
+TAKE = (
+    QUOTA_USAGES.update()
+    .where(SAME_ROW, sa.or_(MAXIMUM < 0, QUOTA_USAGES.c.used + sa.bindparam("n") <= MAXIMUM))
+    .values(used=QUOTA_USAGES.c.used + sa.bindparam("n"))
+)
+GIVE = QUOTA_USAGES.update().where(SAME_ROW).values(used=QUOTA_USAGES.c.used - sa.bindparam("n"))
+USED = sa.select(QUOTA_USAGES.c.used).where(SAME_ROW)
+ADD = QUOTA_USAGES.insert()
+
+
+class Quota:
+    """`Quota("compute", instances=10)`; resources are stored as `compute:instances`."""
+
+    def __init__(self, service: str, **defaults: int) -> None:
+        self.service = service
+        self.defaults = dict(defaults)
+
+    def take(self, tx: Tx, project_id: str, **amounts: int) -> None:
+        """Raises OverQuota naming used, limit and asked of the first resource that is short."""
+        for resource, amount in sorted(amounts.items()):
+            if amount > 0:
+                self._take(tx, project_id, resource, amount)
+            elif amount < 0:
+                self.give(tx, project_id, **{resource: -amount})
+
+    def give(self, tx: Tx, project_id: str, **amounts: int) -> None:
+        for resource, amount in sorted(amounts.items()):
+            if amount:
+                tx.execute(GIVE, {"project": project_id, "what": self._name(resource), "n": amount})
+
+    def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
+        rows = tx.all(
+            sa.select(QUOTA_USAGES.c.resource, QUOTA_USAGES.c.used).where(
+                QUOTA_USAGES.c.project_id == project_id, QUOTA_USAGES.c.resource.in_(self._names())
+            )
+        )
+        used = {row.resource.partition(":")[2]: row.used for row in rows}
+        return {resource: used.get(resource, 0) for resource in self.defaults}
+
+    def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
+        rows = tx.all(
+            sa.select(QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum).where(
+                QUOTA_LIMITS.c.project_id == project_id, QUOTA_LIMITS.c.resource.in_(self._names())
+            )
+        )
+        return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
+
+    def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
+        for resource, maximum in limits.items():
+            where = (QUOTA_LIMITS.c.project_id == project_id) & (QUOTA_LIMITS.c.resource == self._name(resource))
+            if not tx.changed(QUOTA_LIMITS.update().where(where).values(maximum=maximum)):
+                # MariaDB counts only rows that changed, so the row may exist with this very value.
+                if tx.first(sa.select(QUOTA_LIMITS.c.maximum).where(where)) is None:
+                    tx.execute(
+                        QUOTA_LIMITS.insert(),
+                        {"project_id": project_id, "resource": self._name(resource), "maximum": maximum},
+                    )
+
+    def clear_limits(self, tx: Tx, project_id: str) -> None:
+        tx.execute(
+            QUOTA_LIMITS.delete().where(
+                QUOTA_LIMITS.c.project_id == project_id, QUOTA_LIMITS.c.resource.in_(self._names())
+            )
+        )
+
+    def _name(self, resource: str) -> str:
+        return f"{self.service}:{resource}"
+
+    def _names(self) -> list[str]:
+        return [self._name(resource) for resource in self.defaults]
+
+    def _take(self, tx: Tx, project_id: str, resource: str, amount: int) -> None:
+        params = {
+            "project": project_id, "what": self._name(resource),
+            "n": amount, "default": self.defaults[resource],
+        }
+        if tx.changed(TAKE, params):
+            return
+        self._ensure_row(tx, project_id, resource)
+        if tx.changed(TAKE, params):
+            return
+        used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
+        limit = self.limits(tx, project_id)[resource]
+        raise errors.OverQuota(
+            f"Quota exceeded for {resource}: requested {amount}, but already used {used} of {limit} {resource}. "
+            f"Delete what is not needed or ask for a higher quota.",
+            resource=resource, used=used, limit=limit, asked=amount,
+        )
+
+    def _ensure_row(self, tx: Tx, project_id: str, resource: str) -> None:
+        row = {"project_id": project_id, "resource": self._name(resource), "used": 0}
+        if tx.first(USED, {"project": project_id, "what": self._name(resource)}) is not None:
+            return
+        try:
+            with tx.nested():
+                tx.execute(ADD, row)
+        except sa.exc.IntegrityError:
+            # Another transaction was first to need this row; it is there now.
+            return
