@@ -115,9 +115,7 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Where the keys of tokens are. Empty: keys/fernet in the state directory.")
     ] = ""
     password_time_cost: Annotated[Positive, Meta(description="Argon2id passes over the memory.")] = 2
-    password_memory_kib: Annotated[
-        Annotated[int, Meta(ge=8)], Meta(description="Argon2id memory per hash, KiB.")
-    ] = 19 * 1024
+    password_memory_kib: Annotated[int, Meta(ge=8, description="Argon2id memory per hash, KiB.")] = 19 * 1024
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1
 
 
@@ -132,7 +130,7 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     external_cidr: Annotated[
         str, Meta(description="Range of floating IPs. Empty: a free one, overlapping no route of the host.")
     ] = ""
-    mtu: Annotated[Annotated[int, Meta(ge=1280, le=65535)], Meta(description="MTU of new networks.")] = 1500
+    mtu: Annotated[int, Meta(ge=1280, le=65535, description="MTU of new networks.")] = 1500
     dns: Annotated[
         list[str], Meta(description="Name servers told to guests. Empty: those the host uses.")
     ] = []
@@ -244,9 +242,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def prepare(self) -> None:
         """Make the state directories, closed to everybody else."""
-        for path in (self.home, self.run_dir, self.log_dir, self.images_dir, self.keys_dir):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (self.fernet_keys_dir, self.guests_dir, self.hosts_dir):
+        places = (self.home, self.run_dir, self.log_dir, self.images_dir, self.keys_dir)
+        for path in (*places, self.fernet_keys_dir, self.guests_dir, self.hosts_dir):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -276,7 +273,7 @@ def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     place = (home or default_home(environ)).expanduser().absolute()
     values = _from_file(place / "skyhold.toml")
     for name, path, value in _from_environment(environ):
-        _put(values, path, _convert(value, _type_at(path), name, strict=False))
+        _put(values, path, _convert(value, _type_at(path), name))
     _fill_quotas(values)
     try:
         settings = msgspec.convert({**values, "home": place}, Settings)
@@ -431,7 +428,7 @@ def _type_at(path: tuple[str, ...]) -> Any:
     return get_type_hints(owner, include_extras=True)[path[-1]]
 
 
-def _convert(text: str, hint: Any, name: str, *, strict: bool) -> Any:
+def _convert(text: str, hint: Any, name: str) -> Any:
     """`text` as the kind that `hint` asks for; lists are a,b and tables are a=1,b=2."""
     value: object = text
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -440,7 +437,7 @@ def _convert(text: str, hint: Any, name: str, *, strict: bool) -> Any:
     elif get_origin(_plain(hint)) is dict:
         value = {key.strip(): item.strip() for key, _, item in (part.partition("=") for part in parts)}
     try:
-        return msgspec.convert(value, hint, strict=strict)
+        return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"the environment: {name}={text!r}: {error}") from error
 
