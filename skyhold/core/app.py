@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control plane put together: settings, database, policy, bus, sagas, loops and services.
+
+Nothing here knows a service: `cmd` hands over the manifests and the Authenticator. `Core` is what
+a context carries, so every operation reaches the rest of the program through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+import yaml
+
+from skyhold.core import context, errors, journal
+from skyhold.core.bus import Bus
+from skyhold.core.context import Authenticator, Context, Credentials
+from skyhold.core.db.engine import Database, open_database
+from skyhold.core.http.mount import Front
+from skyhold.core.keyring import KeySet
+from skyhold.core.loops import Loop, Loops
+from skyhold.core.policy.defaults import BASE
+from skyhold.core.policy.rules import Policy
+from skyhold.core.saga.runner import Runner
+from skyhold.core.schema import prepare_schema
+from skyhold.core.service import Service
+from skyhold.core.settings import Settings
+
+log = structlog.get_logger("core")
+
+
+class Core:
+    """`authenticator` is set by whoever composes the program, before `start`."""
+
+    authenticator: Authenticator
+    db: Database
+
+    def __init__(
+        self, settings: Settings, services: Sequence[Service], clock: Callable[[], int] = context.system_clock
+    ) -> None:
+        self.settings = settings
+        self.services = {service.name: service for service in services}
+        self.clock = clock
+        self.policy = Policy()
+        self.policy.register(*BASE)
+        for service in services:
+            self.policy.register(*service.rules)
+        self.policy.override(self._policy_file())
+        self.policy.compile()
+        self.keyring = KeySet(settings.keys_dir / "master")
+        self.bus = Bus(settings.bus_socket, {name: v for s in services for name, v in s.verbs.items()})
+        self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
+        self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
+        self.asgi = Front(self, list(services))
+        self.shelf: dict[str, Any] = {}
+        """What services keep for the life of the process (a token cache, a store), by their name."""
+
+    def _policy_file(self) -> dict[str, Any]:
+        path = self.settings.home / "policy.yaml"
+        return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+
+    async def start(self) -> None:
+        """Database first, then what services prepare, then work; requests are taken after this."""
+        database = self.settings.database
+        self.db = await open_database(
+            self.settings.database_url, synchronous=database.sqlite_synchronous, pool_size=database.pool_size
+        )
+        await prepare_schema(self.db, context.internal(self))
+        for service in self.services.values():
+            for topic, (kind, handler) in service.reports.items():
+                self.bus.on_report(topic, kind, self._reporter(handler))
+        for service in self.services.values():
+            for prepare in service.on_start:
+                await prepare(self)
+        await self.bus.start()
+        await self.sagas.start()
+        await self.loops.start()
+
+    def _reporter(self, handler: Any) -> Any:
+        async def hear(host_id: str, body: Any) -> None:
+            await handler(context.internal(self), host_id, body)
+
+        return hear
+
+    async def stop(self) -> None:
+        await self.loops.stop()
+        await self.sagas.stop()
+        await self.bus.stop()
+        await self.db.close()
+
+    async def authenticate(self, token: str | None) -> Credentials:
+        if not token:
+            raise errors.Unauthorized("The request you have made requires authentication.", reason="no_token")
+        return await self.authenticator.authenticate(token)
+
+    async def health(self) -> str | None:
+        """None when well, else what is wrong."""
+        try:
+            await asyncio.wait_for(context.internal(self).read(lambda tx, ctx: tx.now), 5)
+        except Exception as error:
+            return f"database: {error}"
+        return None
+
+
+def own_loops(settings: Settings) -> list[Loop]:
+    async def number_journal(ctx: Context) -> None:
+        while await ctx.write(journal.sequence):
+            await asyncio.sleep(0)
+
+    async def forget_journal(ctx: Context) -> None:
+        await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
+
+    return [Loop("core.journal_sequence", 1.0, number_journal), Loop("core.journal_forget", 3600.0, forget_journal)]

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doorbells and verbs between the control plane and host agents, over a unix socket.
+
+What verbs there are is declared by services (drivers/base.py); who answers them is the agent
+(skyhold.host). Delivery is at least once: every verb is idempotent, carries the saga's fence and
+key, and may answer `Working`. Frames are a 4-byte length and msgpack, in memory as on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from skyhold.core import metrics
+
+log = structlog.get_logger("bus")
+
+FRAME_LIMIT_BYTES = 64 * 1024 * 1024
+CALL_TIMEOUT_S = 60.0
+
+
+class Call(msgspec.Struct, tag="call", kw_only=True):
+    """A wish for one host. `fence` orders the wishes about one subject: lower ones are refused."""
+
+    id: int
+    verb: str
+    subject: str
+    fence: int
+    key: str
+    request_id: str
+    body: msgspec.Raw
+
+
+class Answer(msgspec.Struct, tag="answer", kw_only=True):
+    id: int
+    outcome: str
+    body: msgspec.Raw = msgspec.Raw(b"\xc0")
+    kind: str = ""
+    text: str = ""
+    progress: float | None = None
+
+
+class Hello(msgspec.Struct, tag="hello", kw_only=True):
+    """The first frame of an agent."""
+
+    host_id: str
+    name: str
+    version: str
+
+
+class Report(msgspec.Struct, tag="report", kw_only=True):
+    """Something a host says unasked: `host.inventory`, `guest.changed`, `port.changed`."""
+
+    topic: str
+    body: msgspec.Raw
+
+
+Frame = Call | Answer | Hello | Report
+ENCODE = msgspec.msgpack.Encoder().encode
+DECODE = msgspec.msgpack.Decoder(Frame).decode
+
+
+class Working(msgspec.Struct, frozen=True):
+    """The host is at it: ask again. `progress` from 0 to 1 when known."""
+
+    progress: float | None = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The host can't. `kind` is the driver's exception (NoRoom, GuestFailed, …)."""
+
+    kind: str
+    text: str
+
+
+class HostUnreachable(Exception):
+    """No agent of that host is connected, or it went away while answering."""
+
+
+class StaleFence(Exception):
+    """A newer wish about the same subject was heard: whoever sent this one must stop."""
+
+
+ReportHandler = Callable[[str, Any], Awaitable[None]]
+
+
+class Verbs(Protocol):
+    def __getitem__(self, name: str) -> tuple[type, type]: ...
+
+
+class Link:
+    """One connected agent, as the control plane sees it."""
+
+    def __init__(self, hello: Hello, writer: asyncio.StreamWriter) -> None:
+        self.hello = hello
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+
+    async def call(self, call: Call) -> Answer:
+        call.id = next(self._ids)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[call.id] = future
+        try:
+            write_frame(self._writer, call)
+            return await asyncio.wait_for(future, CALL_TIMEOUT_S)
+        except (ConnectionError, TimeoutError) as error:
+            raise HostUnreachable(f"host {self.hello.name} did not answer {call.verb}: {error!r}") from None
+        finally:
+            self._waiting.pop(call.id, None)
+
+    def answered(self, answer: Answer) -> None:
+        future = self._waiting.get(answer.id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def lost(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(HostUnreachable(f"host {self.hello.name} went away"))
+        self._writer.close()
+
+
+class Bus:
+    """The control plane's end. `verbs` maps a name to the structs of question and answer."""
+
+    def __init__(self, socket_path: Path, verbs: dict[str, tuple[type, type]]) -> None:
+        self._path = socket_path
+        self._verbs = verbs
+        self._links: dict[str, Link] = {}
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._topics: dict[str, tuple[type, ReportHandler]] = {}
+
+    def on_report(self, topic: str, kind: type, handler: ReportHandler) -> None:
+        """Call `handler(host_id, body)` for each report of that topic, in the order sent by the host."""
+        self._topics[topic] = (kind, handler)
+
+    def connected(self, host_id: str) -> bool:
+        return host_id in self._links
+
+    def hosts(self) -> list[Hello]:
+        return [link.hello for link in self._links.values()]
+
+    async def start(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._accept, self._path, limit=FRAME_LIMIT_BYTES)
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links.values()):
+            link.lost()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def call(
+        self, host_id: str, verb: str, body: Any, *, subject: str = "", fence: int = 0, key: str = "",
+        request_id: str = "",
+    ) -> Any:
+        """The answer's struct, `Working` or `Failed`; raises HostUnreachable or StaleFence."""
+        link = self._links.get(host_id)
+        if link is None:
+            raise HostUnreachable(f"host {host_id} is not connected")
+        call = Call(
+            id=0, verb=verb, subject=subject, fence=fence, key=key, request_id=request_id,
+            body=msgspec.Raw(ENCODE(body)),
+        )
+        answer = await link.call(call)
+        metrics.VERBS.labels(verb, answer.outcome).inc()
+        match answer.outcome:
+            case "done":
+                return msgspec.msgpack.decode(answer.body, type=self._verbs[verb][1])
+            case "working":
+                return Working(answer.progress)
+            case "stale":
+                raise StaleFence(f"{verb} about {subject}: {answer.text}")
+            case _:
+                return Failed(answer.kind, answer.text)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        link: Link | None = None
+        try:
+            hello = await read_frame(reader)
+            if not isinstance(hello, Hello):
+                return
+            link = Link(hello, writer)
+            former = self._links.get(hello.host_id)
+            self._links[hello.host_id] = link
+            if former is not None:
+                former.lost()
+            metrics.HOSTS_UP.set(len(self._links))
+            await self._report(hello.host_id, "host.hello", hello)
+            while True:
+                frame = await read_frame(reader)
+                if isinstance(frame, Answer):
+                    link.answered(frame)
+                elif isinstance(frame, Report):
+                    await self._received(hello.host_id, frame)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            if link is not None:
+                await self._gone(link)
+
+    async def _gone(self, link: Link) -> None:
+        link.lost()
+        if self._links.get(link.hello.host_id) is link:
+            del self._links[link.hello.host_id]
+            metrics.HOSTS_UP.set(len(self._links))
+            await self._report(link.hello.host_id, "host.gone", link.hello)
+
+    async def _received(self, host_id: str, report: Report) -> None:
+        known = self._topics.get(report.topic)
+        if known is not None:
+            await self._report(host_id, report.topic, msgspec.msgpack.decode(report.body, type=known[0]))
+
+    async def _report(self, host_id: str, topic: str, body: Any) -> None:
+        known = self._topics.get(topic)
+        if known is None:
+            return
+        try:
+            await known[1](host_id, body)
+        except Exception:
+            # A report that can't be stored is repeated by the host's next full one; the link must live.
+            log.exception("report failed", topic=topic, host=host_id)
+
+
+def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:
+    payload = ENCODE(frame)
+    writer.write(struct.pack(">I", len(payload)) + payload)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    (length,) = struct.unpack(">I", await reader.readexactly(4))
+    if length > FRAME_LIMIT_BYTES:
+        raise ConnectionError(f"frame of {length} bytes")
+    return DECODE(await reader.readexactly(length))

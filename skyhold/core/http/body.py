@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading request bodies within bounds: JSON wholly, everything else as a stream of chunks.
+
+What a JSON body must look like is the shape's business (core/shapes.py). Nothing here trusts
+Content-Length: bytes are counted as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import falcon.asgi
+import orjson
+
+from skyhold.core import errors
+from skyhold.core.http.routes import Stream
+
+JSON_MEDIA = ("application/json",)
+CHUNK_BYTES = 1024 * 1024
+
+
+async def read_json(req: falcon.asgi.Request, limit_bytes: int, media: tuple[str, ...] = JSON_MEDIA) -> Any:
+    """The parsed body; Invalid when it isn't JSON, TooLarge or UnsupportedMedia."""
+    check_media(req, media)
+    raw = await read_bounded(req, limit_bytes)
+    if not raw:
+        raise errors.Invalid("The request needs a JSON body, and has none.", reason="no_body")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise errors.Invalid(f"Malformed request body: {error}.", reason="malformed_json") from None
+
+
+def check_media(req: falcon.asgi.Request, media: tuple[str, ...]) -> None:
+    given = (req.content_type or media[0]).partition(";")[0].strip().lower()
+    if given not in media:
+        raise errors.UnsupportedMedia(f"Unsupported Content-Type {given[:80]}; send {' or '.join(media)}.")
+
+
+async def read_bounded(req: falcon.asgi.Request, limit_bytes: int) -> bytes:
+    if (req.content_length or 0) > limit_bytes:
+        raise too_large(limit_bytes)
+    parts, total = [], 0
+    async for chunk in req.stream:
+        total += len(chunk)
+        if total > limit_bytes:
+            raise too_large(limit_bytes)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def too_large(limit_bytes: int) -> errors.TooLarge:
+    return errors.TooLarge(f"Request body too large: more than {limit_bytes} bytes.", limit_bytes=limit_bytes)
+
+
+def stream_of(req: falcon.asgi.Request) -> Stream:
+    return Stream(
+        chunks=batched(req), length=req.content_length, content_type=req.content_type or "", headers=req.headers
+    )
+
+
+async def batched(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
+    """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread."""
+    parts, size = [], 0
+    async for chunk in req.stream:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)

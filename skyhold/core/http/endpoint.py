@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One endpoint: everything that happens between a parsed request and its answer, in order.
+
+Routes are declared with core/http/routes.py and mounted by core/http/mount.py. Look-ups that can
+be made at start are made there; what is left per request are dictionary look-ups, and
+validators that are compiled when first used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import falcon.asgi
+import orjson
+import structlog
+
+from skyhold.core import errors, metrics, shapes
+from skyhold.core.context import Context, Credentials, new_request_id
+from skyhold.core.http.body import read_json, stream_of
+from skyhold.core.http.dialect import Dialect
+from skyhold.core.http.routes import Public, Reply, Route
+from skyhold.core.versions import Version
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.service import Service
+
+log = structlog.get_logger("http")
+
+ANONYMOUS = Credentials()
+SLOW_S = 1.0
+
+
+class Endpoint:
+    """All routes of one path and method: they differ in microversion or in the action's key."""
+
+    def __init__(self, core: Core, service: Service, path: str, routes: Sequence[Route]) -> None:
+        self.core = core
+        self.service = service
+        self.path = path
+        self.routes = routes
+        self.public = all(isinstance(route.policy, Public) for route in routes)
+        self.by_action = routes[0].action is not None
+        self._chosen: dict[Version, list[Route]] = {}
+        self._readers: dict[tuple[int, Version], Callable[..., Any]] = {}
+        self._writers: dict[tuple[int, Version], Callable[..., Any]] = {}
+        self._latency = metrics.LATENCY.labels(service.name, path)
+
+    async def respond(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
+        """Authenticate, negotiate the version, choose the route, check its policy, read the body,
+        call the handler, write the answer; every error in the service's dialect."""
+        started = time.perf_counter()
+        request_id = new_request_id()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        ctx = Context(
+            self.core, ANONYMOUS, request_id=request_id,
+            global_request_id=req.get_header("X-OpenStack-Request-ID"),
+            dry_run=req.get_header("X-Dry-Run") == "true",
+        )
+        try:
+            if not self.public:
+                ctx.creds = await self.core.authenticate(req.get_header("X-Auth-Token"))
+            ctx.version = self.service.versions.negotiate(version_headers(self.service, req))
+            for name, value in self.service.versions.response_headers(ctx.version):
+                resp.set_header(name, value)
+            body: Any = None
+            if self.by_action:
+                body = await read_json(req, self.core.settings.http.body_limit_bytes)
+            route = self._choose(ctx.version, body)
+            self._permit(ctx, route, req)
+            answer = await self._call(ctx, route, req, params, body)
+            await self._write(ctx, route, resp, answer)
+        except errors.Error as error:
+            write_error(self.core, self.service.dialect, resp, error, ctx)
+        except Exception:
+            log.exception("request failed", path=req.path, method=req.method)
+            write_error(self.core, self.service.dialect, resp, unexpected(request_id), ctx)
+        self._finish(req, resp, ctx, time.perf_counter() - started)
+
+    def _choose(self, version: Version, body: Any) -> Route:
+        routes = self._chosen.get(version)
+        if routes is None:
+            routes = [route for route in self.routes if route.since <= version <= route.until]
+            self._chosen[version] = routes
+        if not self.by_action and routes:
+            return routes[0]
+        if self.by_action:
+            if not isinstance(body, dict) or not body:
+                raise errors.Invalid("The body must be an object with one action as its key.")
+            for route in routes:
+                if route.action in body:
+                    if len(body) > 1:
+                        raise errors.Invalid("Multiple actions in one request: send one at a time.")
+                    return route
+            raise errors.Invalid(
+                f"There is no such action: {', '.join(map(str, body))[:100]}", reason="unknown_action"
+            )
+        raise errors.NotFound(f"{self.path} is not part of version {version} of this API.")
+
+    def _permit(self, ctx: Context, route: Route, req: falcon.asgi.Request) -> None:
+        """The route's rule decides on roles and scope; look-ups decide on the target."""
+        if isinstance(route.policy, Public):
+            return
+        ctx.rule = route.policy
+        if ctx.creds.access_rules is not None:
+            self._permit_access(ctx.creds, req)
+        if self.core.policy.predicate(route.policy.name, ctx.creds) is False:
+            raise errors.Forbidden(
+                self.core.policy.explain(route.policy.name, ctx.creds), rule=route.policy.name
+            )
+
+    def _permit_access(self, creds: Credentials, req: falcon.asgi.Request) -> None:
+        """An application credential with access rules may only do what they list."""
+        for service, method, pattern in creds.access_rules or ():
+            if service == self.service.type and method == req.method and path_matches(pattern, req.path):
+                return
+        raise errors.Unauthorized(
+            f"The access rules of this application credential do not allow {req.method} {req.path} "
+            f"of {self.service.type}."
+        )
+
+    async def _call(
+        self, ctx: Context, route: Route, req: falcon.asgi.Request, params: dict[str, str], body: Any
+    ) -> Any:
+        arguments: list[Any] = list(params.values())
+        if route.body is not None:
+            if not self.by_action:
+                body = await read_json(req, self.core.settings.http.body_limit_bytes, route.media)
+            value = body[route.action] if self.by_action else body
+            arguments.append(self._reader(route, route.body, ctx.version)(value))
+        if route.query is not None:
+            pairs = falcon_pairs(req)
+            arguments.append(self._query_reader(route, ctx.version)(pairs))
+        if route.stream:
+            if ctx.dry_run:
+                raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")
+            arguments.append(stream_of(req))
+        return await route.handler(ctx, *arguments)
+
+    def _reader(self, route: Route, spec: Any, version: Version) -> Callable[..., Any]:
+        key = (id(route), version)
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = shapes.reader(spec, version)
+        return reader
+
+    def _query_reader(self, route: Route, version: Version) -> Callable[..., Any]:
+        key = (-id(route), version)
+        reader = self._readers.get(key)
+        if reader is None:
+            strict = self.service.strict_query_since is not None and version >= self.service.strict_query_since
+            reader = self._readers[key] = shapes.query_reader(route.query, version, strict)
+        return reader
+
+    async def _write(self, ctx: Context, route: Route, resp: falcon.asgi.Response, answer: Any) -> None:
+        status = route.status
+        if isinstance(answer, Reply):
+            for name, value in answer.headers.items():
+                resp.set_header(name, value)
+            status = answer.status or status
+            if answer.content_type:
+                resp.content_type = answer.content_type
+            if hasattr(answer.body, "__aiter__"):
+                resp.stream = answer.body
+                if answer.length is not None:
+                    resp.content_length = answer.length
+                resp.status = falcon.code_to_http_status(status)
+                return
+            answer = answer.body
+        resp.status = falcon.code_to_http_status(status)
+        if answer is None:
+            return
+        if isinstance(answer, bytes):
+            resp.data = answer
+            return
+        resp.data = orjson.dumps(self._render(ctx, route, answer))
+        resp.content_type = resp.content_type or "application/json"
+
+    def _render(self, ctx: Context, route: Route, answer: Any) -> Any:
+        if route.reply is None:
+            return answer
+        key = (id(route), ctx.version)
+        writer = self._writers.get(key)
+        if writer is None:
+            writer = self._writers[key] = shapes.writer(route.reply, ctx.version)
+        policy, creds = self.core.policy, ctx.creds
+        return writer(answer, lambda rule: policy.allows(rule, creds))
+
+    def _finish(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, ctx: Context, seconds: float
+    ) -> None:
+        set_request_id(self.service, resp, ctx.request_id)
+        self._latency.observe(seconds)
+        status = resp.status_code
+        if status >= 400 or seconds > SLOW_S or req.method not in ("GET", "HEAD"):
+            log.info(
+                "request", service=self.service.name, method=req.method, path=req.path, status=status,
+                ms=round(seconds * 1e3, 2), user=ctx.user_id, project=ctx.project_id,
+                global_request_id=ctx.global_request_id,
+            )
+
+
+def unexpected(request_id: str) -> errors.Error:
+    return errors.Error(
+        f"Something went wrong on our side. The operator finds it in the log under {request_id}.",
+        reason="internal",
+    )
+
+
+def write_error(
+    core: Core, dialect: Dialect, resp: falcon.asgi.Response, error: errors.Error, ctx: Context
+) -> None:
+    status = dialect.status(error)
+    resp.status = falcon.code_to_http_status(status)
+    resp.stream = None
+    resp.content_type = "application/json"
+    resp.data = orjson.dumps(dialect.body(error, status, ctx.request_id), default=str)
+    for name, value in dialect.headers(error, core.settings.public_url).items():
+        resp.set_header(name, value)
+
+
+def set_request_id(service: Service, resp: falcon.asgi.Response, request_id: str) -> None:
+    resp.set_header("X-Openstack-Request-Id", request_id)
+    if service.request_id_header:
+        resp.set_header(service.request_id_header, request_id)
+
+
+def version_headers(service: Service, req: falcon.asgi.Request) -> dict[str, str]:
+    found = {}
+    for name in service.version_headers:
+        value = req.get_header(name)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def falcon_pairs(req: falcon.asgi.Request) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in req.params.items():
+        pairs += [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
+    return pairs
+
+
+def path_matches(pattern: str, path: str) -> bool:
+    """Access-rule patterns: `*` is one segment, `**` any number, `{name}` one segment."""
+    return match_segments(pattern.strip("/").split("/"), path.strip("/").split("/"))
+
+
+def match_segments(pattern: list[str], path: list[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(match_segments(pattern[1:], path[i:]) for i in range(len(path) + 1))
+    if not path:
+        return False
+    one = pattern[0] == "*" or (pattern[0].startswith("{") and pattern[0].endswith("}"))
+    return (one or pattern[0] == path[0]) and match_segments(pattern[1:], path[1:])

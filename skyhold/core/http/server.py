@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The listening server: uvicorn with bounds that hold before anything is authenticated.
+
+What answers is core/http/mount.py's Front. Stock uvicorn takes a header of any size and waits
+for ever for its end; this protocol bounds both, and drops a client that passes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+
+def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpToolsProtocol]:
+    class BoundedProtocol(HttpToolsProtocol):
+        """Counts the bytes of a request's head and the time it takes to arrive."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._head_bytes = 0
+            self._head_timer: asyncio.TimerHandle | None = None
+            self._in_head = False
+            self._begin_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._end_head()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._in_head:
+                self._head_bytes += len(data)
+            elif self.cycle is None or self.cycle.response_complete:
+                self._begin_head()
+                self._head_bytes = len(data)
+            super().data_received(data)
+            if self._in_head and self._head_bytes > header_limit_bytes:
+                self._refuse(b"431 Request Header Fields Too Large")
+
+        def on_headers_complete(self) -> None:
+            total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self._end_head()
+            if total > header_limit_bytes:
+                self._refuse(b"431 Request Header Fields Too Large")
+                return
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            if not self.transport.is_closing():
+                super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            if not self.transport.is_closing() and self.cycle is not None:
+                super().on_message_complete()
+
+        def _begin_head(self) -> None:
+            self._in_head = True
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(timeout_s, self._refuse, b"408 Request Timeout")
+
+        def _end_head(self) -> None:
+            self._in_head = False
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+        def _refuse(self, status: bytes) -> None:
+            self._end_head()
+            if not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                self.transport.close()
+
+    return BoundedProtocol
+
+
+def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
+    """A server for `app`; run it with `await server.serve(sockets=[…])`."""
+    http = core.settings.http
+    config = uvicorn.Config(
+        app, http=bounded_protocol(http.header_limit_bytes, http.slow_client_timeout_s),
+        ws="websockets-sansio", loop="none", lifespan="off", access_log=False, log_config=None,
+        server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, **options,
+    )
+    return uvicorn.Server(config)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys of this cloud: the master key that seals secrets at rest, and rotating Fernet sets.
+
+Tokens are identity's business; it asks here for a set. A set is a directory of numbered files,
+the highest being the one that signs; files are 0600 and written whole before they are seen.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+
+class KeySet:
+    """Seals with the newest key, opens with any. `rotate` keeps `keep` keys."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._files():
+            self._write(0)
+        self.reload()
+
+    def seal(self, secret: bytes) -> str:
+        return self._fernet.encrypt(secret).decode()
+
+    def open(self, sealed: str) -> bytes:
+        """Raises ValueError when no key of the set made this."""
+        try:
+            return self._fernet.decrypt(sealed.encode())
+        except InvalidToken:
+            raise ValueError("sealed with an unknown key") from None
+
+    def rotate(self, keep: int = 3) -> None:
+        """Add a key and forget the oldest beyond `keep`; what they sealed can't be opened any more."""
+        self._write(max(self._files()) + 1)
+        for number in sorted(self._files())[:-keep]:
+            (self._directory / str(number)).unlink()
+        self.reload()
+
+    def reload(self) -> None:
+        numbers = sorted(self._files(), reverse=True)
+        self._fernet = MultiFernet([Fernet((self._directory / str(n)).read_bytes()) for n in numbers])
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Newest first."""
+        return [(self._directory / str(n)).read_bytes() for n in sorted(self._files(), reverse=True)]
+
+    def _files(self) -> list[int]:
+        return [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]
+
+    def _write(self, number: int) -> None:
+        temporary = self._directory / f".{number}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._directory / str(number))

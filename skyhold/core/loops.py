@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reconcilers: each compares what is wanted with what is, and acts; on a timer and on a bell.
+
+Work that was asked for by a user is a saga (core/saga/); a loop takes no arguments and may be
+run at any time. On a database shared by several processes a lease lets one run at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+
+from skyhold.core import context
+from skyhold.core.tables import LEASES
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.context import Context
+    from skyhold.core.db.tx import Tx
+
+log = structlog.get_logger("loop")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`run(ctx)` every `every_s` seconds, and soon after `core.loops.ring(name)`."""
+
+    name: str
+    every_s: float
+    run: Callable[[Context], Awaitable[object]]
+
+
+class Loops:
+    def __init__(self, core: Core, loops: list[Loop]) -> None:
+        self._core = core
+        self._loops = loops
+        self._bells = {loop.name: asyncio.Event() for loop in loops}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._holder = str(uuid.uuid4())
+
+    def ring(self, name: str) -> None:
+        bell = self._bells.get(name)
+        if bell is not None:
+            bell.set()
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._forever(loop)) for loop in self._loops]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def run_once(self, name: str) -> None:
+        """Run one loop now: for tests and the operator."""
+        await next(loop for loop in self._loops if loop.name == name).run(context.internal(self._core))
+
+    async def _forever(self, loop: Loop) -> None:
+        bell = self._bells[loop.name]
+        while True:
+            bell.clear()
+            ctx = context.internal(self._core)
+            structlog.contextvars.bind_contextvars(request_id=ctx.request_id, loop=loop.name)
+            try:
+                if await self._mine(ctx, loop):
+                    await loop.run(ctx)
+            except Exception:
+                log.exception("loop failed; it runs again")
+                await asyncio.sleep(min(loop.every_s, 1.0))
+            try:
+                await asyncio.wait_for(bell.wait(), loop.every_s)
+            except TimeoutError:
+                continue
+
+    async def _mine(self, ctx: Context, loop: Loop) -> bool:
+        if self._core.db.name == "sqlite":
+            return True
+        taken: bool = await ctx.write(take_lease, loop.name, self._holder, int(max(loop.every_s * 3, 15) * 1e6))
+        return taken
+
+
+def take_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> bool:
+    """Take or keep the lease `name`; False while another holds it."""
+    statement = (
+        LEASES.update()
+        .where(LEASES.c.name == name, sa.or_(LEASES.c.holder == holder, LEASES.c.until < tx.now))
+        .values(holder=holder, until=tx.now + length_us)
+    )
+    if tx.changed(statement):
+        return True
+    if tx.first(sa.select(LEASES.c.name).where(LEASES.c.name == name)) is not None:
+        return False
+    try:
+        with tx.nested():
+            tx.execute(LEASES.insert(), {"name": name, "holder": holder, "until": tx.now + length_us})
+    except sa.exc.IntegrityError:
+        return False
+    return True

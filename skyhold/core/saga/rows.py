@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of sagas: starting, claiming, and the compare-and-swap that every step ends in.
+
+Steps themselves are run by core/saga/runner.py. Everything here is an operation on (tx, ctx, …);
+times of leases come from the process that claims, and a fence that has moved on always wins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.saga.base import CANCEL, Kept, Saga
+from skyhold.core.tables import SAGAS
+
+if TYPE_CHECKING:
+    from skyhold.core.context import Context
+    from skyhold.core.db.tx import Tx
+
+LEASE_US = 60_000_000
+INSERT = SAGAS.insert()
+BY_LOCK = sa.select(SAGAS).where(SAGAS.c.lock_name == sa.bindparam("name"))
+DUE = (
+    sa.select(SAGAS)
+    .where(SAGAS.c.due_at <= sa.bindparam("now"), SAGAS.c.lease_until <= sa.bindparam("now"))
+    .order_by(SAGAS.c.due_at)
+    .limit(sa.bindparam("n"))
+    .with_for_update(skip_locked=True)
+)
+NEXT_DUE = sa.select(sa.func.min(SAGAS.c.due_at)).where(SAGAS.c.lease_until <= sa.bindparam("now"))
+CLAIM = (
+    SAGAS.update()
+    .where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("before"))
+    .values(fence=sa.bindparam("before") + 1, lease_until=sa.bindparam("until"))
+)
+SIGNAL = SAGAS.update().where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.ended_at.is_(None)).values(
+    signal=sa.bindparam("sig"), then=sa.bindparam("following"), due_at=sa.bindparam("now")
+)
+SAVE_NAMES = (
+    "state", "step", "round", "done", "kept", "due_at", "lease_until", "attempt", "error", "ended_at",
+    "lock_name",
+)
+SAVE = (
+    SAGAS.update()
+    .where(
+        SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("held_fence"),
+        SAGAS.c.ended_at.is_(None),
+    )
+    .values({name: sa.bindparam(name) for name in SAVE_NAMES})
+)
+READ_BACK = (
+    sa.select(SAGAS.c.fence, SAGAS.c.signal, SAGAS.c.then)
+    .where(SAGAS.c.id == sa.bindparam("saga"))
+    .with_for_update()
+)
+WAKE = (
+    SAGAS.update()
+    .where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.ended_at.is_(None))
+    .values(due_at=sa.bindparam("now"))
+)
+
+
+def start(
+    tx: Tx, ctx: Context, saga: type[Saga], *, subject: str, lock: str, kept: Kept,
+    supersede: bool, parent_id: str | None,
+) -> str:
+    row = fresh(tx, ctx, saga, subject, lock, kept, parent_id)
+    holder = tx.first(BY_LOCK, {"name": lock})
+    if holder is not None and supersede:
+        if holder.kind == saga.kind:
+            return str(holder.id)
+        following = holder.then or row
+        tx.execute(SIGNAL, {"saga": holder.id, "sig": CANCEL, "following": following, "now": tx.now})
+        ring(tx, ctx)
+        return str(following["id"])
+    if holder is not None:
+        raise busy(subject, holder.kind)
+    try:
+        with tx.nested():
+            tx.execute(INSERT, row)
+    except sa.exc.IntegrityError:
+        raise busy(subject, "another operation") from None
+    ring(tx, ctx)
+    return str(row["id"])
+
+
+def fresh(
+    tx: Tx, ctx: Context, saga: type[Saga], subject: str, lock: str, kept: Kept, parent_id: str | None
+) -> dict[str, Any]:
+    actor = {"user_id": ctx.user_id, "project_id": ctx.project_id}
+    return {
+        "id": ctx.new_id(), "kind": saga.kind, "subject": subject, "lock_name": lock, "state": "running",
+        "step": saga.steps[0], "round": 0, "done": [], "kept": msgspec.to_builtins(kept), "due_at": tx.now,
+        "lease_until": 0, "fence": 0, "signal": "", "attempt": 0,
+        "deadline_at": tx.now + int(saga.deadline_s * 1e6), "parent_id": parent_id, "then": None,
+        "request_id": ctx.request_id, "actor": actor, "error": None, "created_at": tx.now, "ended_at": None,
+    }
+
+
+def busy(subject: str, kind: str) -> errors.Conflict:
+    return errors.Conflict(
+        f"{subject} is busy: {kind} is under way. Wait for it to end, or delete the resource.",
+        reason="busy", holder=kind,
+    )
+
+
+def ring(tx: Tx, ctx: Context) -> None:
+    tx.after_commit(ctx.core.sagas.ring)
+
+
+def claim(tx: Tx, ctx: Context, n: int) -> tuple[list[dict[str, Any]], int | None]:
+    """Up to `n` due sagas, leased to the caller under a new fence; and when the next is due."""
+    claimed = []
+    for row in tx.all(DUE, {"now": tx.now, "n": n}):
+        until = tx.now + LEASE_US
+        if tx.changed(CLAIM, {"saga": row.id, "before": row.fence, "until": until}):
+            claimed.append(dict(row._mapping) | {"fence": row.fence + 1, "lease_until": until})
+    return claimed, tx.scalar(NEXT_DUE, {"now": tx.now})
+
+
+def renew(tx: Tx, ctx: Context, held: list[tuple[str, int]]) -> None:
+    statement = SAGAS.update().where(
+        SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("held_fence"), SAGAS.c.ended_at.is_(None)
+    ).values(lease_until=tx.now + LEASE_US)
+    for saga, fence in held:
+        tx.execute(statement, {"saga": saga, "held_fence": fence})
+
+
+def live(tx: Tx, ctx: Context, subject: str) -> bool:
+    """Whether a saga is at work on this subject: loops leave it alone."""
+    statement = sa.select(SAGAS.c.id).where(SAGAS.c.subject == subject, SAGAS.c.ended_at.is_(None)).limit(1)
+    return tx.first(statement) is not None
+
+
+def live_subjects(tx: Tx, ctx: Context) -> set[str]:
+    return {row.subject for row in tx.all(sa.select(SAGAS.c.subject).where(SAGAS.c.ended_at.is_(None)))}

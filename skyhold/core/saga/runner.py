@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs sagas: claims what is due, runs steps, commits each with its outcome, unwinds on failure.
+
+What a saga looks like is core/saga/base.py; its rows are core/saga/rows.py. Any number of
+processes may run this at once: a claim raises the fence, and whoever finds another's fence in
+its commit stops silently, with everything of that commit rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from skyhold.core import context, errors, metrics
+from skyhold.core.bus import HostUnreachable, StaleFence
+from skyhold.core.saga import rows
+from skyhold.core.saga.base import CANCEL, Abort, Again, Outcome, Rewind, Saga
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.context import Context
+    from skyhold.core.db.tx import Tx
+
+log = structlog.get_logger("saga")
+
+SLOTS = 64
+IDLE_S = 1.0
+RENEW_S = 20.0
+LAST_RETRY_S = 30.0
+
+
+class Lost(Exception):
+    """Another process claimed this saga: stop silently."""
+
+
+class Run:
+    """One claimed saga, as its steps see it. `kept` is what it remembers; assign to its fields."""
+
+    def __init__(self, core: Core, saga: Saga, row: dict[str, Any]) -> None:
+        self.saga = saga
+        self.row = row
+        self.id: str = row["id"]
+        self.subject: str = row["subject"]
+        self.fence: int = row["fence"]
+        self.kept: Any = msgspec.convert(row["kept"], saga.Kept)
+        self.error: str = row["error"] or ""
+        creds = msgspec.structs.replace(context.INTERNAL, **row["actor"])
+        self.ctx = context.Context(core, creds, request_id=row["request_id"])
+        self._effects: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    @property
+    def key(self) -> str:
+        """Names this step of this round of this saga: the same wish carries the same key."""
+        return f"{self.id}:{self.row['step']}:{self.row['round']}:{self.row['state']}"
+
+    def then(self, operation: Callable[..., Any], *args: Any) -> None:
+        """Run `operation(tx, ctx, *args)` in the commit of this step; it may return an outcome,
+        and raise Abort: then nothing of the commit stays."""
+        self._effects.append((operation, args))
+
+    async def read(self, operation: Callable[..., Any], *args: Any) -> Any:
+        return await self.ctx.read(operation, *args)
+
+    async def call(self, host_id: str, verb: str, body: Any, *, subject: str | None = None) -> Any:
+        """A verb under this saga's fence and key. `subject` is the fenced thing, if not the saga's."""
+        return await self.ctx.core.bus.call(
+            host_id, verb, body, subject=self.subject if subject is None else subject,
+            fence=self.fence if subject is None else 0, key=self.key, request_id=self.ctx.request_id,
+        )
+
+    def take_effects(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        effects, self._effects = self._effects, []
+        return effects
+
+
+class Runner:
+    """One a control process. `ring` says that something may be due."""
+
+    def __init__(self, core: Core, sagas: list[type[Saga]]) -> None:
+        self._core = core
+        self._sagas = {saga.kind: saga() for saga in sagas}
+        self._bell = asyncio.Event()
+        self._running: dict[str, tuple[asyncio.Task[None], int]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def ring(self) -> None:
+        self._bell.set()
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._claim_forever()), asyncio.create_task(self._renew_forever())]
+
+    async def stop(self) -> None:
+        """Steps under way are abandoned: their leases end, and they are done again."""
+        tasks = [*self._tasks, *(task for task, _ in self._running.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def idle(self, timeout_s: float = 30.0) -> bool:
+        """Wait until no saga is live; False when time runs out. For tests and graceful ends."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while loop.time() < end:
+            if not self._running and not await self._internal().read(rows.live_subjects):
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    def _internal(self) -> Context:
+        return context.internal(self._core)
+
+    async def _claim_forever(self) -> None:
+        while True:
+            self._bell.clear()
+            free = SLOTS - len(self._running)
+            wait_s = IDLE_S
+            if free > 0:
+                try:
+                    wait_s = await self._claim(free)
+                except Exception:
+                    log.exception("claiming sagas failed")
+            try:
+                await asyncio.wait_for(self._bell.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def _claim(self, free: int) -> float:
+        claimed, next_due = await self._internal().write(rows.claim, free)
+        for row in claimed:
+            task = asyncio.create_task(self._run(row))
+            self._running[row["id"]] = (task, row["fence"])
+        metrics.SAGAS_LIVE.set(len(self._running))
+        if len(claimed) == free or next_due is None:
+            return IDLE_S
+        return min(IDLE_S, max(0.0, (next_due - self._core.clock()) / 1e6) + 0.001)
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            held = [(saga, fence) for saga, (_, fence) in self._running.items()]
+            if held:
+                try:
+                    await self._internal().write(rows.renew, held)
+                except Exception:
+                    log.exception("renewing leases failed")
+
+    async def _run(self, row: dict[str, Any]) -> None:
+        structlog.contextvars.bind_contextvars(request_id=row["request_id"], saga=row["id"], kind=row["kind"])
+        try:
+            run = Run(self._core, self._sagas[row["kind"]], row)
+            while await self._advance(run):
+                pass
+        except (Lost, StaleFence):
+            log.info("saga taken over by another process")
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # The commit itself failed; the lease ends and the step is done again.
+            log.exception("saga commit failed")
+        finally:
+            self._running.pop(row["id"], None)
+            metrics.SAGAS_LIVE.set(len(self._running))
+            self.ring()
+
+    async def _advance(self, run: Run) -> bool:
+        """One step and its commit; False when the saga is done or sleeps."""
+        if run.row["state"] == "running" and run.row["signal"] == CANCEL:
+            run.row["state"] = "undoing"
+        forward = run.row["state"] == "running"
+        outcome, problem = await self._step(run, forward)
+        if problem is not None:
+            return await self._save_problem(run, problem, forward)
+        try:
+            return await self._save(run, outcome, run.take_effects(), forward)
+        except (Abort, errors.Error) as error:
+            return await self._save_problem(run, error, forward)
+
+    async def _step(self, run: Run, forward: bool) -> tuple[Outcome, Exception | None]:
+        if forward and run.ctx.now > run.row["deadline_at"]:
+            hours = run.saga.deadline_s / 3600
+            return None, Abort(f"This took longer than {hours:g} hours and was given up. {run.error}".strip())
+        name = run.row["step"] if forward else undoing(run.row)
+        step = getattr(run.saga, name if forward else f"undo_{name}", None)
+        if step is None:
+            return None, None
+        try:
+            outcome = await step(run)
+        except (Lost, StaleFence):
+            raise
+        except Exception as error:
+            run.take_effects()
+            return None, error
+        metrics.SAGA_STEPS.labels(run.row["kind"], name, type(outcome).__name__).inc()
+        return outcome, None
+
+    # ---- commits -------------------------------------------------------------------------
+
+    async def _save(self, run: Run, outcome: Outcome, effects: Any, forward: bool) -> bool:
+        run.row = await run.ctx.write(self._commit, run, outcome, effects, forward)
+        return run.row["ended_at"] is None and run.row["lease_until"] > 0
+
+    def _commit(
+        self, tx: Tx, ctx: Context, run: Run, outcome: Outcome, effects: Any, forward: bool
+    ) -> dict[str, Any]:
+        """Effects first, then the saga's row: the order in which operations lock them too."""
+        for operation, args in effects:
+            answer = operation(tx, ctx, *args)
+            outcome = answer if isinstance(answer, Again | Rewind) else outcome
+        row = dict(run.row)
+        following = self._read_back(tx, row)
+        row |= {"kept": msgspec.to_builtins(run.kept), "attempt": 0, "lease_until": tx.now + rows.LEASE_US}
+        if isinstance(outcome, Again):
+            if not (forward and row["signal"]):
+                row |= {"due_at": tx.now + int(outcome.seconds * 1e6), "lease_until": 0}
+        elif forward:
+            advance(row, run.saga.steps, outcome)
+        else:
+            retreat(row)
+        if row["step"] == "":
+            self._end(tx, ctx, run, row)
+        self._store(tx, row)
+        if row["ended_at"] is not None:
+            self._follow(tx, row, following)
+        return row
+
+    def _read_back(self, tx: Tx, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Take in a signal that came meanwhile; what is to follow this saga."""
+        back = tx.first(rows.READ_BACK, {"saga": row["id"]})
+        if back is None or back.fence != row["fence"]:
+            raise Lost
+        row["signal"] = back.signal
+        return back.then  # type: ignore[no-any-return]
+
+    def _end(self, tx: Tx, ctx: Context, run: Run, row: dict[str, Any]) -> None:
+        if row["state"] == "running" and row["signal"]:
+            # A signal during the last step: its result stays, then everything is unwound.
+            row |= {"state": "undoing", "step": run.saga.steps[-1]}
+            return
+        if row["state"] == "running":
+            run.saga.ended(tx, ctx, run)
+        elif row["signal"] == CANCEL:
+            run.saga.cancelled(tx, ctx, run)
+        else:
+            run.saga.failed(tx, ctx, run)
+        row |= {
+            "state": "ended" if row["state"] == "running" else "failed",
+            "ended_at": tx.now, "due_at": None, "lock_name": None,
+        }
+
+    def _follow(self, tx: Tx, row: dict[str, Any], following: dict[str, Any] | None) -> None:
+        """Start the superseding saga (the lock is free now) and wake the parent."""
+        if following:
+            tx.execute(rows.INSERT, following | {"due_at": tx.now})
+        if row["parent_id"]:
+            tx.execute(rows.WAKE, {"saga": row["parent_id"], "now": tx.now})
+        tx.after_commit(self.ring)
+
+    def _store(self, tx: Tx, row: dict[str, Any]) -> None:
+        values = {name: row[name] for name in rows.SAVE_NAMES}
+        if tx.changed(rows.SAVE, {"saga": row["id"], "held_fence": row["fence"], **values}) != 1:
+            raise Lost
+
+    async def _save_problem(self, run: Run, problem: Exception, forward: bool) -> bool:
+        """Abort unwinds; anything else is tried again, later and later, until the deadline."""
+        final = isinstance(problem, Abort | errors.Error)
+        if final and forward:
+            run.row |= {"state": "undoing", "error": str(problem)}
+            run.error = str(problem)
+            log.info("saga aborts", step=run.row["step"], error=str(problem))
+            return True
+        row = run.row
+        row["attempt"] += 1
+        row["error"] = str(problem) or repr(problem)
+        if not isinstance(problem, HostUnreachable):
+            log.warning("step failed", step=row["step"], attempt=row["attempt"],
+                        trace="".join(traceback.format_exception(problem)))
+        pause_s = min(LAST_RETRY_S, 0.1 * 2 ** min(row["attempt"], 9)) * random.uniform(0.5, 1)  # noqa: S311
+        await run.ctx.write(self._postpone, row, pause_s)
+        return False
+
+    def _postpone(self, tx: Tx, ctx: Context, row: dict[str, Any], pause_s: float) -> None:
+        self._read_back(tx, row)
+        wait_us = 0 if row["signal"] and row["state"] == "running" else int(pause_s * 1e6)
+        row |= {"due_at": tx.now + wait_us, "lease_until": 0}
+        self._store(tx, row)
+
+
+def advance(row: dict[str, Any], steps: list[str], outcome: Outcome) -> None:
+    """After a step forward: on to the next (`""` at the end), or back to undo."""
+    if isinstance(outcome, Rewind):
+        row |= {"state": "rewinding:" + outcome.step, "round": row["round"] + 1}
+        return
+    row["done"] = [*row["done"], row["step"]]
+    following = steps.index(row["step"]) + 1
+    row["step"] = steps[following] if following < len(steps) else ""
+
+
+def retreat(row: dict[str, Any]) -> None:
+    """After an undo: to the step before, forward again from a rewind's target, or to the end."""
+    undone = undoing(row)
+    row["done"] = [step for step in row["done"] if step != undone]
+    if row["state"] == "rewinding:" + undone:
+        row |= {"state": "running", "step": undone}
+    else:
+        row["step"] = row["done"][-1] if row["done"] else ""
+
+
+def undoing(row: dict[str, Any]) -> str:
+    """The step to undo now: one under way counts as done, for its effect may be half there."""
+    step: str = row["step"]
+    if step not in row["done"]:
+        return step
+    return str(row["done"][-1])

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of a service: everything core needs to mount it, in one frozen value.
+
+Each service's service.py makes one; cmd puts them together. Reading a manifest is reading the
+service's index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from skyhold.core.http.dialect import BUILT_IN, Dialect
+from skyhold.core.http.routes import Routes
+from skyhold.core.loops import Loop
+from skyhold.core.policy.rules import Rule
+from skyhold.core.saga.base import Saga
+from skyhold.core.versions import NO_VERSIONS, STANDARD_HEADER, Version, Versions
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
+"""`(ctx, host_id, body)` with the program's own context."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """`prefix` is the first path segment (`/compute`), `endpoint` what follows it in the catalogue
+    (`/v2.1`), `port` the traditional one. `reports` maps topics of host reports to their struct
+    and a handler. `on_start` runs once the database is ready, before requests are taken."""
+
+    name: str
+    type: str
+    prefix: str
+    port: int
+    endpoint: str = ""
+    versions: Versions = NO_VERSIONS
+    dialect: Dialect = BUILT_IN
+    routes: Sequence[Routes] = ()
+    rules: Sequence[Rule] = ()
+    sagas: Sequence[type[Saga]] = ()
+    loops: Sequence[Loop] = ()
+    verbs: dict[str, tuple[type, type]] = field(default_factory=dict)
+    reports: dict[str, tuple[type, ReportHandler]] = field(default_factory=dict)
+    on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
+    request_id_header: str | None = None
+    strict_query_since: Version | None = None
+    strip_slash: bool = True
+    project_in_path: bool = False
+    """Old clients put the project's id after the version: `/v2.1/{project_id}/servers`."""
+
+    @property
+    def version_headers(self) -> tuple[str, ...]:
+        legacy = self.versions.legacy_header
+        return (STANDARD_HEADER.lower(), legacy.lower()) if legacy else (STANDARD_HEADER.lower(),)
