@@ -138,11 +138,11 @@ class Bus:
         self._links: dict[str, Link] = {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._topics: dict[str, tuple[type, ReportHandler]] = {}
+        self._topics: dict[str, tuple[type, list[ReportHandler]]] = {}
 
     def on_report(self, topic: str, kind: type, handler: ReportHandler) -> None:
         """Call `handler(host_id, body)` for each report of that topic, in the order sent by the host."""
-        self._topics[topic] = (kind, handler)
+        self._topics.setdefault(topic, (kind, []))[1].append(handler)
 
     def connected(self, host_id: str) -> bool:
         return host_id in self._links
@@ -236,14 +236,12 @@ class Bus:
             await self._report(host_id, report.topic, msgspec.msgpack.decode(report.body, type=known[0]))
 
     async def _report(self, host_id: str, topic: str, body: Any) -> None:
-        known = self._topics.get(topic)
-        if known is None:
-            return
-        try:
-            await known[1](host_id, body)
-        except Exception:
-            # A report that can't be stored is repeated by the host's next full one; the link must live.
-            log.exception("report failed", topic=topic, host=host_id)
+        for handler in self._topics.get(topic, (type, []))[1]:
+            try:
+                await handler(host_id, body)
+            except Exception:
+                # A report that can't be stored is repeated by the host's next full one; the link must live.
+                log.exception("report failed", topic=topic, host=host_id)
 
 
 def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:
