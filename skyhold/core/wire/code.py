@@ -88,7 +88,7 @@ def _make_reader(spec: Any, version: Version, place: str) -> Callable[[Any], Any
     envelope = spec.key if isinstance(spec, Envelope) else None
 
     def read(body: Any) -> Any:
-        _refuse_at_edge(body)
+        _refuse_at_edge(body, place)
         try:
             validate(body)
         except jsonschema_rs.ValidationError as error:
@@ -98,13 +98,13 @@ def _make_reader(spec: Any, version: Version, place: str) -> Callable[[Any], Any
     return read
 
 
-def _refuse_at_edge(body: Any) -> None:
+def _refuse_at_edge(body: Any, place: str) -> None:
     """Serialising once in native code finds suspects far faster than a walk in Python; only then walk."""
     try:
         clean = b"\\u0000" not in orjson.dumps(body, option=orjson.OPT_STRICT_INTEGER)
     except TypeError:
         clean = False
-    if not clean and (problem := edge_complaint(body)):
+    if not clean and (problem := edge_complaint(body, place)):
         raise problem
 
 
@@ -312,7 +312,13 @@ def _write(kind: Kind, version: Version) -> Convert | None:
 
 
 def _write_custom(form: Callable[[Any], Any] | None) -> Convert | None:
-    return form and (lambda value, may: None if value is None else form(value))
+    if form is None:
+        return None
+
+    def convert(value: Any, may: May | None) -> Any:
+        return None if value is None else form(value)
+
+    return convert
 
 
 def _write_list(one: Convert | None) -> Convert | None:
@@ -348,7 +354,11 @@ def _write_either(parts: tuple[Kind, ...], version: Version) -> Convert | None:
 
 def _write_unless_plain(write: Convert, is_object: bool) -> Convert:
     plain = (str, int, float, bool, list, dict) if is_object else ()
-    return lambda value, may: value if value is None or isinstance(value, plain) else write(value, may)
+
+    def convert(value: Any, may: May | None) -> Any:
+        return value if value is None or isinstance(value, plain) else write(value, may)
+
+    return convert
 
 
 def _python_type(kind: Kind) -> Any:

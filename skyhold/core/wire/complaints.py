@@ -40,7 +40,7 @@ def complaint(
     )
 
 
-def edge_complaint(body: Any) -> errors.Invalid | None:
+def edge_complaint(body: Any, place: str) -> errors.Invalid | None:
     """What no field may hold, wherever it stands: NUL and lone surrogates in strings, integers
     beyond 64 bits, nesting beyond measure. None when the body has nothing of this."""
     waiting: list[tuple[Any, tuple[str | int, ...]]] = [(body, ())]
@@ -57,7 +57,7 @@ def edge_complaint(body: Any) -> errors.Invalid | None:
             waiting.extend((inner, (*path, at)) for at, inner in enumerate(value))
         elif problem := _bad_text(value) if isinstance(value, str) else _bad_number(value):
             text = path_text(path)
-            words = f"Invalid input for field/attribute {text}. The value {problem}."
+            words = f"Invalid input for {place} {text}. The value {problem}."
             return errors.Invalid(words, path=text)
     return None
 

@@ -154,7 +154,7 @@ def _of(kind: Kind, spec: FieldSpec, version: Version, mode: Mode) -> Schema:
         case Scalar(type_):
             return _scalar(type_, spec)
         case OneOf(values):
-            return {"enum": list(values)}
+            return _one_of(values)
         case Custom(wire):
             return dict(wire.schema) if isinstance(wire.schema, dict) else wire.schema(spec)
         case Nested(shape):
@@ -187,6 +187,13 @@ def _sized(schema: Schema, spec: FieldSpec, what: str) -> Schema:
     return schema
 
 
+def _one_of(values: tuple[Any, ...]) -> Schema:
+    names = {str: "string", bool: "boolean", int: "integer"}
+    types = sorted({names[type(value)] for value in values if value is not None})
+    types += ["null"] if None in values else []
+    return {"type": types[0] if len(types) == 1 else types, "enum": list(values)}
+
+
 def _scalar(type_: str, spec: FieldSpec) -> Schema:
     schema: Schema = {"type": type_}
     if spec.enum is not None and type_ != "null":
@@ -206,27 +213,31 @@ def _scalar(type_: str, spec: FieldSpec) -> Schema:
 
 def _merged(parts: list[Schema]) -> Schema:
     """One schema that accepts what any of `parts` does; falls back to anyOf."""
-    merged: Schema = {"type": []}
+    rest = [part for part in parts if part != {"type": "null"}]
+    if any(not part for part in parts):
+        return {}
+    # An enum binds values of every type, so it can be merged with null only.
+    if any("enum" in part for part in rest):
+        return {"anyOf": parts} if len(rest) > 1 else rest[0] if len(parts) == 1 else _or_null(rest[0])
+    types: list[str] = []
+    merged: Schema = {}
     for part in parts:
-        if not part:
-            return {}
-        types = part.get("type")
-        if types is None:
-            return _with_null_in_enum(parts) or {"anyOf": parts}
-        merged["type"] += types if isinstance(types, list) else [types]
+        types += _types(part)
         for key, value in part.items():
             if key != "type" and merged.setdefault(key, value) != value:
                 return {"anyOf": parts}
-    if len(set(merged["type"])) < len(merged["type"]):
+    if len(set(types)) < len(types) or not all("type" in part for part in parts):
         return {"anyOf": parts}
-    if "enum" in merged and "null" in merged["type"]:
-        merged["enum"] = [*merged["enum"], None]
-    return merged
+    return {"type": types, **merged}
 
 
-def _with_null_in_enum(parts: list[Schema]) -> Schema | None:
-    """`Literal["a", "b"] | None` and loose booleans that may be null."""
-    rest = [part for part in parts if part != {"type": "null"}]
-    if len(rest) == 1 and len(parts) == 2 and "enum" in rest[0]:
-        return {**rest[0], "enum": [*rest[0]["enum"], None]}
-    return None
+def _types(schema: Schema) -> list[str]:
+    types = schema.get("type", [])
+    return list(types) if isinstance(types, list) else [types]
+
+
+def _or_null(schema: Schema) -> Schema:
+    nullable = {**schema, "enum": [*schema["enum"], None]}
+    if "type" in schema:
+        nullable["type"] = [*_types(schema), "null"]
+    return nullable
