@@ -94,7 +94,8 @@ def fresh(
     return {
         "id": ctx.new_id(), "kind": saga.kind, "subject": subject, "lock_name": lock, "state": "running",
         "step": saga.steps[0], "round": 0, "done": [], "kept": msgspec.to_builtins(kept), "due_at": tx.now,
-        "lease_until": 0, "fence": 0, "signal": "", "attempt": 0,
+        # Fences of later sagas on one subject must beat those of earlier ones: they start from the clock.
+        "lease_until": 0, "fence": tx.now, "signal": "", "attempt": 0,
         "deadline_at": tx.now + int(saga.deadline_s * 1e6), "parent_id": parent_id, "then": None,
         "request_id": ctx.request_id, "actor": actor, "error": None, "created_at": tx.now, "ended_at": None,
     }

@@ -256,7 +256,7 @@ class Runner:
     def _follow(self, tx: Tx, row: dict[str, Any], following: dict[str, Any] | None) -> None:
         """Start the superseding saga (the lock is free now) and wake the parent."""
         if following:
-            tx.execute(rows.INSERT, following | {"due_at": tx.now})
+            tx.execute(rows.INSERT, following | {"due_at": tx.now, "fence": tx.now})
         if row["parent_id"]:
             tx.execute(rows.WAKE, {"saga": row["parent_id"], "now": tx.now})
         tx.after_commit(self.ring)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program put together: which services there are, and who authenticates.
+
+Each service's own index is its service.py; what core does with them is core/app.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skyhold.core import context
+from skyhold.core.app import Core
+from skyhold.core.service import Service
+from skyhold.core.settings import Settings
+
+
+def services() -> list[Service]:
+    """Every service, in the order of the street: those further down first."""
+    from skyhold.compute.service import SERVICE as COMPUTE
+    from skyhold.identity.service import SERVICE as IDENTITY
+    from skyhold.image.service import SERVICE as IMAGE
+    from skyhold.network.service import SERVICE as NETWORK
+    from skyhold.placement.service import SERVICE as PLACEMENT
+
+    return [IDENTITY, PLACEMENT, NETWORK, IMAGE, COMPUTE]
+
+
+def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock) -> Core:
+    """The control plane, not yet started."""
+    from skyhold.identity import facade
+
+    core = Core(settings, services(), clock)
+    core.authenticator = facade.authenticator(core)
+    return core

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one machine: hears verbs, has drivers do them, and says what changed unasked.
+
+What verbs mean is in the services' drivers/base.py; the drivers themselves know nothing of the
+bus. The agent keeps no state machine: it joins repeated wishes to the work already under way,
+refuses wishes with an outdated fence, and finds everything again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+import structlog
+
+from skyhold.core.bus import ENCODE, Answer, Call, Hello, Report, read_frame, write_frame
+from skyhold.host.fences import Fences
+from skyhold.host.verbs import Verb
+
+log = structlog.get_logger("agent")
+
+PATIENCE_S = 2.0
+RECONNECT_S = 0.5
+ALIVE_S = 5.0
+VERSION = "1"
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """Said every few seconds: a connection alone would not show a stopped process."""
+
+
+@dataclass
+class Work:
+    """A wish under way. The same key joins it; a higher fence on its subject cancels it."""
+
+    key: str
+    subject: str
+    fence: int
+    task: asyncio.Task[Any]
+
+
+@dataclass
+class Agent:
+    """`verbs` maps names to what is done; `reports` are async iterators of (topic, body)."""
+
+    host_id: str
+    name: str
+    socket_path: Path
+    verbs: dict[str, Verb]
+    fences: Fences
+    greet: Callable[[], Awaitable[list[tuple[str, Any]]]]
+    """What to say after every connect: the inventory."""
+    _writer: asyncio.StreamWriter | None = None
+    _work: dict[str, Work] = field(default_factory=dict)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; guests and data plane don't notice either way."""
+        alive = asyncio.create_task(self._say_alive())
+        try:
+            while True:
+                try:
+                    await self._session()
+                except (OSError, asyncio.IncompleteReadError) as error:
+                    log.info("control plane not reached", error=repr(error))
+                await asyncio.sleep(RECONNECT_S)
+        finally:
+            alive.cancel()
+            for task in list(self._tasks):
+                task.cancel()
+
+    def report(self, topic: str, body: Any) -> None:
+        """Say something now; lost while disconnected, for the control plane asks at every hello."""
+        if self._writer is not None:
+            write_frame(self._writer, Report(topic=topic, body=msgspec.Raw(ENCODE(body))))
+
+    async def _session(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(self.socket_path)
+        try:
+            write_frame(writer, Hello(host_id=self.host_id, name=self.name, version=VERSION))
+            self._writer = writer
+            for topic, body in await self.greet():
+                self.report(topic, body)
+            while True:
+                frame = await read_frame(reader)
+                if isinstance(frame, Call):
+                    self._spawn(self._answer(frame, writer))
+        finally:
+            self._writer = None
+            writer.close()
+
+    async def _say_alive(self) -> None:
+        while True:
+            self.report("host.alive", Alive())
+            await asyncio.sleep(ALIVE_S)
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> None:
+        structlog.contextvars.bind_contextvars(request_id=call.request_id, verb=call.verb, subject=call.subject)
+        try:
+            answer = await self._do(call)
+        except Exception as error:
+            log.exception("verb failed")
+            answer = Answer(id=call.id, outcome="failed", kind=type(error).__name__, text=str(error))
+        if not writer.is_closing():
+            write_frame(writer, answer)
+
+    async def _do(self, call: Call) -> Answer:
+        verb = self.verbs.get(call.verb)
+        if verb is None:
+            return Answer(id=call.id, outcome="failed", kind="UnknownVerb", text=f"this host has no {call.verb}")
+        if call.subject and not self.fences.admit(call.subject, call.fence):
+            return Answer(id=call.id, outcome="stale", text=f"fence {call.fence} is outdated")
+        work = self._joined(call, verb)
+        done, _ = await asyncio.wait([work.task], timeout=PATIENCE_S)
+        if not done:
+            return Answer(id=call.id, outcome="working")
+        self._work.pop(work.key, None)
+        return outcome_of(call.id, work.task, verb)
+
+    def _joined(self, call: Call, verb: Verb) -> Work:
+        key = f"{call.verb}:{call.key}" if call.key else f"call-{id(call)}"
+        work = self._work.get(key)
+        if work is not None:
+            return work
+        self._cancel_older(call)
+        work = Work(key, call.subject, call.fence, self._spawn(self._perform(call, verb)))
+        self._work[key] = work
+        return work
+
+    def _cancel_older(self, call: Call) -> None:
+        """A newer wish about the same guest makes the older one moot (delete during a long fetch)."""
+        if not call.subject:
+            return
+        for other in list(self._work.values()):
+            if other.subject == call.subject and other.fence < call.fence and not other.task.done():
+                other.task.cancel()
+
+    async def _perform(self, call: Call, verb: Verb) -> Any:
+        body = msgspec.msgpack.decode(call.body, type=verb.question)
+        if not verb.serial:
+            return await verb.act(body)
+        subject = call.subject or verb.subject_of(body)
+        async with self._locks.setdefault(subject, asyncio.Lock()):
+            return await verb.act(body)
+
+
+def outcome_of(call_id: int, task: asyncio.Task[Any], verb: Verb) -> Answer:
+    if task.cancelled():
+        return Answer(id=call_id, outcome="stale", text="superseded by a newer wish")
+    error = task.exception()
+    if error is None:
+        result = task.result()
+        return Answer(id=call_id, outcome="done", body=msgspec.Raw(ENCODE(verb.answer() if result is None else result)))
+    if verb.expected and isinstance(error, verb.expected):
+        return Answer(id=call_id, outcome="failed", kind=type(error).__name__, text=str(error))
+    log.error("verb failed", exc_info=error)
+    return Answer(id=call_id, outcome="failed", kind="Unexpected", text=f"{type(error).__name__}: {error}")

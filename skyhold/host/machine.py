@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One machine put together: its drivers, its metadata server and its agent, by the settings.
+
+The agent's own logic is agent.py. Drivers are imported only when chosen, so that a fake host
+starts without QEMU or netlink libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from skyhold.compute.drivers.base import GuestDriver
+from skyhold.core.settings import Settings
+from skyhold.host import verbs
+from skyhold.host.agent import Agent
+from skyhold.host.fences import Fences
+from skyhold.host.metadata.server import MetadataServer
+from skyhold.host.shelf import MetadataShelf
+from skyhold.network.drivers.base import NetworkEngine
+
+log = structlog.get_logger("host")
+
+INVENTORY_S = 60.0
+
+
+class Machine:
+    """`run` until cancelled. Guests and the data plane stay when it ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state_dir = settings.hosts_dir / "local"
+        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.host_id = settings.host.uuid or kept_uuid(self.state_dir / "uuid")
+        self.name = settings.host.name or platform.node()
+        self.metadata = MetadataServer()
+        self.engine: NetworkEngine = make_engine(settings, self.state_dir, self.metadata)
+        self.driver: GuestDriver = make_driver(settings, self.state_dir, self.engine)
+
+    async def run(self) -> None:
+        shelf = MetadataShelf(self.state_dir / "metadata", self.metadata)
+        await self.engine.start()
+        await self.driver.start()
+        agent = Agent(
+            host_id=self.host_id, name=self.name, socket_path=self.settings.bus_socket,
+            verbs=verbs.bind(self.driver, self.engine, shelf),
+            fences=Fences(self.state_dir / "fences"), greet=self._greet,
+        )
+        listeners = [
+            asyncio.create_task(forward(agent, "guest.changed", self.driver.events())),
+            asyncio.create_task(forward(agent, "port.changed", self.engine.events())),
+            asyncio.create_task(self._watch_inventory(agent)),
+        ]
+        try:
+            await agent.run()
+        finally:
+            for task in listeners:
+                task.cancel()
+            await self.driver.stop()
+            await self.engine.stop()
+            await self.metadata.close_all()
+
+    async def _greet(self) -> list[tuple[str, Any]]:
+        return [("host.inventory", await self.driver.inventory())]
+
+    async def _watch_inventory(self, agent: Agent) -> None:
+        last = None
+        while True:
+            inventory = await self.driver.inventory()
+            if inventory != last:
+                agent.report("host.inventory", inventory)
+                last = inventory
+            await asyncio.sleep(INVENTORY_S)
+
+
+async def forward(agent: Agent, topic: str, events: AsyncIterator[Any]) -> None:
+    async for event in events:
+        agent.report(topic, event)
+
+
+def make_engine(settings: Settings, state_dir: Path, metadata: MetadataServer) -> NetworkEngine:
+    if settings.host.network == "fake":
+        from skyhold.network.drivers.fake import FakeEngine
+
+        return FakeEngine()
+    from skyhold.network.drivers.native.engine import NativeEngine
+
+    return NativeEngine(settings.cloud_id, state_dir / "network", metadata)
+
+
+def make_driver(settings: Settings, state_dir: Path, engine: NetworkEngine) -> GuestDriver:
+    host = settings.host
+    if host.hypervisor == "fake":
+        from skyhold.compute.drivers.fake import FakeDriver
+
+        return FakeDriver(
+            vcpus=host.fake_vcpus, ram_mb=host.fake_ram_mb, disk_gb=host.fake_disk_gb, state_dir=state_dir
+        )
+    from skyhold.compute.drivers.qemu.driver import QemuDriver
+
+    return QemuDriver(settings.guests_dir, engine, virt_type=host.virt_type)
+
+
+def kept_uuid(path: Path) -> str:
+    """This host's identity: made once, and never its name."""
+    if not path.exists():
+        path.write_text(str(uuid.uuid4()))
+    return path.read_text().strip()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the metadata service says about each guest, kept across restarts of the agent.
+
+Serving it is skyhold/host/metadata/. Files are 0600, one a guest: user data may hold secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from skyhold.compute.drivers.base import InstanceMetadata
+
+
+class Server(Protocol):
+    def set(self, server_id: str, metadata: InstanceMetadata) -> None: ...
+    def forget(self, server_id: str) -> None: ...
+
+
+class MetadataShelf:
+    def __init__(self, directory: Path, server: Server) -> None:
+        self._directory = directory
+        self._server = server
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in directory.glob("*.msgpack"):
+            self._server.set(path.stem, msgspec.msgpack.decode(path.read_bytes(), type=InstanceMetadata))
+
+    def put(self, metadata: InstanceMetadata) -> None:
+        path = self._path(metadata.server_id)
+        temporary = path.with_suffix(".new")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.msgpack.encode(metadata))
+        temporary.rename(path)
+        self._server.set(metadata.server_id, metadata)
+
+    def drop(self, server_id: str) -> None:
+        self._path(server_id).unlink(missing_ok=True)
+        self._server.forget(server_id)
+
+    def _path(self, server_id: str) -> Path:
+        if "/" in server_id or server_id.startswith("."):
+            raise ValueError("not the id of a server")
+        return self._directory / f"{server_id}.msgpack"

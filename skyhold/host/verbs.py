@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of this host: each name with its structs and the driver method that does it.
+
+Names and structs are declared by the services (compute and network, drivers/base.py); this binds
+them to one machine's drivers and to the metadata server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from skyhold.compute.drivers import base as compute
+from skyhold.host.shelf import MetadataShelf
+from skyhold.network.drivers import base as network
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`serial` verbs about one guest are done one after another; `expected` are the errors that
+    are answers, not accidents."""
+
+    question: type
+    answer: type
+    act: Callable[[Any], Awaitable[Any]]
+    serial: bool = True
+    expected: tuple[type[Exception], ...] = ()
+
+    def subject_of(self, body: Any) -> str:
+        return getattr(body, "guest_id", "")
+
+
+GUEST_ERRORS = (compute.NoRoom, compute.GuestFailed)
+
+
+def bind(driver: compute.GuestDriver, engine: network.NetworkEngine, shelf: MetadataShelf) -> dict[str, Verb]:
+    guests = Guests(driver, shelf)
+    acts: dict[str, Callable[[Any], Awaitable[Any]]] = {
+        "guest.ensure": guests.ensure,
+        "guest.absent": guests.absent,
+        "guest.power": driver.power,
+        "guest.reboot": driver.reboot,
+        "guest.plug": driver.plug,
+        "guest.unplug": driver.unplug,
+        "guest.snapshot": driver.snapshot,
+        "guest.console": driver.console,
+        "guest.metadata": guests.metadata,
+        "guest.list": lambda _: driver.list(),
+        "net.apply": engine.apply,
+        "net.reconcile": lambda want: engine.reconcile(want.snapshot, want.dry_run),
+        "net.probe": lambda _: engine.probe(),
+    }
+    # A snapshot or a console read must not make a power change of the same guest wait.
+    apart = {"guest.snapshot", "guest.console", "guest.list", "guest.metadata"}
+    structs = compute.VERBS | network.VERBS
+    return {
+        name: Verb(
+            *structs[name], act, serial=name not in apart and name.startswith("guest."), expected=GUEST_ERRORS
+        )
+        for name, act in acts.items()
+    }
+
+
+class Guests:
+    """The verbs that touch both a guest and what the metadata service says about it."""
+
+    def __init__(self, driver: compute.GuestDriver, shelf: MetadataShelf) -> None:
+        self._driver, self._shelf = driver, shelf
+
+    async def ensure(self, spec: compute.GuestSpec) -> compute.GuestStatus:
+        # First what the guest will ask for: it may be quicker than the answer to this verb.
+        self._shelf.put(spec.metadata)
+        return await self._driver.ensure(spec)
+
+    async def absent(self, want: compute.GuestRef) -> None:
+        await self._driver.absent(want.guest_id)
+        self._shelf.drop(want.guest_id)
+
+    async def metadata(self, metadata: compute.InstanceMetadata) -> None:
+        self._shelf.put(metadata)
