@@ -99,8 +99,11 @@ class Policy:
         return ready.partial(creds)
 
     def explain(self, name: str, creds: Creds) -> str:
-        """Why, in one sentence for the user: what the rule needs and what the caller has."""
+        """Why not, in one sentence for the user: what the rule needs and what the caller has; when the
+        token's scope is wrong, only that."""
         ready = self._ready.get(name) or self._missing(name)
+        if ready.scope is not None and creds.scope not in ready.scope:
+            return f"rule {name} works in {_either(ready.rule.scope)} scope only; {_token(creds)}"
         needs = _prose(ready.check, self._checks)
         scope = f" in {_either(ready.rule.scope)} scope" if ready.rule.scope else ""
         return f"rule {name} needs {needs}{scope}; you have {_holdings(creds)}"
@@ -194,7 +197,16 @@ def _holdings(creds: Creds) -> str:
         "domain": f"in domain {creds.domain_id}",
         "system": "in the system",
     }
-    return f"{held} {where.get(creds.scope, 'and an unscoped token')}"
+    return f"{held} {where.get(creds.scope, 'in an unscoped token')}"
+
+
+def _token(creds: Creds) -> str:
+    where = {
+        "project": f"for project {creds.project_id}",
+        "domain": f"for domain {creds.domain_id}",
+        "system": "for the system",
+    }
+    return f"your token is {where.get(creds.scope, 'unscoped')}"
 
 
 def _either(words: tuple[str, ...]) -> str:

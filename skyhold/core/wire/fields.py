@@ -79,7 +79,8 @@ def field(
 ) -> Any:
     """One field of a Shape; `wire` is its name in JSON, the attribute's own when left out.
 
-    Without a default it is required when reading; `optional=True` is `default=ABSENT`. `since` and
+    Without a default it is required when reading; `optional=True` is `default=ABSENT` (which type
+    checkers prefer, when the Shape is also built by hand). `since` and
     `until` are inclusive microversions. `min` and `max` bound a string's length or a number's value,
     and like `pattern`, `enum` and `format` apply to the items of a list and the values of an object;
     `min_items` and `max_items` bound the list or object itself, `keys` is a pattern for an object's
@@ -108,7 +109,6 @@ def field(
     )
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class ShapeMeta(msgspec.StructMeta):
     """Takes the FieldSpecs out of a class body, so that msgspec sees only names and defaults."""
 
@@ -127,7 +127,7 @@ class ShapeMeta(msgspec.StructMeta):
             extra = extra or getattr(base, "__shape_extra__", None)
         hints = namespace.setdefault("__annotations__", {})
         if extra == "keep" and "extra" not in hints and not any(hasattr(base, "extra") for base in bases):
-            hints["extra"] = "dict[str, Any]"
+            hints["extra"] = dict[str, Any]
             namespace["extra"] = FieldSpec(default_factory=dict)
         for attr in hints:
             if not str(hints[attr]).startswith(("ClassVar", "typing.ClassVar")):
@@ -174,7 +174,9 @@ def _overlap(left: FieldSpec, right: FieldSpec) -> bool:
     )
 
 
-class Shape(msgspec.Struct, metaclass=ShapeMeta):
+# On the class and not on the metaclass: type checkers find msgspec.Struct's own transform first.
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+class Shape(msgspec.Struct, metaclass=ShapeMeta, frozen=True, kw_only=True):
     """A wire form, written once for all microversions; subclass it and declare fields.
 
     `class X(Shape, extra="ignore")` drops unknown keys, `extra="keep"` collects them in the

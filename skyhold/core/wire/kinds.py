@@ -12,7 +12,7 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -165,7 +165,9 @@ def _ref_schema(spec: FieldSpec) -> dict[str, Any]:
 
 
 def _read_ref(value: Any) -> str:
-    return str(value).rstrip("/").rpartition("/")[2] if value.__class__ is str else str(whole(value))
+    if value.__class__ is not str:
+        return str(whole(value))
+    return str(value).rstrip("/").rpartition("/")[2] if "://" in value else str(value)
 
 
 def _name_schema(spec: FieldSpec) -> dict[str, Any]:
@@ -178,20 +180,20 @@ _TIME = {"type": "string", "format": "date-time"}
 
 
 def _seconds_z(at_us: int) -> str:
-    return _iso(at_us, "seconds") + "Z"
+    return _iso(at_us // 1_000_000) + "Z"
 
 
 def _micros(at_us: int) -> str:
-    return _iso(at_us, "microseconds")
+    seconds, rest_us = divmod(at_us, 1_000_000)
+    return f"{_iso(seconds)}.{rest_us:06}"
 
 
 def _micros_z(at_us: int) -> str:
-    return _iso(at_us, "microseconds") + "Z"
+    return _micros(at_us) + "Z"
 
 
-def _iso(at_us: int, unit: str) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
-    return moment.replace(tzinfo=None).isoformat(timespec=unit)
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 LooseInt = Annotated[int, Wire(_loose_int_schema, read=int)]

@@ -71,7 +71,7 @@ def read(version: Version = V1, beside: Any = None, **server: Any) -> Any:
     return reader(SERVER, version)(body)
 
 
-def refusal(version: Version = V1, **server: Any) -> str:
+def refusal(version: Any = V1, **server: Any) -> str:
     with pytest.raises(errors.Invalid) as caught:
         read(version, **server)
     return caught.value.message
@@ -94,6 +94,10 @@ def test_defaults_are_not_shared() -> None:
 @pytest.mark.parametrize("value", ["1", 1, "http://cloud/flavors/1", "http://cloud/flavors/1/"])
 def test_a_reference_may_be_a_url_or_a_number(value: Any) -> None:
     assert read(flavorRef=value).flavor == "1"
+
+
+def test_a_reference_may_hold_a_slash() -> None:
+    assert read(flavorRef="a/b").flavor == "a/b"
 
 
 @pytest.mark.parametrize(
@@ -353,7 +357,8 @@ def test_bulk_bodies() -> None:
     assert reader(networks, V1)({"networks": [{"id": "a"}]}) == [Lax(id="a")]
     assert writer(networks, V1)(Lax(id="a")) == {"network": {"id": "a"}}
     assert writer(networks, V1)([Lax(id="a")]) == {"networks": [{"id": "a"}]}
-    for body in ({}, {"networks": []}, {"network": {"id": "a"}, "networks": [{"id": "a"}]}):
+    bodies: list[Any] = [{}, {"networks": []}, {"network": {"id": "a"}, "networks": [{"id": "a"}]}]
+    for body in bodies:
         with pytest.raises(errors.Invalid):
             reader(networks, V1)(body)
 
