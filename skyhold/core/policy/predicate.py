@@ -131,6 +131,26 @@ def depends_on_target(check: Check, rules: Mapping[str, Check], above: tuple[str
             return template.constant is None
 
 
+def at_best(check: Check, rules: Mapping[str, Check], hopeful: bool = True) -> Check:
+    """The check with every question about the target answered in the caller's favour (or, not
+    `hopeful`, against it): whether any target at all could be allowed."""
+    match check:
+        case Always() | Never():
+            return check
+        case RuleRef(name):
+            return at_best(rules[name], rules, hopeful)
+        case Not(inner):
+            return Not(at_best(inner, rules, not hopeful))
+        case All(parts):
+            return All(tuple(at_best(part, rules, hopeful) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(at_best(part, rules, hopeful) for part in parts))
+        case Role(template) | Literal(_, template) | Attribute(_, template):
+            if template.constant is not None:
+                return check
+            return Always() if hopeful else Never()
+
+
 def _any(parts: list[Partial]) -> Partial:
     def partial(creds: Any) -> Predicate:
         found: list[Alternative] = []
@@ -153,7 +173,11 @@ def _all(parts: list[Partial]) -> Partial:
             if answer is False:
                 return False
             if answer is not True:
-                found = [both for left in found for right in answer if (both := _joined(left, right))]
+                found = (
+                    list(answer)
+                    if found == [()]
+                    else [both for left in found for right in answer if (both := _joined(left, right))]
+                )
         return True if found == [()] else _simplest(found)
 
     return partial
@@ -171,6 +195,8 @@ def _joined(left: Alternative, right: Alternative) -> Alternative | None:
 
 def _simplest(found: list[Alternative]) -> Predicate:
     """Without repetitions and without alternatives that a wider one covers."""
+    if len(found) < 2:
+        return tuple(found) or False
     sets = [frozenset(each) for each in found]
     kept = [
         each

@@ -16,7 +16,7 @@ from typing import Any
 from skyhold.core.policy import language
 from skyhold.core.policy.compile import Creds, Decision, compile_check, resolve
 from skyhold.core.policy.language import Check, PolicyError
-from skyhold.core.policy.predicate import Partial, Predicate, compile_predicate
+from skyhold.core.policy.predicate import Partial, Predicate, at_best, compile_predicate
 
 CheckText = str | Sequence[str | Sequence[str]]
 
@@ -43,6 +43,7 @@ class _Ready:
     check: Check
     scope: frozenset[str] | None
     decide: Decision
+    possible: Decision
     partial: Partial | None
     refusal: str
 
@@ -98,6 +99,16 @@ class Policy:
             return False
         return ready.partial(creds)
 
+    def possible(self, name: str, creds: Creds) -> bool:
+        """Whether some target could be allowed: what a route can ask before a target is loaded.
+        Unlike `predicate` it has an answer for every rule; never False where `allows` could be True."""
+        ready = self._ready.get(name) or self._missing(name)
+        if ready.scope is not None and creds.scope not in ready.scope:
+            return False
+        if not ready.possible(creds, None):
+            return False
+        return ready.partial is None or ready.partial(creds) is not False
+
     def explain(self, name: str, creds: Creds) -> str:
         """Why not, in one sentence for the user: what the rule needs and what the caller has; when the
         token's scope is wrong, only that."""
@@ -141,7 +152,9 @@ def _make_ready(rule: Rule, checks: Mapping[str, Check]) -> _Ready:
     except PolicyError as error:
         raise PolicyError(f"rule {rule.name}: {error}") from None
     partial, refusal = _try_predicate(rule, check, checks)
-    return _Ready(rule, check, frozenset(rule.scope) if rule.scope else None, decide, partial, refusal)
+    possible = compile_check(at_best(check, checks), checks)
+    scope = frozenset(rule.scope) if rule.scope else None
+    return _Ready(rule, check, scope, decide, possible, partial, refusal)
 
 
 def _try_predicate(rule: Rule, check: Check, checks: Mapping[str, Check]) -> tuple[Partial | None, str]:

@@ -210,6 +210,28 @@ def test_a_filter_agrees_with_the_decision(rule: str, creds: Caller, target: dic
     assert holds == decides(rule, creds, target)
 
 
+@settings(max_examples=200, deadline=None)
+@given(RULES, CALLERS, TARGETS)
+def test_what_is_allowed_was_possible(rule: str, creds: Caller, target: dict[str, Any]) -> None:
+    made = policy(Rule("it", rule))
+    assert made.possible("it", creds) or not made.allows("it", creds, target)
+
+
+@pytest.mark.parametrize(
+    ("rule", "answer"),
+    [
+        ("role:admin and not user_id:%(x)s", False),
+        ("role:member and not user_id:%(x)s", True),
+        ("not (role:member or user_id:%(x)s)", False),
+        ("role:%(x)s", True),
+        ("domain_id:%(domain_id)s", False),
+        ("project_id:%(project_id)s", True),
+    ],
+)
+def test_what_is_possible_before_a_target_is_known(rule: str, answer: bool) -> None:
+    assert policy(Rule("it", rule)).possible("it", Caller()) is answer
+
+
 CREATE = Rule("compute:servers:create", "rule:project_member_or_admin", ("project",),
               operations=(("POST", "/servers"),), lists=True)  # fmt: skip
 
