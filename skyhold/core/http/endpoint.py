@@ -134,6 +134,8 @@ class Endpoint:
         if route.query is not None:
             pairs = falcon_pairs(req)
             arguments.append(self._query_reader(route, ctx.version)(pairs))
+        if route.headers:
+            arguments.append({name: req.get_header(name) for name in route.headers})
         if route.stream:
             if ctx.dry_run:
                 raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")

@@ -2,7 +2,7 @@
 """Routes as data: what a resource's api.py declares with decorators.
 
 How a request is answered by them is core/http/endpoint.py. A handler is a coroutine function
-`(ctx, *path parameters, [want], [query], [stream])` and makes no decision: it calls `ctx.read`
+`(ctx, *path parameters, [want], [query], [headers], [stream])` and makes no decision: it calls `ctx.read`
 or `ctx.write` with an operation. A route without a policy can't be written down.
 """
 
@@ -68,6 +68,8 @@ class Route:
     until: Version = LAST
     action: str | None = None
     stream: bool = False
+    headers: tuple[str, ...] = ()
+    """Request headers that the handler needs: it gets a dict of them, None for those not sent."""
     media: tuple[str, ...] = ("application/json",)
     wants: bool = False
 
