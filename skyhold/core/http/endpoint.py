@@ -107,7 +107,7 @@ class Endpoint:
         ctx.rule = route.policy
         if ctx.creds.access_rules is not None:
             self._permit_access(ctx.creds, req)
-        if self.core.policy.predicate(route.policy.name, ctx.creds) is False:
+        if not self.core.policy.possible(route.policy.name, ctx.creds):
             raise errors.Forbidden(
                 self.core.policy.explain(route.policy.name, ctx.creds), rule=route.policy.name
             )
