@@ -17,6 +17,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,50 @@ def test_an_offer_in_its_frame():
     assert frames.checksum(pseudo + frame[34:]) == 0
     assert frame[26:34] == bytes([10, 77, 0, 2, 10, 77, 0, 5])
     assert struct.unpack("!HH", frame[34:38]) == (67, 68)
+
+
+def test_a_solicitation_is_answered_to_its_sender_alone():
+    ips = ("fe80::f816:3eff:fe00:5", "ff02::2")
+    asked = frames.icmp6((GUEST_MAC, "33:33:00:00:00:02"), ips, bytes([133]) + bytes(7))
+    (frame,), leased = respond(frames.parse(asked), _table(), OUR_MAC)
+    assert leased is None
+    # From our own MAC, or the bridge would send us what guests send the router.
+    assert frame[:14].hex() == "fa163e000005fa163e00000286dd"
+    offer = frames.parse(frame)
+    assert (offer.source, offer.destination) == ("fe80::f816:3eff:fe00:1", "fe80::f816:3eff:fe00:5")
+    assert offer.payload[0] == 134
+    assert bytes.fromhex("0101" + ROUTER_MAC.replace(":", "")) in offer.payload
+    pseudo = frame[22:54] + struct.pack("!II", len(frame) - 54, 58)
+    assert frames.checksum(pseudo + frame[54:]) == 0
+
+
+def test_a_solicitation_without_an_address_is_answered_to_all_nodes_at_its_mac():
+    asked = frames.icmp6((GUEST_MAC, "33:33:00:00:00:02"), ("::", "ff02::2"), bytes([133]) + bytes(7))
+    (frame,), _ = respond(frames.parse(asked), _table(), OUR_MAC)
+    assert frame[:6].hex(":") == GUEST_MAC
+    assert frames.parse(frame).destination == "ff02::1"
+
+
+def test_a_dhcpv6_reply_in_its_frame():
+    stateful = _table()
+    subnets = [
+        stateful.subnets[0],
+        msgspec.structs.replace(
+            stateful.subnets[1], ra_mode="dhcpv6-stateful", address_mode="dhcpv6-stateful"
+        ),
+    ]
+    request = bytes.fromhex("03aabbcc 0001000a 00030001fa163e000005 0002000a 00030001fa163e000002")
+    request += bytes.fromhex("0003000c 0000002a 00000000 00000000")
+    asked = frames.udp6((GUEST_MAC, "33:33:00:01:00:02"), ("fe80::5", "ff02::1:2"), (546, 547), request)
+    (frame,), leased = respond(frames.parse(asked), _table(subnets=subnets), OUR_MAC)
+    assert leased == "p"
+    reply = frames.parse(frame)
+    assert (reply.source, reply.destination) == (frames.link_local(OUR_MAC), "fe80::5")
+    assert (reply.source_port, reply.destination_port, reply.payload[0]) == (547, 546, 7)
+    pseudo = frame[22:54] + struct.pack("!II", len(frame) - 54, 17)
+    assert frames.checksum(pseudo + frame[54:]) == 0
+    outside = frames.udp6((GUEST_MAC, OUR_MAC), ("2001:db8::5", "ff02::1:2"), (546, 547), request)
+    assert respond(frames.parse(outside), _table(subnets=subnets), OUR_MAC) == ([], None)
 
 
 def test_known_checksums():
@@ -212,6 +257,8 @@ async def test_the_kernel_configures_itself_from_our_advertisement(link):
         await asyncio.sleep(0.2)
     assert "fd77::f816:3eff:fe00:5/64" in address
     assert "via fe80::f816:3eff:fe00:1 " in route
+    _, neighbours = await link.in_guest("ip", "-6", "neigh", "show")
+    assert f"fe80::f816:3eff:fe00:1 lladdr {ROUTER_MAC} router" in neighbours.replace("dev eth0 ", "")
     assert responder.stats.advertisements >= 1
     responder.update(_table(routers={}))
     for _ in range(50):

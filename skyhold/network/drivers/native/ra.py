@@ -2,7 +2,7 @@
 """IPv6 router advertisements as pure functions: prefixes, MTU and name servers, by RFC 4861 and 8106.
 
 When they are sent is in responder.py; the addresses of stateful subnets come from dhcp6.py.
-They are sent in the router's name, from its MAC and link-local address: guests route to the sender.
+They are sent in the router's name, from its link-local address and with its MAC inside: guests route there.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ _MANAGED, _OTHER, _ON_LINK, _AUTONOMOUS = 0x80, 0x40, 0x80, 0x40
 
 
 class Advertisement(NamedTuple):
-    """An ICMPv6 message, checksum zero, with the router it is sent for."""
+    """An ICMPv6 message, checksum zero, with the link-local address of the router it is sent for."""
 
-    source_mac: str
     source: str
     message: bytes
 
@@ -46,7 +45,7 @@ def advertisements(table: LinkTable, responder_mac: str) -> list[Advertisement]:
             elif subnet.id in table.routers:
                 by_router[table.routers[subnet.id], _ROUTER_LIFETIME_S].append(subnet)
     return [
-        Advertisement(mac, link_local(mac), encode(subnets, table, mac, lifetime_s))
+        Advertisement(link_local(mac), encode(subnets, table, mac, lifetime_s))
         for (mac, lifetime_s), subnets in by_router.items()
     ]
 

@@ -61,7 +61,6 @@ class Responder:
     def update(self, table: LinkTable) -> None:
         """Answer by `table` from now on. A change in what routers announce is announced at once."""
         self._table = table
-        self._budgets = {mac: left for mac, left in self._budgets.items() if mac in table.seats_by_mac}
         wanted = ra.advertisements(table, self._mac)
         if wanted == self._advertised:
             return
@@ -107,8 +106,11 @@ class Responder:
 
     def _within_budget(self, mac: str) -> bool:
         """A token bucket per known port, so that one guest's flood doesn't starve the others."""
-        if mac not in self._table.seats_by_mac:
+        known = self._table.seats_by_mac
+        if mac not in known:
             return False
+        if len(self._budgets) > 2 * len(known):
+            self._budgets = {one: left for one, left in self._budgets.items() if one in known}
         now = self._loop.time()
         left, since = self._budgets.get(mac, (_BURST, now))
         left = min(_BURST, left + (now - since) * _PER_SECOND)
@@ -127,7 +129,8 @@ class Responder:
 
     def _announce(self, advertisement: ra.Advertisement) -> None:
         self.stats.advertisements += 1
-        self._send(_advertisement_frame(advertisement, frames.multicast_mac(ra.ALL_NODES), ra.ALL_NODES))
+        macs = (self._mac, frames.multicast_mac(ra.ALL_NODES))
+        self._send(_advertisement_frame(advertisement, macs, ra.ALL_NODES))
 
     def _send(self, frame: bytes) -> None:
         try:
@@ -180,12 +183,13 @@ def _to_solicitation(datagram: Datagram, table: LinkTable, mac: str) -> list[byt
     # One that has no address yet is reached by its MAC all the same (RFC 6085).
     asker = datagram.source if datagram.source.startswith("fe80:") else ra.ALL_NODES
     offers = ra.advertisements(table, mac)
-    return [_advertisement_frame(offer, datagram.source_mac, asker) for offer in offers]
+    return [_advertisement_frame(offer, (mac, datagram.source_mac), asker) for offer in offers]
 
 
-def _advertisement_frame(advertisement: ra.Advertisement, mac: str, ip: str) -> bytes:
-    macs, ips = (advertisement.source_mac, mac), (advertisement.source, ip)
-    return frames.icmp6(macs, ips, advertisement.message)
+def _advertisement_frame(advertisement: ra.Advertisement, macs: tuple[str, str], ip: str) -> bytes:
+    # The frame is from our own MAC. From the router's, the bridge would learn that the router is here and
+    # send us its traffic; guests take the router's MAC from the option inside.
+    return frames.icmp6(macs, (advertisement.source, ip), advertisement.message)
 
 
 _LDH, _LDB, _LDX_IP, _LDH_X, _JEQ, _JSET, _RET = 0x28, 0x30, 0xB1, 0x48, 0x15, 0x45, 0x06
