@@ -37,12 +37,12 @@ async def choose(virt_type: VirtType, remembered_at: Path) -> Accelerator:
     """`remembered_at` keeps the figure until the machine boots again."""
     if virt_type != "auto":
         return Accelerator(virt_type, "set by the operator")
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot_id = _boot_id()
     known = _recall(remembered_at, boot_id)
     if known is not None:
         return known
     found = judge(await _measure())
-    remembered_at.write_bytes(msgspec.json.encode(_Remembered(boot_id, found)))
+    _remember(remembered_at, _Remembered(boot_id, found))
     return found
 
 
@@ -54,6 +54,14 @@ def judge(measured: float | str) -> Accelerator:
     if measured < _FAST_NS:
         return Accelerator("kvm", figure)
     return Accelerator("tcg", f"{figure}: too slow, something imitates KVM in software")
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _remember(path: Path, known: _Remembered) -> None:
+    path.write_bytes(msgspec.json.encode(known))
 
 
 def _recall(path: Path, boot_id: str) -> Accelerator | None:

@@ -108,7 +108,9 @@ class Starter:
             ended = guest.process
             await self.bury(guest, kill=True)
             if isinstance(failure, monitor.Lost):
-                raise GuestFailed(f"QEMU did not start: {_last_words(guest.folder.qemu_log, ended)}") from failure
+                raise GuestFailed(
+                    f"QEMU did not start: {_last_words(guest.folder.qemu_log, ended)}"
+                ) from failure
             raise
 
     async def _spawn_with_taps(
@@ -179,8 +181,11 @@ def _places(spec: GuestSpec, kept: dict[str, int]) -> dict[str, int]:
 async def _wait_for_state(guest: Guest) -> None:
     talk = await guest.talk()
     async with asyncio.timeout(_INCOMING_S):
-        while await talk.status() == "inmigrate":
-            await asyncio.sleep(0.02)
+        await monitor.poll(lambda: _has_come(talk), 0.02)
+
+
+async def _has_come(talk: monitor.Monitor) -> bool:
+    return await talk.status() != "inmigrate"
 
 
 async def _ended(guest: Guest, timeout_s: float) -> None:

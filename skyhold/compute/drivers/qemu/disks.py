@@ -76,9 +76,9 @@ def trusted_header(path: Path) -> qcow2.Header:
     try:
         header = qcow2.read_header(path)
     except ValueError as broken:
-        raise GuestFailed(f"The guest's disk {path.name} is damaged: it is no longer a qcow2 file.") from broken
+        raise GuestFailed(f"The guest's disk {path.name} is damaged: it isn't qcow2 any more.") from broken
     if header.data_file:
-        raise GuestFailed(f"The guest's disk {path.name} was altered to name another file; it is not opened.")
+        raise GuestFailed(f"The guest's disk {path.name} was altered to name another file; it stays closed.")
     return header
 
 

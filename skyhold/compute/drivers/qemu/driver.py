@@ -9,7 +9,7 @@ with the agent: `start` finds them by their folders and their working directorie
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,7 +110,9 @@ class QemuDriver:
             await self._session.close()
 
     async def inventory(self) -> HostInventory:
-        return host.inventory(self._state_dir, self._version, self._starter.accelerator, self._reserved_ram_mb)
+        return host.inventory(
+            self._state_dir, self._version, self._starter.accelerator, self._reserved_ram_mb
+        )
 
     async def ensure(self, spec: GuestSpec) -> GuestStatus:
         files_of(spec)
@@ -260,8 +262,8 @@ class QemuDriver:
                 guest.told = guest.record.power
                 self._announcer.tell(guest.status())
 
-    def _go(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(_as_coroutine(lambda: work))
+    def _go(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

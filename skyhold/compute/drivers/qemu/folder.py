@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, PortPlug, Power
+from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, PortPlug
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _UID_FIRST, _UID_COUNT = 0x4000_0000, 0x1000_0000
@@ -72,7 +72,7 @@ class Folder:
 
     def save_spec(self, spec: GuestSpec) -> None:
         """Without secrets: the token has expired when this is read, and the password was given."""
-        _replace(self.path / "spec.json", msgspec.json.encode(_without_secrets(spec)))
+        _replace(self.path / "spec.json", msgspec.json.encode(without_secrets(spec)))
 
     def load_spec(self) -> GuestSpec | None:
         return _load(self.path / "spec.json", GuestSpec)
@@ -125,7 +125,7 @@ def _range_is_mapped() -> bool:
     return False
 
 
-def _without_secrets(spec: GuestSpec) -> GuestSpec:
+def without_secrets(spec: GuestSpec) -> GuestSpec:
     return msgspec.structs.replace(
         spec,
         disks=[_without_token(disk) for disk in spec.disks],
@@ -146,7 +146,6 @@ def with_port(spec: GuestSpec, port: PortPlug) -> GuestSpec:
 
 def without_port(spec: GuestSpec, port_id: str) -> GuestSpec:
     return msgspec.structs.replace(spec, ports=[p for p in spec.ports if p.port_id != port_id])
-
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -106,8 +106,10 @@ class ImageCache:
             partial.unlink(missing_ok=True)
 
     async def _bring(self, source: ImageSource, partial: Path) -> str:
-        if source.path is not None and os.path.exists(source.path):
-            return await asyncio.to_thread(_link_or_copy, Path(source.path), partial, source.size_bytes)
+        if source.path is not None:
+            digest = await asyncio.to_thread(_link_or_copy, Path(source.path), partial, source.size_bytes)
+            if digest is not None:
+                return digest
         if source.url is None:
             raise NoRoom("The image's bytes are not on this host and there is no address to fetch them from.")
         try:
@@ -155,10 +157,13 @@ def _inspect_qcow2(found: format_inspector.FileInspector) -> None:
     try:
         found.safety_check()
     except (format_inspector.SafetyCheckFailed, format_inspector.ImageFormatError) as error:
-        raise GuestFailed("The image refers to other files or uses unknown features; it is refused.") from error
+        raise GuestFailed("The image names other files or has unknown features; it is refused.") from error
 
 
-def _link_or_copy(source: Path, partial: Path, size_bytes: int) -> str:
+def _link_or_copy(source: Path, partial: Path, size_bytes: int) -> str | None:
+    """The checksum, or None when there is no such file on this host."""
+    if not source.exists():
+        return None
     try:
         os.link(source, partial)
     except OSError:
@@ -179,5 +184,3 @@ def _check_size(found: int, wanted: int) -> None:
 def _take(write: Callable[[bytes], object], update: Callable[[bytes], None], chunk: bytes) -> None:
     write(chunk)
     update(chunk)
-
-

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError, Runstate
@@ -58,7 +58,9 @@ class Monitor:
         monitor._hearing = asyncio.create_task(monitor._hear())
         return monitor
 
-    async def run(self, verb: str, arguments: dict[str, object] | None = None, timeout_s: float = 20.0) -> object:
+    async def run(
+        self, verb: str, arguments: dict[str, object] | None = None, timeout_s: float = 20.0
+    ) -> object:
         """Answers QEMU's return value. Raises Refused or Lost."""
         try:
             return await asyncio.wait_for(self._client.execute(verb, arguments), timeout_s)
@@ -91,6 +93,14 @@ class Monitor:
     async def _hear(self) -> None:
         async for message in self._listener:
             self._on_event(str(message["event"]), _details(message))
+
+
+async def poll(is_done: Callable[[], Awaitable[bool]], every_s: float = 0.05) -> None:
+    """For what QEMU tells only when asked, or by an event that a new agent would have missed."""
+    while True:
+        if await is_done():
+            return
+        await asyncio.sleep(every_s)
 
 
 def listen(path: Path) -> socket.socket:

@@ -15,7 +15,7 @@ from skyhold.compute.drivers.base import GuestFailed, Power
 from skyhold.compute.drivers.qemu import disks
 from skyhold.compute.drivers.qemu.boot import Starter
 from skyhold.compute.drivers.qemu.guest import Guest
-from skyhold.compute.drivers.qemu.monitor import Monitor
+from skyhold.compute.drivers.qemu.monitor import Monitor, poll
 
 # A guest that is still booting ignores the power button: it is pressed again.
 _PRESS_AGAIN_S = 5.0
@@ -143,10 +143,13 @@ async def _save_state(talk: Monitor, path: str) -> None:
     await talk.run("migrate-set-parameters", {"max-bandwidth": _FULL_SPEED})
     await talk.run("migrate", {"uri": "fd:state"})
     async with asyncio.timeout(_SAVE_S):
-        while (status := await _migration(talk)) not in ("completed", "failed", "cancelled"):
-            await asyncio.sleep(0.05)
-    if status != "completed":
+        await poll(lambda: _is_over(talk))
+    if await _migration(talk) != "completed":
         raise GuestFailed("The guest's memory could not be saved; it was not suspended.")
+
+
+async def _is_over(talk: Monitor) -> bool:
+    return await _migration(talk) in ("completed", "failed", "cancelled")
 
 
 async def _migration(talk: Monitor) -> str:

@@ -42,9 +42,9 @@ def empty(virtual_size_bytes: int = 1 << 20) -> bytes:
     """A valid qcow2 of 2 KiB that reads as zeroes; `virtual_size_bytes` is at most 2 MiB."""
     cluster = 512
     l1_entries = -(-virtual_size_bytes // (cluster * cluster // 8))
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQ", _MAGIC, 2, 0, 0, 9, virtual_size_bytes, 0, l1_entries, 3 * cluster, cluster, 1, 0, 0
-    )
+    # Version, no backing file, clusters of 2^9 bytes, size, no encryption, then where tables are.
+    header = struct.pack(">4sIQIIQI", _MAGIC, 2, 0, 0, 9, virtual_size_bytes, 0)
+    header += struct.pack(">IQQIIQ", l1_entries, 3 * cluster, cluster, 1, 0, 0)
     refcount_table = struct.pack(">Q", 2 * cluster)
     refcounts = struct.pack(">4H", 1, 1, 1, 1)
     return b"".join(part.ljust(cluster, b"\0") for part in (header, refcount_table, refcounts, b""))

@@ -20,7 +20,7 @@ import aiohttp
 from skyhold.compute.drivers.base import GuestFailed, ImageTarget, NoRoom
 from skyhold.compute.drivers.qemu.disks import DiskFile, check_space, files_of, no_room, trusted_header
 from skyhold.compute.drivers.qemu.guest import Guest
-from skyhold.compute.drivers.qemu.monitor import Monitor, Refused
+from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
 from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, run_tool
 
 _COPY_S = 3600.0
@@ -74,7 +74,9 @@ async def _copy_live(guest: Guest, made: list[Path]) -> Path:
     name = _fresh(guest, made)
     size = trusted_header(guest.folder.run / _root_of(guest).name).virtual_size_bytes
     fence = Fence(owner=guest.folder.owner)
-    await run_tool("qemu-img", "create", "-q", "-f", "qcow2", name, str(size), cwd=guest.folder.run, fence=fence)
+    await run_tool(
+        "qemu-img", "create", "-q", "-f", "qcow2", name, str(size), cwd=guest.folder.run, fence=fence
+    )
     talk = await guest.talk()
     try:
         await talk.run("blockdev-add", {"driver": "file", "node-name": f"{name}-file", "filename": name})
@@ -92,22 +94,25 @@ async def _back_up(talk: Monitor, target: str) -> None:
     await talk.run("blockdev-backup", job)
     try:
         async with asyncio.timeout(_COPY_S):
-            while (state := await _job(talk, target))["status"] != "concluded":
-                await asyncio.sleep(0.05)
+            await poll(lambda: _is_concluded(talk, target))
     except BaseException:
         with suppress(GuestFailed):
             await _abandon(talk, target)
         raise
+    error = (await _job(talk, target)).get("error")
     await talk.run("job-dismiss", {"id": target})
-    if state.get("error"):
-        raise GuestFailed(f"The disk could not be copied: {state['error']}.")
+    if error:
+        raise GuestFailed(f"The disk could not be copied: {error}.")
 
 
 async def _abandon(talk: Monitor, job: str) -> None:
     await talk.run("job-cancel", {"id": job})
-    while (await _job(talk, job))["status"] != "concluded":
-        await asyncio.sleep(0.05)
+    await poll(lambda: _is_concluded(talk, job))
     await talk.run("job-dismiss", {"id": job})
+
+
+async def _is_concluded(talk: Monitor, job: str) -> bool:
+    return (await _job(talk, job))["status"] == "concluded"
 
 
 async def _job(talk: Monitor, job_id: str) -> dict[str, object]:
