@@ -77,11 +77,13 @@ class ServerPages:
         if len(request.body) > MAX_PASSWORD_BYTES:
             return problem(400)
         try:
-            self.password = request.body.decode()
+            password = request.body.decode()
         except UnicodeDecodeError:
             return problem(400)
-        if self.password:
-            self._on_password(self.password)
+        if password:
+            # Told first: if that fails, the guest may post again.
+            self._on_password(password)
+        self.password = password
         return Page(200)
 
 

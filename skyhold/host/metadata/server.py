@@ -21,7 +21,7 @@ from skyhold.host.metadata.wire import MAX_HEAD_BYTES, Page, Refused, Request, p
 
 Who = Callable[[str], str | None]
 _CONNECTIONS_PER_PEER = 16
-_CONNECTIONS_PER_DOOR = 1024
+_CONNECTIONS = 512
 _TIMEOUT_S = 5.0
 
 
@@ -113,12 +113,13 @@ class MetadataServer:
     async def _talk(self, door: _Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = _address(writer)
         self.stats.connections += 1
-        full = len(door.talks) > _CONNECTIONS_PER_DOOR or door.per_peer[peer] >= _CONNECTIONS_PER_PEER
-        if full:
+        # Strangers share one allowance: addresses cost a guest nothing when port security is off.
+        payer = peer if door.who(peer) else ""
+        if self._connections() > _CONNECTIONS or door.per_peer[payer] >= _CONNECTIONS_PER_PEER:
             self.stats.limited += 1
             writer.transport.abort()
             return
-        door.per_peer[peer] += 1
+        door.per_peer[payer] += 1
         # Nothing may wait in our memory: a reply is sent before the next request is read.
         writer.transport.set_write_buffer_limits(high=0)
         try:
@@ -126,10 +127,13 @@ class MetadataServer:
         except (OSError, TimeoutError):
             writer.transport.abort()
         finally:
-            door.per_peer[peer] -= 1
-            if not door.per_peer[peer]:
-                del door.per_peer[peer]
+            door.per_peer[payer] -= 1
+            if not door.per_peer[payer]:
+                del door.per_peer[payer]
             writer.close()
+
+    def _connections(self) -> int:
+        return sum(len(door.talks) for door in self._doors.values())
 
     async def _converse(
         self, who: Who, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -52,7 +52,8 @@ class Sessions:
             return True
         if len(raw) != 40 or not hmac.compare_digest(raw[8:], self._sign(raw[:8], server_id)):
             return True
-        return struct.unpack("!d", raw[:8])[0] <= now_s
+        (until_s,) = struct.unpack("!d", raw[:8])
+        return bool(until_s <= now_s)
 
     def _sign(self, until: bytes, server_id: str) -> bytes:
         return hmac.digest(self._key, until + server_id.encode(), hashlib.sha256)

@@ -358,6 +358,30 @@ async def test_connections_per_peer_are_bounded(service):
         writer.close()
 
 
+async def test_strangers_share_one_allowance(service):
+    service.server_id = None
+    held = []
+    for number in range(16):
+        held.append(await asyncio.open_connection(*service.address, local_addr=(f"127.0.0.{number + 2}", 0)))
+    await asyncio.sleep(0.05)
+    assert await service.raw(b"GET / HTTP/1.1\r\n\r\n") == b""
+    service.server_id = MINE.server_id
+    assert (await service.ask("/"))[0] == 200
+    for _, writer in held:
+        writer.close()
+
+
+async def test_a_password_that_could_not_be_told_may_be_posted_again(service):
+    def fail(_server_id: str, _text: str) -> None:
+        raise RuntimeError("nobody listens")
+
+    told, service.server._on_password = service.server._on_password, fail
+    assert await service.raw(b"POST /openstack/latest/password HTTP/1.1\r\nContent-Length: 1\r\n\r\nx") == b""
+    service.server._on_password = told
+    assert (await service.ask("/openstack/latest/password", "POST", body=b"x"))[0] == 200
+    assert service.posted == [(MINE.server_id, "x")]
+
+
 async def test_ipv6_peers_are_named_without_their_zone():
     async with Service(socket.AF_INET6) as service:
         assert (await service.ask("/openstack/latest/meta_data.json"))[0] == 200

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skyhold.network.drivers.base import Subnet
 from skyhold.network.drivers.native import dhcp4_options as opt
@@ -98,8 +98,10 @@ def decode(content: bytes) -> Message:
     if (kind, length) != (1, 6):
         raise Malformed("not Ethernet")
     options = _decode_options(content[_HEADER.size + 4 :], sname, file)
-    words = [str(ipaddress.IPv4Address(address)) for address in addresses]
-    return Message(op, xid, mac_text(chaddr[:6]), flags, secs, *words, sname, file, options)
+    named = zip(("ciaddr", "yiaddr", "siaddr", "giaddr"), map(ipaddress.IPv4Address, addresses), strict=True)
+    words: dict[str, Any] = {name: str(address) for name, address in named}
+    mac = mac_text(chaddr[:6])
+    return Message(op, xid, mac, flags, secs, sname=sname, file=file, options=options, **words)
 
 
 def encode(message: Message) -> bytes:

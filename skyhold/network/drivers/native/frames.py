@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
 UDP, ICMP6 = 17, 58
@@ -17,12 +17,13 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 
 
 class Datagram(NamedTuple):
-    """What came in one frame. Ports are 0 for ICMPv6; the payload then starts at the ICMP type."""
+    """What came in one frame. `protocol` is UDP or ICMP6; for the latter ports are 0 and the payload starts
+    at the ICMP type."""
 
     source_mac: str
     source: str
     destination: str
-    protocol: Literal[17, 58]
+    protocol: int
     source_port: int
     destination_port: int
     payload: bytes
@@ -68,7 +69,7 @@ def checksum(content: bytes) -> int:
     """The Internet checksum, RFC 1071."""
     if len(content) % 2:
         content += b"\0"
-    total = sum(struct.unpack(f"!{len(content) // 2}H", content))
+    total: int = sum(struct.unpack(f"!{len(content) // 2}H", content))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
