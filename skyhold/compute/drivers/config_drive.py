@@ -72,6 +72,7 @@ def _write_iso(content: dict[str, bytes], target: Path) -> None:
         vol_ident=LABEL,
         sys_ident="LINUX",
         pub_ident_str="Skyhold",
+        app_ident_str="Skyhold",
         joliet=3,
         rock_ridge="1.09",
     )
