@@ -345,8 +345,10 @@ class Kernel:
                 with contextlib.suppress(OSError):
                     root.remove_link(link.index)
         self._run(names.ROOT, self._root_table_away())
+        others = [name for name in root.links.seen() if names.ROOT_LEG.fullmatch(name)]
         with netns.inside(root.fd):
-            for path, value in self.forwarding_was.items():
+            # Another cloud on this machine may need by now what this one switched on.
+            for path, value in () if others else self.forwarding_was.items():
                 netns.sysctl(path, value)
         self.forwarding_was.clear()
 

@@ -18,6 +18,9 @@ TABLE = "skyhold"
 METADATA_PORT = 9697
 METADATA_IP = "169.254.169.254"
 
+ROOT_LEG = re.compile(r"sk[0-9a-f]{8}-[0-9a-f]{4}")
+"""Any cloud's leg in the machine's own namespace."""
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+")
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,10}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")

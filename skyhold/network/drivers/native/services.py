@@ -15,15 +15,11 @@ from pathlib import Path
 
 from skyhold.network.drivers.base import Network, Router, Subnet
 from skyhold.network.drivers.native import names, netns
+from skyhold.network.drivers.native.dns import DnsForwarder
 from skyhold.network.drivers.native.doors import MetadataDoor
 from skyhold.network.drivers.native.link_table import LinkTable
 from skyhold.network.drivers.native.plan import ObjectKey, World, has_service
 from skyhold.network.drivers.native.responder import Responder
-
-try:
-    from skyhold.network.drivers.native.dns import DnsForwarder
-except ImportError:
-    DnsForwarder = None
 
 _ETH_P_ALL = 3
 
@@ -114,7 +110,7 @@ class Services:
         wanted = {one.dhcp_ip for one in table.subnets if one.dhcp and one.dhcp_ip}
         for key in [key for key in self._forwarders if key[0] == network_id and key[1] not in wanted]:
             self._forwarders.pop(key).close()
-        for ip in wanted if DnsForwarder else ():
+        for ip in wanted:
             if (network_id, ip) in self._forwarders:
                 self._forwarders[network_id, ip].update(table)
             else:
