@@ -203,7 +203,8 @@ def _disk_device(node: str, bus: str, place: int) -> dict[str, object]:
     if bus == "sata":
         if place > 5:
             raise GuestFailed("A guest with SATA disks can have at most six.")
-        return {**device, "driver": "ide-hd", "bus": f"ide.{place}"}
+        # A disk on this bus can't be read-only, a CD-ROM drive can.
+        return {**device, "driver": "ide-cd" if node == "config" else "ide-hd", "bus": f"ide.{place}"}
     if _FIRST_DISK_ADDR + place > 0xE:
         raise GuestFailed("A guest can have at most eleven local disks.")
     return {**device, "driver": "virtio-blk-pci", "bus": "pcie.0", "addr": f"{_FIRST_DISK_ADDR + place:#x}"}

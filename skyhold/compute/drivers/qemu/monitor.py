@@ -65,7 +65,7 @@ class Monitor:
         try:
             return await asyncio.wait_for(self._client.execute(verb, arguments), timeout_s)
         except ExecuteError as error:
-            raise Refused(f"QEMU refused {verb}: {error.error.desc}") from error
+            raise Refused(f"QEMU refused {verb}: {error}") from error
         except (QMPError, OSError, EOFError, TimeoutError) as error:
             raise Lost(f"The guest's process did not answer {verb}.") from error
 
