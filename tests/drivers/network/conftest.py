@@ -35,9 +35,18 @@ async def native(tmp_path: Path) -> AsyncIterator[NativeLab]:
     await made.close()
 
 
-async def _native(tmp_path: Path) -> NativeLab:
+@pytest.fixture
+async def unwatched(tmp_path: Path) -> AsyncIterator[NativeLab]:
+    """A native lab whose engine doesn't look for damage by itself."""
+    made = await _native(tmp_path, check_every_s=3600)
+    await made.engine.start()
+    yield made
+    await made.close()
+
+
+async def _native(tmp_path: Path, **options: float) -> NativeLab:
     try:
         await asyncio.to_thread(probe.capabilities)
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
-    return NativeLab(tmp_path)
+    return NativeLab(tmp_path, **options)

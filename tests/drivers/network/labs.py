@@ -98,7 +98,9 @@ class Lab:
     def external(self) -> list[Any]:
         return self.network("ext", self.external_cidr, mtu=1500, external=True)
 
-    def port(self, name: str, network: str, ip: str, groups: tuple[str, ...] = ("open",), **more: Any) -> Port:
+    def port(
+        self, name: str, network: str, ip: str, groups: tuple[str, ...] = ("open",), **more: Any
+    ) -> Port:
         number = int(name.lstrip("abcdefghijklmnopqrstuvwxyz") or "0")
         ips = [FixedIp(subnet_id=f"{network}-sub", ip=one) for one in ip.split(",")]
         return Port(
@@ -197,11 +199,11 @@ class NativeLab(Lab):
 
     name = "native"
 
-    def __init__(self, state_dir: Path, metadata: Any = None) -> None:
+    def __init__(self, state_dir: Path, metadata: Any = None, **options: Any) -> None:
         super().__init__()
         self.cloud_id = "lab-" + secrets.token_hex(8)
         self.state_dir, self.metadata = state_dir, metadata
-        self.engine = NativeEngine(self.cloud_id, state_dir, metadata)
+        self.engine = NativeEngine(self.cloud_id, state_dir, metadata, **options)
         self.guests: dict[str, Guest] = {}
         self._servers: list[EchoServer] = []
 

@@ -31,7 +31,6 @@ from skyhold.network.drivers.native.doors import MetadataDoor
 from skyhold.network.drivers.native.services import Services
 from skyhold.network.drivers.native.writer import Batch, Writer
 
-_CHECK_EVERY_S = 2.0
 _TAP_BUSY_S = 3.0
 
 log = structlog.get_logger(__name__)
@@ -41,12 +40,21 @@ T = TypeVar("T")
 class NativeEngine:
     """One cloud's data plane on this machine. `metadata` serves the sockets opened for it.
 
-    Implements NetworkEngine. `state_dir` gets one file; it may be lost without harm.
+    Implements NetworkEngine. `state_dir` gets one file; it may be lost without harm. Damage that others
+    do to the data plane is noticed within `check_every_s`.
     """
 
-    def __init__(self, cloud_id: str, state_dir: Path, metadata: MetadataDoor | None = None) -> None:
+    def __init__(
+        self,
+        cloud_id: str,
+        state_dir: Path,
+        metadata: MetadataDoor | None = None,
+        *,
+        check_every_s: float = 2.0,
+    ) -> None:
         self.names = names.CloudNames(cloud_id)
         self._path = state_dir / f"network-{self.names.mark}.json"
+        self._check_every_s = check_every_s
         self._writer = Writer(self.names)
         self._services = Services(metadata)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network-writer")
@@ -177,7 +185,7 @@ class NativeEngine:
 
     async def _check_loop(self) -> None:
         while True:
-            await asyncio.sleep(_CHECK_EVERY_S)
+            await asyncio.sleep(self._check_every_s)
             try:
                 async with self._turn:
                     await self._check()

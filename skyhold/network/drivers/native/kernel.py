@@ -228,6 +228,10 @@ class Kernel:
     def _make_link(self, link: Link) -> None:
         space = self.space(link.space)
         seen = space.links.one(link.name)
+        if seen and link.peer and self.space(link.peer[0]).links.one(link.peer[1]) is None:
+            # The other end went with a namespace that somebody removed.
+            space.remove_link(seen.index)
+            seen = None
         if seen is None:
             self._create(space, link)
             seen = space.links.one(link.name)
@@ -289,9 +293,12 @@ class Kernel:
                 if repair:
                     with contextlib.suppress(OSError):
                         space.remove_link(seen.index)
-        wrong = [link for link in wanted.values() if self._is_wrong(link, present, missing, changed)]
+        wrong = {key for key, link in wanted.items() if self._is_wrong(link, present, missing, changed)}
+        owners = {link.peer: key for key, link in wanted.items() if link.peer}
         if repair:
-            self._make_links(wrong)
+            self._make_links(
+                link for key, link in wanted.items() if {key, link.peer, owners.get(key)} & wrong
+            )
 
     def _is_wrong(self, link: Link, present: list[str], missing: list[str], changed: list[str]) -> bool:
         seen = self.space(link.space).links.one(link.name) if link.space in present else None

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only packets and the kernel can tell about the native engine: forged frames, damage, traces.
+
+What every engine does is in test_conformance.py. A check that something is dropped always stands
+beside one that shows the same frame passing when it is honest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from skyhold.network.drivers.base import ChangeSet, Port, PortEvent, Snapshot
+from skyhold.network.drivers.native import names, netns
+from skyhold.network.drivers.native.netfilter import Netfilter
+from tests.drivers.network.guests import Guest, arp, heard, udp
+from tests.drivers.network.labs import PING4, NativeLab, eventually, tcp, traces
+
+pytestmark = pytest.mark.root
+
+
+async def neighbours(lab: NativeLab, **more: object) -> tuple[Guest, Guest, Port, Port]:
+    """Guests a1 and b1 on the network red, open to each other."""
+    a, b = lab.port("a1", "red", "10.1.0.11", **more), lab.port("b1", "red", "10.1.0.12")
+    await lab.put(*lab.network("red", "10.1.0.0/24"), lab.open_group(), a, b)
+    await lab.boot(a, b)
+    return lab.guests["a1"], lab.guests["b1"], a, b
+
+
+async def arrives(sender: Guest, receiver: Guest, frame: bytes) -> bool:
+    """Whether a raw frame gets from one guest to the other."""
+    out, into = sender.packet(), receiver.packet()
+    try:
+        out.send(frame)
+        return await asyncio.to_thread(heard, into, frame[14:])
+    finally:
+        out.close()
+        into.close()
+
+
+def in_plane(lab: NativeLab, *arguments: str) -> str:
+    command = ["ip", "netns", "exec", lab.engine.names.plane, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+async def test_forged_arp_is_dropped(native: NativeLab) -> None:
+    one, other, a, b = await neighbours(native)
+    assert await arrives(one, other, arp(a.mac, a.mac, "10.1.0.11", "10.1.0.12"))
+    assert await arrives(one, other, arp(a.mac, a.mac, "0.0.0.0", "10.1.0.11"))
+    assert not await arrives(one, other, arp(a.mac, a.mac, "10.1.0.1", "10.1.0.12"))
+    assert not await arrives(one, other, arp(a.mac, b.mac, "10.1.0.11", "10.1.0.12", operation=2))
+    assert not await arrives(one, other, arp(b.mac, b.mac, "10.1.0.12", "10.1.0.12"))
+    assert not await arrives(one, other, arp(a.mac, a.mac, "0.0.0.0", "10.1.0.11", operation=2))
+
+
+async def test_forged_addresses_are_dropped(native: NativeLab) -> None:
+    one, other, a, b = await neighbours(native)
+    honest = udp((a.mac, b.mac), ("10.1.0.11", "10.1.0.12"), (5000, 5001), b"honest-frame")
+    wrong_ip = udp((a.mac, b.mac), ("10.1.0.99", "10.1.0.12"), (5000, 5001), b"forged-ip")
+    wrong_mac = udp(("fa:16:3e:99:99:99", b.mac), ("10.1.0.11", "10.1.0.12"), (5000, 5001), b"forged-mac")
+    assert await arrives(one, other, honest)
+    assert not await arrives(one, other, wrong_ip)
+    assert not await arrives(one, other, wrong_mac)
+
+
+async def test_allowed_pairs_widen_what_a_port_may_send(native: NativeLab) -> None:
+    pairs = [("fa:16:3e:99:99:99", "10.1.0.64/26"), ("", "10.1.0.11/32"), ("", "10.1.0.0/28")]
+    one, other, a, b = await neighbours(native, pairs=pairs)
+    for source_mac, source_ip, passes in (
+        ("fa:16:3e:99:99:99", "10.1.0.100", True),
+        ("fa:16:3e:99:99:99", "10.1.0.200", False),
+        (a.mac, "10.1.0.5", True),
+        (a.mac, "10.1.0.100", False),
+    ):
+        frame = udp((source_mac, b.mac), (source_ip, "10.1.0.12"), (5000, 5001), source_ip.encode())
+        assert await arrives(one, other, frame) == passes, (source_mac, source_ip)
+
+
+async def test_a_rogue_dhcp_server_is_dropped(native: NativeLab) -> None:
+    one, other, a, b = await neighbours(native)
+    offer = udp((a.mac, b.mac), ("10.1.0.11", "10.1.0.12"), (67, 68), b"rogue-offer")
+    same = udp((a.mac, b.mac), ("10.1.0.11", "10.1.0.12"), (69, 68), b"not-an-offer")
+    assert await arrives(one, other, same)
+    assert not await arrives(one, other, offer)
+
+
+async def test_rogue_router_and_neighbour_advertisements_are_dropped(native: NativeLab) -> None:
+    a, b = native.port("a1", "six", "fd00:1::11"), native.port("b1", "six", "fd00:1::12")
+    await native.put(*native.network("six", "fd00:1::/64"), native.open_group(), a, b)
+    await native.boot(a, b)
+    one, other = native.guests["a1"], native.guests["b1"]
+
+    def message(kind: int, target: str) -> bytes:
+        body = bytes([kind, 0, 0, 0, 0x20, 0, 0, 0]) + socket.inet_pton(socket.AF_INET6, target)
+        source, everybody = (socket.inet_pton(socket.AF_INET6, ip) for ip in ("fd00:1::11", "ff02::1"))
+        pseudo = source + everybody + struct.pack("!II", len(body), 58) + body
+        total = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo))
+        total = (total & 0xFFFF) + (total >> 16)
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+        body = body[:2] + struct.pack("!H", total) + body[4:]
+        head = b"\x33\x33\0\0\0\x01" + bytes.fromhex(a.mac.replace(":", "")) + b"\x86\xdd"
+        return head + struct.pack("!IHBB", 0x60000000, len(body), 58, 255) + source + everybody + body
+
+    assert await arrives(one, other, message(136, "fd00:1::11"))
+    assert not await arrives(one, other, message(136, "fd00:1::1"))
+    assert not await arrives(one, other, message(134, "fd00:1::11"))
+
+
+async def test_tagged_and_strange_frames_are_dropped(native: NativeLab) -> None:
+    one, other, a, b = await neighbours(native)
+    honest = udp((a.mac, b.mac), ("10.1.0.11", "10.1.0.12"), (5000, 5001), b"untagged")
+    tagged = honest[:12] + b"\x81\x00\x00\x05" + honest[12:]
+    lldp = honest[:12] + b"\x88\xcc" + b"link layer discovery" + bytes(30)
+    assert await arrives(one, other, honest)
+    assert not await arrives(one, other, tagged)
+    assert not await arrives(one, other, lldp)
+
+
+async def test_a_tagged_frame_of_an_open_port_does_not_bypass_groups(native: NativeLab) -> None:
+    one, other, a, b = await neighbours(native, security=False)
+    honest = udp((a.mac, b.mac), ("10.1.0.77", "10.1.0.12"), (5000, 5001), b"untagged")
+    assert await arrives(one, other, honest)
+    assert not await arrives(one, other, honest[:12] + b"\x81\x00\x00\x05" + honest[12:])
+
+
+async def test_the_tap_has_a_virtio_header_and_one_owner(native: NativeLab) -> None:
+    port = native.port("a1", "red", "10.1.0.11")
+    await native.put(*native.network("red", "10.1.0.0/24"), native.open_group(), port)
+    fd = await native.engine.open_tap("a1")
+    request = fcntl.ioctl(fd, 0x800454D2, bytes(40))
+    name, flags = struct.unpack("16sH22x", request)
+    assert name.rstrip(b"\0").decode() == names.tap("a1")
+    assert flags & 0x4000
+    with pytest.raises(OSError, match="busy"):
+        await native.engine.open_tap("a1")
+    os.close(fd)
+    os.close(await native.engine.open_tap("a1"))
+
+
+async def test_large_packets_pass_in_fragments(native: NativeLab) -> None:
+    one, _, _, _ = await neighbours(native)
+    assert await asyncio.to_thread(one.ping, "10.1.0.12", 2.0, 4000)
+
+
+async def test_same_addresses_and_ports_in_two_networks_stay_apart(native: NativeLab) -> None:
+    ports = []
+    for network in ("red", "blue"):
+        ports += [
+            native.port(f"{network}1", network, "10.1.0.11", mac="fa:16:3e:00:00:01"),
+            native.port(f"{network}2", network, "10.1.0.12", ("web",), mac="fa:16:3e:00:00:02"),
+        ]
+    both = [*native.network("red", "10.1.0.0/24"), *native.network("blue", "10.1.0.0/24")]
+    await native.put(*both, native.open_group(), native.group("web", tcp(80)), *ports)
+    await native.boot(*ports)
+    flows = []
+    for network in ("red", "blue"):
+        await native.serve(f"{network}2", 80)
+        sock = native.guests[f"{network}1"].socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.bind(("10.1.0.11", 45678))
+        sock.settimeout(2)
+        await asyncio.to_thread(sock.connect, ("10.1.0.12", 80))
+        flows.append(sock)
+    zones = {word for word in in_plane(native, "conntrack", "-L").split() if word.startswith("zone=")}
+    assert len(zones) == 2
+    for sock in flows:
+        sock.close()
+
+
+async def way_out(lab: NativeLab) -> tuple[Port, Port]:
+    a, b = lab.port("a1", "red", "10.1.0.11"), lab.port("b1", "blue", "10.2.0.12")
+    networks = [*lab.network("red", "10.1.0.0/24"), *lab.network("blue", "10.2.0.0/24")]
+    router = lab.router("r1", {"red": "10.1.0.1/24", "blue": "10.2.0.1/24"}, public=lab.public[9])
+    await lab.put(*lab.external(), *networks, lab.open_group(), router, a, b)
+    await lab.boot(a, b)
+    return a, b
+
+
+async def test_guests_are_seen_by_the_address_they_go_out_with(native: NativeLab) -> None:
+    a, _ = await way_out(native)
+    await native.serve("outside", 8080)
+    await native.serve("b1", 80)
+    assert await native.seen_as("a1", native.public[0], 8080) == native.public[9]
+    assert await native.seen_as("a1", "10.2.0.12", 80) == "10.1.0.11"
+    await native.put(native.floating("f1", "r1", native.public[19], a))
+    assert await native.seen_as("a1", native.public[0], 8080) == native.public[19]
+    await native.serve("a1", 80)
+    assert await native.seen_as("outside", native.public[19], 80) == native.public[0]
+
+
+async def test_floating_ips_reach_each_other_behind_one_router(native: NativeLab) -> None:
+    a, b = await way_out(native)
+    await native.put(
+        native.floating("f1", "r1", native.public[19], a), native.floating("f2", "r1", native.public[20], b)
+    )
+    await native.serve("b1", 80)
+    assert await native.seen_as("a1", native.public[20], 80) == native.public[19]
+
+
+async def test_a_floating_ip_moves_between_routers(native: NativeLab) -> None:
+    a, _ = await way_out(native)
+    c = native.port("c1", "green", "10.3.0.13")
+    other = native.router("r2", {"green": "10.3.0.1/24"}, public=native.public[10])
+    await native.put(*native.network("green", "10.3.0.0/24"), other, c)
+    await native.boot(c)
+    await native.serve("a1", 80)
+    await native.serve("c1", 81)
+    await native.put(native.floating("f1", "r1", native.public[19], a))
+    assert await native.connects("outside", native.public[19], 80)
+    await native.put(native.floating("f1", "r2", native.public[19], c, revision=2))
+    assert await native.connects("outside", native.public[19], 81, 1.0)
+
+
+async def test_extra_routes_lead_through_a_guest(native: NativeLab) -> None:
+    a, b = native.port("a1", "red", "10.1.0.11"), native.port("b1", "blue", "10.2.0.12", security=False)
+    networks = [*native.network("red", "10.1.0.0/24"), *native.network("blue", "10.2.0.0/24")]
+    legs = {"red": "10.1.0.1/24", "blue": "10.2.0.1/24"}
+    await native.put(*networks, native.open_group(), native.router("r1", legs), a, b)
+    await native.boot(a, b)
+    native.guests["b1"].run("ip", "addr", "add", "10.9.0.1/32", "dev", "lo")
+    assert not await native.pings("a1", "10.9.0.1", 0.3)
+    await native.put(native.router("r1", legs, routes=[("10.9.0.0/24", "10.2.0.12")], revision=2))
+    assert await native.pings("a1", "10.9.0.1", 2.0)
+    await native.put(native.router("r1", legs, revision=3))
+    assert not await native.pings("a1", "10.9.0.1", 0.3)
+
+
+async def test_an_external_range_that_the_machine_uses_is_refused(native: NativeLab) -> None:
+    taken = a_route_of_this_machine()
+    network, subnet = native.network("ext", taken, external=True)
+    applied = await native.engine.apply(ChangeSet(upserts=[network, subnet]))
+    assert any("overlaps" in one for one in applied.problems)
+
+
+def a_route_of_this_machine() -> str:
+    """A destination of this machine's own; the check needs one, so none is a failure."""
+    line = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True, check=True).stdout
+    return next(one.split()[0] for one in line.splitlines() if "/" in one.split()[0])
+
+
+async def test_delete_leaves_nothing(native: NativeLab) -> None:
+    before = kernel_objects(native)
+    a, _ = await way_out(native)
+    floating = native.floating("f1", "r1", native.public[19], a)
+    await native.put(floating, *native.network("dry", "10.7.0.0/24", dhcp=True))
+    assert kernel_objects(native) != before
+    for guest in native.guests.values():
+        await asyncio.to_thread(guest.close)
+    native.guests.clear()
+    await native.drop(*reversed(list(native.objects.values())))
+    assert kernel_objects(native) == before
+
+
+def kernel_objects(lab: NativeLab) -> tuple[set[str], str, str]:
+    """The cloud's names on the machine, and the links and rules inside its namespace."""
+    links = in_plane(lab, "ip", "-o", "link").splitlines()
+    return (
+        traces(lab.engine.names.mark),
+        "\n".join(line.split(": ")[1] for line in links),
+        in_plane(lab, "nft", "list", "ruleset"),
+    )
+
+
+async def test_restart_adopts_without_touching(native: NativeLab) -> None:
+    await neighbours(native)
+    await native.serve("b1", 80)
+    alive = await native.flow("a1", "10.1.0.12", 80)
+    before = in_plane(native, "ip", "-o", "link"), generation(native)
+    await native.restart()
+    assert (in_plane(native, "ip", "-o", "link"), generation(native)) == before
+    assert await alive()
+
+
+async def test_a_lost_memory_is_rebuilt_by_reconcile(native: NativeLab) -> None:
+    await neighbours(native)
+    await native.engine.stop()
+    for file in native.state_dir.glob("network-*.json"):
+        file.write_text("not what we wrote")
+    await native.restart()
+    applied = await native.engine.reconcile(Snapshot(objects=list(native.objects.values())))
+    assert "Port a1" in applied.missing
+    diff = await native.engine.reconcile(Snapshot(objects=list(native.objects.values())), dry_run=True)
+    assert (diff.missing, diff.extra, diff.changed) == ([], [], [])
+
+
+def generation(lab: NativeLab) -> int:
+    fd = netns.open_namespace(lab.engine.names.plane)
+    try:
+        with netns.inside(fd):
+            channel = Netfilter()
+        found = channel.generation()
+        channel.close()
+        return found
+    finally:
+        os.close(fd)
+
+
+async def test_flushed_rules_come_back_by_themselves(native: NativeLab) -> None:
+    await neighbours(native)
+    await native.put(native.group("open", PING4, revision=2))
+    await native.serve("b1", 80)
+    assert not await native.connects("a1", "10.1.0.12", 80, 0.3)
+    before = in_plane(native, "nft", "list", "ruleset")
+    in_plane(native, "nft", "flush", "ruleset")
+    assert await eventually(lambda: in_plane(native, "nft", "list", "ruleset") == before, 4.0)
+    assert not await native.connects("a1", "10.1.0.12", 80, 0.3)
+    assert await native.pings("a1", "10.1.0.12")
+
+
+async def test_a_change_repairs_flushed_rules_before_it_wires(native: NativeLab) -> None:
+    await neighbours(native)
+    in_plane(native, "nft", "flush", "ruleset")
+    await native.put(native.port("c1", "red", "10.1.0.13"))
+    assert names.tap("a1") in in_plane(native, "nft", "list", "map", "bridge", "skyhold", "in_mark")
+
+
+async def test_a_deleted_tap_comes_back_and_is_told(native: NativeLab) -> None:
+    await neighbours(native)
+    events = native.engine.events()
+    first = asyncio.create_task(anext(events))
+    await asyncio.sleep(0)
+    in_plane(native, "ip", "link", "del", names.tap("a1"))
+    assert await asyncio.wait_for(first, 5) == PortEvent(port_id="a1", up=False)
+    assert await anext(events) == PortEvent(port_id="a1", up=True)
+    assert names.tap("a1") in in_plane(native, "ip", "-o", "link")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lab: subprocess.run(["ip", "netns", "del", lab.engine.names.router("r1")], check=True),
+        lambda lab: subprocess.run(["ip", "link", "del", lab.engine.names.root_leg("ext")], check=True),
+        lambda lab: in_plane(lab, "ip", "link", "del", names.bridge("red")),
+        lambda lab: in_plane(lab, "ip", "link", "set", names.tap("a1"), "nomaster"),
+        lambda lab: in_plane(lab, "ip", "link", "set", names.leg("r1-red"), "down"),
+    ],
+    ids=["router namespace", "root leg", "bridge", "tap out of its bridge", "leg down"],
+)
+async def test_reconcile_repairs_what_others_broke(
+    unwatched: NativeLab, damage: Callable[[NativeLab], object]
+) -> None:
+    native = unwatched
+    await way_out(native)
+    assert await native.pings("a1", native.public[0], 2.0)
+    damage(native)
+    wanted = Snapshot(objects=list(native.objects.values()))
+    found = await native.engine.reconcile(wanted, dry_run=True)
+    assert found.missing + found.changed
+    await native.engine.reconcile(wanted)
+    diff = await native.engine.reconcile(wanted, dry_run=True)
+    assert (diff.missing, diff.extra, diff.changed) == ([], [], [])
+    assert await native.pings("a1", native.public[0], 2.0)
+
+
+async def test_a_stray_link_in_our_namespace_is_removed(native: NativeLab) -> None:
+    await neighbours(native)
+    in_plane(native, "ip", "link", "add", "stray0", "type", "bridge")
+    wanted = Snapshot(objects=list(native.objects.values()))
+    assert any("stray0" in line for line in (await native.engine.reconcile(wanted)).extra)
+    assert "stray0" not in in_plane(native, "ip", "-o", "link")
