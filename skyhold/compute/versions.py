@@ -13,6 +13,10 @@ KEYPAIR_TYPES = Version(2, 2)
 KEYPAIR_OF_OTHER_USER = Version(2, 10)
 KEYPAIR_PAGES = Version(2, 35)
 KEYPAIR_IMPORT_ONLY = Version(2, 92)
+NETWORKS_REQUIRED = Version(2, 37)
+FLAVOR_EMBEDDED = Version(2, 47)
+IMAGE_ID_IN_BODY = Version(2, 45)
+HOSTNAME_FOR_ALL = Version(2, 90)
 
 VERSIONS = Versions(
     "compute", "2.1", "2.96",
@@ -22,6 +26,10 @@ VERSIONS = Versions(
         "2.2": "Keypairs have types; creating one answers 201, deleting one 204.",
         "2.10": "An administrator may act on another user's keypairs.",
         "2.35": "Keypairs are listed in pages.",
+        "2.37": "Creating a server must say which networks, or `auto` or `none`.",
+        "2.45": "createImage answers with the image's id in the body.",
+        "2.47": "A server shows its flavor's values as they were, not a link.",
+        "2.90": "Everybody sees a server's hostname, and may choose it.",
         "2.92": "Keypairs are only imported, never made by the server.",
     },
 )

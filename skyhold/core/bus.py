@@ -63,6 +63,10 @@ class Report(msgspec.Struct, tag="report", kw_only=True):
     body: msgspec.Raw
 
 
+class Alive(msgspec.Struct, frozen=True):
+    """Reported as `host.alive` every few seconds: a connection alone would not show a stopped process."""
+
+
 Frame = Call | Answer | Hello | Report
 ENCODE = msgspec.msgpack.Encoder().encode
 DECODE = msgspec.msgpack.Decoder(Frame).decode

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import msgspec
 import structlog
 
-from skyhold.core.bus import ENCODE, Answer, Call, Hello, Report, read_frame, write_frame
+from skyhold.core.bus import ENCODE, Alive, Answer, Call, Hello, Report, read_frame, write_frame
 from skyhold.host.fences import Fences
 from skyhold.host.verbs import Verb
 
@@ -28,10 +28,6 @@ PATIENCE_S = 2.0
 RECONNECT_S = 0.5
 ALIVE_S = 5.0
 VERSION = "1"
-
-
-class Alive(msgspec.Struct, frozen=True):
-    """Said every few seconds: a connection alone would not show a stopped process."""
 
 
 @dataclass

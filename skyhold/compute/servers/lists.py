@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of servers: filters, pages and who may ask for what.
+
+Single look-ups are store.py. Filters that only an administrator may use are ignored for others,
+as Nova does; sorting is by keyset, so that pages stay stable while servers come and go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.compute import hosts, policy, states
+from skyhold.compute.servers import shape, store, views
+from skyhold.compute.tables import SERVERS
+from skyhold.core import errors
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.shapes import ABSENT, Page
+from skyhold.core.store import Filter, like_escape
+from skyhold.core.wire.formats import microseconds
+from skyhold.network import facade as network
+
+SORTABLE = {
+    "created_at": "created_at", "updated_at": "updated_at", "uuid": "id", "id": "id", "display_name": "name",
+    "name": "name", "host": "host_id", "vm_state": "state", "task_state": "task", "power_state": "power",
+    "key_name": "key_name", "launched_at": "launched_at", "image_ref": "image_id", "project_id": "project_id",
+    "user_id": "user_id", "hostname": "hostname", "availability_zone": "availability_zone",
+    "instance_type_id": "flavor_id", "display_description": "description", "launch_index": "launch_index",
+    "terminated_at": "terminated_at", "access_ip_v4": "access_ip_v4", "access_ip_v6": "access_ip_v6",
+    "config_drive": "config_drive", "locked": "locked_by",
+}
+EQUAL = {
+    "image": "image_id", "flavor": "flavor_id", "uuid": "id", "key_name": "key_name",
+    "availability_zone": "availability_zone", "user_id": "user_id", "reservation_id": "reservation_id",
+    "vm_state": "state", "task_state": "task", "config_drive": "config_drive",
+}
+LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
+
+
+def briefs(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
+    rows, more = rows_of(tx, ctx, query)
+    return Page([views.brief(ctx, row) for row in rows], next_link(ctx, query, rows, "") if more else None)
+
+
+def details(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
+    rows, more = rows_of(tx, ctx, query)
+    return Page(views.full(tx, ctx, rows), next_link(ctx, query, rows, "/detail") if more else None)
+
+
+def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> tuple[list[Any], bool]:
+    """One page, and whether there may be another."""
+    limit = page_size(ctx, query.limit)
+    if limit == 0:
+        return [], False
+    everyone = all_projects(ctx, query)
+    filters = filters_of(tx, ctx, query)
+    if filters is None:
+        return [], False
+    if not everyone:
+        filters.append(("project_id", "eq", ctx.project_id))
+    kind = store.ALL_STORE if wants_deleted(ctx, query) else store.SERVERS_STORE
+    if query.marker and kind.find(tx, query.marker) is None:
+        raise errors.Invalid(f"marker [{query.marker}] not found", reason="marker_not_found")
+    rows = kind.page(
+        tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
+        where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None,
+    )
+    return rows, query.limit is not None and len(rows) == limit
+
+
+def page_size(ctx: Context, asked: int | None) -> int:
+    most = ctx.core.settings.compute.max_limit
+    return most if asked is None else min(asked, most)
+
+
+def all_projects(ctx: Context, query: shape.ServerQuery) -> bool:
+    if query.all_tenants is None or query.all_tenants.lower() in ("0", "false", "no", "off"):
+        return False
+    if query.all_tenants.lower() not in ("", "1", "true", "yes", "on"):
+        raise errors.Invalid(f"Invalid value '{query.all_tenants[:50]}' for all_tenants.")
+    if not ctx.allows(policy.SERVERS_ALL, None):
+        raise errors.Forbidden(ctx.core.policy.explain(policy.SERVERS_ALL.name, ctx.creds))
+    return True
+
+
+def is_admin(ctx: Context) -> bool:
+    return ctx.allows(policy.SERVERS_ALL, None)
+
+
+def wants_deleted(ctx: Context, query: shape.ServerQuery) -> bool:
+    if "DELETED" in [word.upper() for word in query.status] and not is_admin(ctx):
+        raise errors.Forbidden("Only administrators may list deleted servers.")
+    return bool(query.changes_since or query.deleted or "DELETED" in [w.upper() for w in query.status])
+
+
+def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] | None:
+    """Conditions on rows; None when nothing can match."""
+    found: list[Filter] = []
+    for name, column in EQUAL.items():
+        value = getattr(query, name)
+        if value is not None:
+            found.append((column, "eq", value))
+    for name, column in LIKE.items():
+        value = getattr(query, name)
+        if value is not None:
+            # Nova takes a regular expression here; as a plain fragment it means the same to nearly everyone.
+            found.append((column, "like", f"%{like_escape(value.strip('^$'))}%"))
+    project = query.project_id or query.tenant_id
+    if project is not None and is_admin(ctx):
+        found.append(("project_id", "eq", project))
+    if isinstance(query.locked, bool):
+        found.append(("locked_by", "notnull" if query.locked else "isnull", None))
+    if query.deleted and is_admin(ctx):
+        found.append(("deleted_at", "notnull", None))
+    if not add_states(found, query) or not add_host(tx, ctx, found, query):
+        return None
+    add_times(found, query)
+    return found if add_addresses(tx, ctx, found, query) else None
+
+
+def add_states(found: list[Filter], query: shape.ServerQuery) -> bool:
+    if not query.status:
+        return True
+    words = {word.upper() for word in query.status}
+    wanted = {states.STATES_OF_STATUS[word] for word in words if word in states.STATES_OF_STATUS}
+    if not wanted:
+        return False
+    found.append(("state", "in", sorted(wanted)))
+    if words == {"REBOOT"}:
+        found.append(("task", "eq", states.REBOOTING))
+    return True
+
+
+def add_host(tx: Tx, ctx: Context, found: list[Filter], query: shape.ServerQuery) -> bool:
+    if query.host is None or not is_admin(ctx):
+        return True
+    ids = [row.id for row in hosts.everyone(tx, ctx) if row.name == query.host]
+    found.append(("host_id", "in", ids))
+    return bool(ids)
+
+
+def add_times(found: list[Filter], query: shape.ServerQuery) -> None:
+    for text, op, name in (
+        (query.changes_since, "ge", "changes-since"), (query.changes_before, "le", "changes-before"),
+    ):
+        if text is None or text is ABSENT:
+            continue
+        try:
+            found.append(("updated_at", op, microseconds(text)))
+        except (ValueError, errors.Invalid):
+            raise errors.Invalid(f"Invalid {name} value: {text[:50]}") from None
+
+
+def add_addresses(tx: Tx, ctx: Context, found: list[Filter], query: shape.ServerQuery) -> bool:
+    for text in (query.ip, query.ip6):
+        if text is None:
+            continue
+        ids = network.servers_by_address(tx, ctx, text.strip("^$"))
+        if not ids:
+            return False
+        found.append(("id", "in", ids[:5000]))
+    return True
+
+
+def tag_clauses(query: shape.ServerQuery) -> list[Any]:
+    def names(value: Any) -> list[str]:
+        return [name for name in value.split(",") if name] if isinstance(value, str) else []
+
+    clauses = store.tagged(names(query.tags), names(query.tags_any))
+    if without := names(query.not_tags):
+        clauses.append(SERVERS.c.id.not_in(store.having_all(without)))
+    if without_any := names(query.not_tags_any):
+        clauses.append(SERVERS.c.id.not_in(store.having_any(without_any)))
+    return clauses
+
+
+def sorting(query: shape.ServerQuery) -> list[tuple[str, str]]:
+    if not query.sort_key:
+        return [("created_at", "desc"), ("id", "desc")]
+    order = []
+    for i, key in enumerate(query.sort_key):
+        if key not in SORTABLE:
+            raise errors.Invalid(f"Invalid sort key: {key[:50]}")
+        direction = query.sort_dir[i] if i < len(query.sort_dir) else "desc"
+        if direction not in ("asc", "desc"):
+            raise errors.Invalid(f"Invalid sort direction: {direction[:50]}")
+        order.append((SORTABLE[key], direction))
+    return order
+
+
+def next_link(ctx: Context, query: shape.ServerQuery, rows: list[Any], tail: str) -> Any:
+    base = ctx.core.settings.public_url + "/compute/v2.1/servers" + tail
+    return [{"rel": "next", "href": f"{base}?limit={query.limit}&marker={rows[-1].id}"}]
+

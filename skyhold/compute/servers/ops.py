@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions about servers: create, update, delete, and what the instant actions do.
+
+HTTP is api.py, queries store.py; whatever takes time is a saga (compute/sagas/). Each function is
+one transaction, which also spans the services it calls: ports, quota and the saga's row are
+written with the server or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from typing import Any, Literal
+
+from skyhold.compute import actions, keypairs, policy, states
+from skyhold.compute.flavors import ops as flavors
+from skyhold.compute.hosts import ZONE
+from skyhold.compute.quotas import QUOTA
+from skyhold.compute.servers import shape, store
+from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core import errors, journal
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.shapes import ABSENT
+from skyhold.image import facade as image_facade
+from skyhold.network import facade as network
+
+BOOTABLE = ("raw", "qcow2")
+NOT_A_HOSTNAME = re.compile(r"[^a-z0-9-]+")
+
+
+def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
+    """The new servers' rows, each with its ports and its boot saga.
+
+    Raises Invalid for what can't be meant, Forbidden, OverQuota, Conflict for ambiguous networks.
+    """
+    flavor = flavors.snapshot(flavors.lookup(tx, ctx, want.flavor))
+    image = bootable_image(tx, ctx, want, flavor)
+    count = max(want.min_count, want.max_count or want.min_count)
+    if want.max_count is not None and want.max_count < want.min_count:
+        raise errors.Invalid("min_count must be <= max_count")
+    keys = chosen_key(tx, ctx, want.key_name)
+    check_metadata(tx, ctx, want.metadata)
+    host = forced_host(ctx, want)
+    asks = network.plan(tx, ctx, port_asks(ctx, want))
+    if count > 1 and any(ask.port_id or ask.fixed_ip for ask in asks):
+        raise errors.Invalid("Unable to launch multiple instances with a single configured port ID or address.")
+    count = take_quota(tx, ctx, flavor, want.min_count, count)
+    reservation = "r-" + secrets.token_hex(4)
+    return [
+        create_one(tx, ctx, want, flavor, image, keys, asks, host, reservation, i, count) for i in range(count)
+    ]
+
+
+def create_one(
+    tx: Tx, ctx: Context, want: shape.ServerCreate, flavor: dict[str, Any], image: Any, keys: list[Any],
+    asks: list[Any], host: str | None, reservation: str, index: int, count: int,
+) -> Any:
+    from skyhold.compute.sagas.boot import Boot
+
+    name = want.name if count == 1 else f"{want.name}-{index + 1}"
+    server = SERVERS_STORE.insert(
+        tx, id=ctx.new_id(), project_id=ctx.project_id, user_id=ctx.user_id, name=name,
+        hostname=hostname(want.hostname or name), description=want.description, state=states.BUILDING,
+        task=states.SCHEDULING, power=states.POWER_NONE, image_id=image.id, flavor_id=flavor["id"],
+        flavor=flavor, key_name=want.key_name, keys=keys, user_data=decoded(want.user_data),
+        config_drive=bool(want.config_drive) or image.properties.get("img_config_drive") == "mandatory",
+        metadata=want.metadata, properties=properties(image, host), admin_pass=None,
+        availability_zone=ZONE, pinned_zone=zone(want.availability_zone)[0], reservation_id=reservation,
+        launch_index=index, access_ip_v4=want.access_ip_v4 or "", access_ip_v6=want.access_ip_v6 or "",
+        disk_config=want.disk_config, revision=0,
+    )
+    store.put_tags(tx, ctx, server.id, want.tags)
+    network.create_ports(
+        tx, ctx, asks, server_id=server.id, project_id=ctx.project_id, hostname=server.hostname,
+        security_groups=[group.name for group in want.security_groups],
+    )
+    action = actions.begin(tx, ctx, server, "create")
+    Boot.start(tx, ctx, subject=server.id, kept=Boot.Kept(action_id=action))
+    journal.record(tx, "server.create.start", server)
+    return server
+
+
+def update(tx: Tx, ctx: Context, server_id: str, want: shape.ServerUpdate) -> Any:
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    named = {
+        "name": want.name, "access_ip_v4": want.access_ip_v4, "access_ip_v6": want.access_ip_v6,
+        "disk_config": want.disk_config, "description": want.description, "hostname": want.hostname,
+    }
+    changes = {key: value for key, value in named.items() if value is not ABSENT}
+    for key in ("access_ip_v4", "access_ip_v6"):
+        if key in changes:
+            changes[key] = changes[key] or ""
+    server = SERVERS_STORE.update(tx, server, **changes)
+    journal.record(tx, "server.update", server)
+    return server
+
+
+def delete(tx: Tx, ctx: Context, server_id: str) -> None:
+    """Always wins: a saga at work on the server unwinds, and the deletion follows in its last commit."""
+    from skyhold.compute.sagas.delete import Delete
+
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    refuse_locked(ctx, server, "delete")
+    if server.task != states.DELETING:
+        actions.begin(tx, ctx, server, "delete")
+        server = SERVERS_STORE.update(tx, server, task=states.DELETING)
+        journal.record(tx, "server.delete.start", server)
+    Delete.start(tx, ctx, subject=server.id, supersede=True)
+
+
+# ---- instant actions -------------------------------------------------------------------------
+
+
+def lock(tx: Tx, ctx: Context, server_id: str, reason: str | None) -> None:
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    owner: Literal["admin", "owner"] = "owner" if ctx.project_id == server.project_id else "admin"
+    actions.begin(tx, ctx, server, "lock")
+    server = SERVERS_STORE.update(tx, server, locked_by=owner, locked_reason=reason)
+    journal.record(tx, "server.lock", server)
+
+
+def unlock(tx: Tx, ctx: Context, server_id: str) -> None:
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    if server.locked_by == "admin" and not ctx.allows(policy.UNLOCK_OVERRIDE, server._asdict()):
+        raise errors.Forbidden(ctx.core.policy.explain(policy.UNLOCK_OVERRIDE.name, ctx.creds))
+    actions.begin(tx, ctx, server, "unlock")
+    server = SERVERS_STORE.update(tx, server, locked_by=None, locked_reason=None)
+    journal.record(tx, "server.unlock", server)
+
+
+def add_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    actions.begin(tx, ctx, server, "addSecurityGroup")
+    network.add_security_group(tx, ctx, server.id, name)
+
+
+def remove_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    actions.begin(tx, ctx, server, "removeSecurityGroup")
+    network.remove_security_group(tx, ctx, server.id, name)
+
+
+def reset_state(tx: Tx, ctx: Context, server_id: str, state: str) -> None:
+    """An administrator's word on what the server is; refused while a saga knows better."""
+    from skyhold.core.saga import rows
+
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    if rows.live(tx, ctx, server.id):
+        raise errors.Conflict(f"Instance {server.id} has an operation under way; it will end by itself.")
+    server = SERVERS_STORE.update(tx, server, state=state, task=None)
+    journal.record(tx, "server.reset_state", server)
+
+
+# ---- rules shared by operations ---------------------------------------------------------------
+
+
+def refuse_locked(ctx: Context, server: Any, verb: str) -> None:
+    if server.locked_by is not None and not ctx.allows(policy.IGNORE_LOCK, server._asdict()):
+        reason = f" ({server.locked_reason})" if server.locked_reason else ""
+        raise errors.Conflict(
+            f"Instance {server.id} is locked by its {server.locked_by}{reason}: unlock it to {verb} it.",
+            reason="locked",
+        )
+
+
+def ready(tx: Tx, ctx: Context, server_id: str, verb: str, *allowed: str) -> Any:
+    """The server, free for a new task: not locked, in one of these states, nothing under way."""
+    server = SERVERS_STORE.get(tx, ctx, server_id)
+    refuse_locked(ctx, server, verb)
+    if server.task is not None:
+        raise errors.Conflict(
+            f"Cannot '{verb}' instance {server.id} while it is in task_state {server.task}",
+            state=server.task,
+        )
+    if server.state not in allowed:
+        raise errors.Conflict(
+            f"Cannot '{verb}' instance {server.id} while it is in vm_state {server.state}",
+            state=server.state, needs=list(allowed),
+        )
+    return server
+
+
+def bootable_image(tx: Tx, ctx: Context, want: shape.ServerCreate, flavor: dict[str, Any]) -> Any:
+    image_id = boot_image_id(want)
+    try:
+        image = image_facade.get(tx, ctx, image_id)
+    except errors.NotFound:
+        raise errors.Invalid(f"Can not find requested image {image_id}", reason="image_not_found") from None
+    if image.status != "active":
+        raise errors.Invalid(f"Image {image.id} is not active.", reason="image_not_active")
+    if image.disk_format not in BOOTABLE:
+        raise errors.Invalid(
+            f"Image {image.id} has format {image.disk_format}; servers boot from {' or '.join(BOOTABLE)}."
+        )
+    check_fits(image, flavor)
+    return image
+
+
+def boot_image_id(want: shape.ServerCreate) -> str:
+    roots = [device for device in want.block_devices if device.boot_index == 0]
+    if len(want.block_devices) > len(roots) or any(
+        device.source_type != "image" or device.destination_type != "local" for device in roots
+    ):
+        raise errors.Invalid("Block device mapping is invalid: this cloud has no volume service yet.")
+    given = want.image or (roots[0].uuid if roots else None)
+    if not given:
+        raise errors.Invalid("Invalid imageRef provided: a server boots from an image.")
+    return given
+
+
+def check_fits(image: Any, flavor: dict[str, Any]) -> None:
+    if flavor["ram_mb"] < image.min_ram_mb:
+        raise errors.Invalid(
+            f"Flavor's memory is too small for requested image: {flavor['ram_mb']} MB, needs {image.min_ram_mb} MB."
+        )
+    needed = max(image.min_disk_gb * 1024**3, image.virtual_size_bytes or image.size_bytes or 0)
+    if flavor["disk_gb"] and flavor["disk_gb"] * 1024**3 < needed:
+        raise errors.Invalid(
+            f"Flavor's disk is too small for requested image. Flavor disk is {flavor['disk_gb'] * 1024**3} bytes, "
+            f"image is {needed} bytes."
+        )
+
+
+def chosen_key(tx: Tx, ctx: Context, name: str | None) -> list[dict[str, str]]:
+    if name is None:
+        return []
+    rows = keypairs.store.page(
+        tx, ctx, filters=[("user_id", "eq", ctx.user_id), ("name", "eq", name)], may=policy.KEYPAIRS_SHOW
+    )
+    if not rows:
+        raise errors.Invalid("Invalid key_name provided.", reason="key_not_found")
+    return [{"name": name, "type": rows[0].type, "data": rows[0].public_key}]
+
+
+def port_asks(ctx: Context, want: shape.ServerCreate) -> Any:
+    """What the network service is asked to plan: a list, `auto`, `none`, or None when unsaid."""
+    given = want.networks if want.wanted_networks is ABSENT else want.wanted_networks
+    if given is None or isinstance(given, str):
+        return given
+    return [
+        network.PortAsk(
+            network_id=ask.uuid, port_id=ask.port, fixed_ip=ask.fixed_ip,
+            tag=None if ask.tag is ABSENT else ask.tag,
+        )
+        for ask in given
+    ]
+
+
+def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
+    limit = QUOTA.limits(tx, ctx.project_id)["metadata_items"]
+    if 0 <= limit < len(metadata):
+        raise errors.OverQuota(
+            f"Quota exceeded: {len(metadata)} metadata items, allowed {limit}.",
+            resource="metadata_items", used=0, limit=limit, asked=len(metadata),
+        )
+
+
+def take_quota(tx: Tx, ctx: Context, flavor: dict[str, Any], least: int, most: int) -> int:
+    """Quota for as many servers as fit between the counts; OverQuota when not even the least do."""
+    for count in range(most, least - 1, -1):
+        try:
+            QUOTA.take(tx, ctx.project_id, instances=count)
+            try:
+                QUOTA.take(tx, ctx.project_id, **cost(flavor, count))
+            except errors.OverQuota:
+                QUOTA.give(tx, ctx.project_id, instances=count)
+                raise
+            return count
+        except errors.OverQuota:
+            if count == least:
+                raise
+    raise AssertionError("unreachable")
+
+
+def cost(flavor: dict[str, Any], count: int = 1) -> dict[str, int]:
+    return {"cores": flavor["vcpus"] * count, "ram": flavor["ram_mb"] * count}
+
+
+def zone(asked: str | None) -> tuple[str | None, str | None]:
+    """`zone[:host]`; a zone that doesn't exist is Invalid."""
+    if asked is None:
+        return None, None
+    name, _, host = asked.partition(":")
+    if name and name != ZONE:
+        raise errors.Invalid("The requested availability zone is not available", reason="zone_not_found")
+    return name or None, host or None
+
+
+def forced_host(ctx: Context, want: shape.ServerCreate) -> str | None:
+    """The host that was named, if the caller may name one."""
+    named = next((h for h in (want.host, want.hypervisor_hostname) if isinstance(h, str)), None)
+    named = named or zone(want.availability_zone)[1]
+    if named and not ctx.allows(policy.FORCED_HOST, {"project_id": ctx.project_id}):
+        raise errors.Forbidden(ctx.core.policy.explain(policy.FORCED_HOST.name, ctx.creds))
+    return named
+
+
+def properties(image: Any, host: str | None) -> dict[str, str]:
+    """What the driver may honour; a forced host rides along, since placing happens later."""
+    return dict(image.properties) | ({"skyhold:host": host} if host else {})
+
+
+def decoded(user_data: str | None) -> bytes | None:
+    return base64.b64decode(user_data) if user_data else None
+
+
+def hostname(name: str) -> str:
+    """A legal host name made of a server's name, as Nova makes it."""
+    return NOT_A_HOSTNAME.sub("-", name.lower()).strip("-")[:63] or "server"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries about servers.
+
+What a server may become is ops.py and states.py. Deleted servers stay as rows for `deleted=`,
+`changes-since` and usage; every ordinary look-up leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.compute import states
+from skyhold.compute.tables import HOSTS, SERVER_TAGS, SERVERS
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.store import Store
+
+SECRETS = ("user_data", "admin_pass")
+COMMON: dict[str, Any] = {
+    "service": "compute", "kind": "server", "label": "Instance", "states": states.SERVER, "secrets": SECRETS,
+}
+
+SERVERS_STORE = Store(SERVERS, alive=SERVERS.c.deleted_at.is_(None), **COMMON)
+ALL_STORE = Store(SERVERS, **COMMON)
+"""Deleted ones too: for lists that ask for them."""
+
+
+def tags(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Tags of many servers, sorted."""
+    found: dict[str, list[str]] = {}
+    for part in chunks(server_ids):
+        statement = (
+            sa.select(SERVER_TAGS.c.server_id, SERVER_TAGS.c.tag)
+            .where(SERVER_TAGS.c.server_id.in_(part))
+            .order_by(SERVER_TAGS.c.tag)
+        )
+        for row in tx.all(statement):
+            found.setdefault(row.server_id, []).append(row.tag)
+    return found
+
+
+def put_tags(tx: Tx, ctx: Context, server_id: str, names: Sequence[str]) -> None:
+    if names:
+        tx.execute(SERVER_TAGS.insert(), [{"server_id": server_id, "tag": name} for name in sorted(set(names))])
+
+
+def tagged(all_of: Sequence[str], any_of: Sequence[str]) -> list[Any]:
+    """Clauses: servers that have all these tags, and one of those."""
+    clauses = [SERVERS.c.id.in_(having_any([name])) for name in all_of]
+    return [*clauses, SERVERS.c.id.in_(having_any(any_of))] if any_of else clauses
+
+
+def having_any(names: Sequence[str]) -> Any:
+    return sa.select(SERVER_TAGS.c.server_id).where(SERVER_TAGS.c.tag.in_(names))
+
+
+def having_all(names: Sequence[str]) -> Any:
+    counted = sa.func.count(SERVER_TAGS.c.tag.distinct()) == len(set(names))
+    return having_any(names).group_by(SERVER_TAGS.c.server_id).having(counted)
+
+
+def host_names(tx: Tx, ctx: Context) -> dict[str, Any]:
+    """Every host's row by id: there are few hosts, many servers."""
+    return {row.id: row for row in tx.all(sa.select(HOSTS))}
+
+
+def on_host(tx: Tx, ctx: Context, host_id: str) -> list[Any]:
+    """All living servers of a host."""
+    statement = sa.select(SERVERS).where(SERVERS.c.host_id == host_id, SERVERS.c.deleted_at.is_(None))
+    return [SERVERS_STORE.Row._make(row) for row in tx.all(statement)]
+
+
+def chunks(ids: Sequence[str], size: int = 5000) -> list[Sequence[str]]:
+    """Databases bound the parameters of one statement."""
+    return [ids[i : i + size] for i in range(0, len(ids), size)]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How rows become the wire forms of servers.
+
+The forms are shape.py. What a list needs from other services is read once for all its rows, so a
+page of a thousand costs as many queries as a page of one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from skyhold.compute import states, versions
+from skyhold.compute.hosts import is_up
+from skyhold.compute.servers import shape, store
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.shapes import ABSENT
+from skyhold.network import facade as network
+
+
+def links(ctx: Context, kind: str, id: str) -> list[dict[str, str]]:
+    base = ctx.core.settings.public_url + "/compute"
+    return [
+        {"rel": "self", "href": f"{base}/v2.1/{kind}/{id}"},
+        {"rel": "bookmark", "href": f"{base}/{kind}/{id}"},
+    ]
+
+
+def brief(ctx: Context, row: Any) -> shape.ServerBrief:
+    return shape.ServerBrief(id=row.id, name=row.name, links=links(ctx, "servers", row.id))
+
+
+def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
+    """Whole servers, in four queries or so however many they are."""
+    ids = [row.id for row in rows]
+    ports = network.views(tx, ctx, ids)
+    tags = store.tags(tx, ctx, ids)
+    hosts = store.host_names(tx, ctx)
+    return [one(ctx, row, ports.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id)) for row in rows]
+
+
+def one(ctx: Context, row: Any, ports: list[Any], tags: list[str], host: Any) -> shape.Server:
+    status = states.status(row.state, row.task)
+    host_name = host.name if host is not None else None
+    return shape.Server(
+        id=row.id, name=row.name, status=status, tenant_id=row.project_id, user_id=row.user_id,
+        metadata=row.metadata, host_hash=host_hash(row.project_id, row.host_id),
+        image=image_link(ctx, row.image_id), flavor=flavor(ctx, row.flavor),
+        created=row.created_at, updated=row.updated_at, addresses=addresses(ports),
+        access_ip_v4=row.access_ip_v4, access_ip_v6=row.access_ip_v6, links=links(ctx, "servers", row.id),
+        disk_config=row.disk_config, progress=progress(status), fault=fault(row, status),
+        zone=row.availability_zone, config_drive="True" if row.config_drive else "", key_name=row.key_name,
+        launched_at=row.launched_at, terminated_at=row.terminated_at, security_groups=groups(ports),
+        task=row.task, state=row.state, power=row.power, volumes=[],
+        host=host_name, hypervisor=host_name, instance_name=instance_name(row.id),
+        reservation_id=row.reservation_id, launch_index=row.launch_index, admin_hostname=row.hostname,
+        hostname=row.hostname, kernel_id="", ramdisk_id="", root_device="/dev/vda",
+        user_data=base64.b64encode(row.user_data).decode() if row.user_data else None,
+        locked=row.locked_by is not None, host_status=host_status(host, ctx.now), description=row.description,
+        tags=tags, server_groups=[], locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
+    )
+
+
+def instance_name(server_id: str) -> str:
+    return f"instance-{server_id[:8]}"
+
+
+def host_hash(project_id: str, host_id: str | None) -> str:
+    """Tells a project whether two of its servers share a host, and nobody which host."""
+    return hashlib.sha224(f"{project_id}{host_id}".encode()).hexdigest() if host_id else ""
+
+
+def image_link(ctx: Context, image_id: str) -> Any:
+    if not image_id:
+        return ""
+    href = f"{ctx.core.settings.public_url}/compute/images/{image_id}"
+    return {"id": image_id, "links": [{"rel": "bookmark", "href": href}]}
+
+
+def flavor(ctx: Context, kept: dict[str, Any]) -> dict[str, Any]:
+    """Up to 2.46 a link; since 2.47 the flavor as it was when the server was made."""
+    if ctx.version < versions.FLAVOR_EMBEDDED:
+        href = f"{ctx.core.settings.public_url}/compute/flavors/{kept['id']}"
+        return {"id": kept["id"], "links": [{"rel": "bookmark", "href": href}]}
+    return {
+        "vcpus": kept["vcpus"], "ram": kept["ram_mb"], "disk": kept["disk_gb"],
+        "ephemeral": kept["ephemeral_gb"], "swap": kept["swap_mb"], "original_name": kept["name"],
+        "extra_specs": kept["extra_specs"],
+    }
+
+
+def addresses(ports: list[Any]) -> dict[str, list[dict[str, Any]]]:
+    """By network name: fixed addresses and the floating ones that stand for them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for port in ports:
+        entries = found.setdefault(port.network_name, [])
+        for fixed in port.fixed_ips:
+            entries.append(address(fixed.ip, fixed.version, port.mac, "fixed"))
+            if fixed.floating_ip:
+                entries.append(address(fixed.floating_ip, 4, port.mac, "floating"))
+    return found
+
+
+def address(ip: str, version: int, mac: str, kind: str) -> dict[str, Any]:
+    return {"version": version, "addr": ip, "OS-EXT-IPS:type": kind, "OS-EXT-IPS-MAC:mac_addr": mac}
+
+
+def groups(ports: list[Any]) -> Any:
+    names = sorted({name for port in ports for name in port.security_group_names})
+    return [{"name": name} for name in names] if names else ABSENT
+
+
+def progress(status: str) -> Any:
+    """Only for states in which Nova prints it: work that is under way or well ended."""
+    return {"BUILD": 0, "ACTIVE": 0, "REBOOT": 0, "HARD_REBOOT": 0}.get(status, ABSENT)
+
+
+def fault(row: Any, status: str) -> Any:
+    return row.fault if row.fault and status in ("ERROR", "DELETED") else ABSENT
+
+
+def host_status(host: Any, now_us: int) -> str:
+    if host is None:
+        return ""
+    if not host.enabled:
+        return "MAINTENANCE"
+    return "UP" if is_up(host, now_us) else "DOWN"
