@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens over HTTP: asking for one, validating, revoking, and what the own token can reach.
+
+The steps behind are methods.py, scoping.py, validate.py and body.py. The subject of most calls is
+the token in X-Subject-Token, which need not be the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from skyhold.core import errors
+from skyhold.core.context import Context
+from skyhold.core.http.routes import PUBLIC, Reply, Routes
+from skyhold.identity import policy
+from skyhold.identity.auth import body, methods, payload, reach, revoking, scoping, shape
+from skyhold.identity.auth.sessions import Known, sessions
+from skyhold.identity.catalogue import catalogue_of
+
+routes = Routes()
+
+SUBJECT = ("X-Subject-Token",)
+VARY = {"Vary": "X-Auth-Token"}
+
+
+@routes.post("/v3/auth/tokens", policy=PUBLIC, body=shape.AUTH, query=shape.TokenQuery, status=201)
+async def issue(ctx: Context, want: shape.Auth, query: shape.TokenQuery) -> Reply:
+    """Ask for a token."""
+    proof = await methods.prove(ctx, want.identity)
+    valid = await ctx.read(scoping.issue, proof, want.scope)
+    keeper = sessions(ctx.core)
+    text = payload.seal(keeper.keys, valid.token)
+    known = Known(await keeper.epoch(), valid, valid.credentials(text))
+    printed = await rendered(ctx, known, query.nocatalog is not None)
+    return Reply(printed, headers={"X-Subject-Token": text, **VARY}, content_type="application/json")
+
+
+@routes.get("/v3/auth/tokens", policy=policy.VALIDATE_TOKEN, query=shape.TokenQuery, headers=SUBJECT)
+async def show(ctx: Context, query: shape.TokenQuery, headers: Mapping[str, str | None]) -> Reply:
+    """Validate a token and show it."""
+    text, known = await subject(ctx, headers, policy.VALIDATE_TOKEN)
+    printed = await rendered(ctx, known, query.nocatalog is not None)
+    return Reply(printed, headers={"X-Subject-Token": text, **VARY}, content_type="application/json")
+
+
+@routes.head("/v3/auth/tokens", policy=policy.CHECK_TOKEN, headers=SUBJECT)
+async def check(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
+    """Check that a token is valid."""
+    text, _ = await subject(ctx, headers, policy.CHECK_TOKEN)
+    return Reply(headers={"X-Subject-Token": text, **VARY})
+
+
+@routes.delete("/v3/auth/tokens", policy=policy.REVOKE_TOKEN, headers=SUBJECT)
+async def revoke(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
+    """Revoke a token; it is void at once."""
+    _, known = await subject(ctx, headers, policy.REVOKE_TOKEN)
+    await ctx.write(revoking.revoke, known.valid.token)
+    return Reply(headers=VARY)
+
+
+@routes.get("/v3/auth/catalog", policy=policy.GET_AUTH_CATALOG)
+async def catalogue(ctx: Context) -> dict[str, Any]:
+    """The catalogue of the own token."""
+    if ctx.creds.scope == "unscoped":
+        raise errors.Forbidden("An unscoped token has no catalogue: ask for one with a scope.")
+    found = await catalogue_of(ctx, ctx.creds.project_id, ctx.user_id)
+    return {"catalog": found, "links": {"self": f"{ctx.core.settings.public_url}/identity/v3/auth/catalog"}}
+
+
+@routes.get("/v3/auth/projects", policy=policy.GET_AUTH_PROJECTS)
+async def projects(ctx: Context) -> dict[str, Any]:
+    """Projects that the caller can get a token for."""
+    return await ctx.read(reach.projects)
+
+
+@routes.get("/v3/auth/domains", policy=policy.GET_AUTH_DOMAINS)
+async def domains(ctx: Context) -> dict[str, Any]:
+    """Domains that the caller can get a token for."""
+    return await ctx.read(reach.domains)
+
+
+@routes.get("/v3/auth/system", policy=policy.GET_AUTH_SYSTEM)
+async def system(ctx: Context) -> dict[str, Any]:
+    """Whether the caller can get a token for the system."""
+    return await ctx.read(reach.system)
+
+
+async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) -> tuple[str, Known]:
+    """The token spoken about; NotFound when it doesn't count, Forbidden when it isn't the caller's business."""
+    text = headers["X-Subject-Token"]
+    if not text:
+        raise errors.Invalid("The header X-Subject-Token is missing.")
+    known = await sessions(ctx.core).look(text)
+    target = {"target.token.user_id": known.creds.user_id}
+    if not ctx.allows(rule, target):
+        raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
+    return text, known
+
+
+async def rendered(ctx: Context, known: Known, without_catalogue: bool) -> bytes:
+    printed = known.bodies.get(without_catalogue)
+    if printed is None:
+        creds = known.creds
+        found = None if without_catalogue else await catalogue_of(ctx, creds.project_id, creds.user_id)
+        printed = known.bodies[without_catalogue] = body.printed(known.valid, found)
+    return printed

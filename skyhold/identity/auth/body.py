@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a valid token is printed: `{"token": {…}}` with its catalogue, to the byte.
+
+What it says is validate.py. Bodies are kept with the remembered token, so validating a known token
+costs a look-up.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from skyhold.identity.auth.validate import PlaceView, Valid
+
+
+def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
+    """`catalogue` None leaves it out."""
+    token = valid.token
+    body: dict[str, Any] = {
+        "methods": list(token.methods),
+        "user": {
+            "domain": {"id": valid.user.domain_id, "name": valid.user.domain_name},
+            "id": valid.user.id, "name": valid.user.name,
+            "password_expires_at": moment(valid.user.password_expires_at),
+        },
+        "audit_ids": token.audit_ids,
+        "expires_at": moment(token.expires_at),
+        "issued_at": moment(token.issued_at),
+        **scope(valid),
+    }
+    if token.scope != "unscoped":
+        body["roles"] = [{"id": id, "name": name} for id, name in valid.roles]
+        if catalogue is not None:
+            body["catalog"] = catalogue
+    if valid.app_cred is not None:
+        body["application_credential"] = app_credential(valid)
+    return orjson.dumps({"token": body})
+
+
+def scope(valid: Valid) -> dict[str, Any]:
+    place = valid.place
+    if valid.token.scope == "system":
+        return {"system": {"all": True}}
+    if place is None:
+        return {}
+    if valid.token.scope == "domain":
+        return {"domain": {"id": place.id, "name": place.name}}
+    return {"project": project(place), "is_domain": place.is_domain}
+
+
+def project(place: PlaceView) -> dict[str, Any]:
+    domain = None if place.is_domain else {"id": place.domain_id, "name": place.domain_name}
+    return {"domain": domain, "id": place.id, "name": place.name}
+
+
+def app_credential(valid: Valid) -> dict[str, Any]:
+    made = valid.app_cred
+    assert made is not None
+    body: dict[str, Any] = {"id": made.id, "name": made.name, "restricted": not made.unrestricted}
+    if made.access_rules is not None:
+        body["access_rules"] = [
+            {"id": id, "service": service, "method": method, "path": path}
+            for id, service, method, path in made.access_rules
+        ]
+    return body
+
+
+def moment(at_us: int | None) -> str | None:
+    """2026-01-01T00:00:00.000000Z"""
+    if at_us is None:
+        return None
+    seconds, rest_us = divmod(at_us, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_us:06}Z"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the owner of a token can get tokens for: projects, domains, the system.
+
+Giving roles is assignments/; how a role reaches somebody is grants.py. What an application
+credential's token can reach is its own project alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from skyhold.core.context import Context
+from skyhold.identity import grants, links
+from skyhold.identity.tables import ASSIGNMENTS, PROJECTS
+from skyhold.identity.views import project_body, with_tags
+
+if TYPE_CHECKING:
+    from skyhold.core.db.tx import Tx
+
+
+def projects(tx: Tx, ctx: Context) -> dict[str, Any]:
+    rows = [row for row in reachable(tx, ctx, ctx.user_id) if row.domain_id]
+    tags = with_tags(tx, [row.id for row in rows])
+    bodies = [project_body(ctx, row, tags.get(row.id, [])) for row in rows]
+    return {"projects": bodies, "links": links.of_list(ctx, "auth/projects")}
+
+
+def reachable(tx: Tx, ctx: Context, user_id: str) -> list[Any]:
+    """Enabled projects and domains with a role for the user, by name."""
+    if ctx.creds.app_cred_id is not None:
+        mine = PROJECTS.c.id == ctx.project_id
+    else:
+        mine = PROJECTS.c.id.in_(ids_with_role(tx, user_id))
+    statement = sa.select(*PROJECTS.c).where(mine, PROJECTS.c.enabled.is_(True))
+    return list(tx.all(statement.order_by(PROJECTS.c.name, PROJECTS.c.id)))
+
+
+def ids_with_role(tx: Tx, user_id: str) -> set[str]:
+    """Direct targets, and every project below an inherited one."""
+    a = ASSIGNMENTS.c
+    rows = tx.all(sa.select(a.target_id, a.inherited).where(grants.held_by(user_id)).distinct())
+    direct = {row.target_id for row in rows if not row.inherited}
+    roots = [row.target_id for row in rows if row.inherited]
+    return direct | (below(tx, roots) if roots else set())
+
+
+def below(tx: Tx, roots: list[str]) -> set[str]:
+    """Every project under these projects and domains, without themselves."""
+    p = PROJECTS.c
+    under = sa.select(p.id).where(sa.or_(p.parent_id.in_(roots), p.domain_id.in_(roots))).cte(recursive=True)
+    under = under.union(sa.select(p.id).join(under, p.parent_id == under.c.id))
+    return {row.id for row in tx.all(sa.select(under.c.id))}
+
+
+def domains(tx: Tx, ctx: Context) -> dict[str, Any]:
+    rows = [] if ctx.creds.app_cred_id else [row for row in reachable(tx, ctx, ctx.user_id) if not row.domain_id]
+    return {"domains": [project_body(ctx, row, []) for row in rows], "links": links.of_list(ctx, "auth/domains")}
+
+
+def system(tx: Tx, ctx: Context) -> dict[str, Any]:
+    held = not ctx.creds.app_cred_id and bool(grants.direct(tx, ctx.user_id, "system", None))
+    return {"system": [{"all": True}] if held else [], "links": links.of_list(ctx, "auth/system")}

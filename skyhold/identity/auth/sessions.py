@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept in memory for validated tokens, and how a change makes it void at once.
+
+The change itself calls `void(tx)`; reading a token anew is validate.py. On SQLite one process
+serves all, so a number in memory is enough; elsewhere each request reads the row of core_epochs,
+because another process may have changed it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.context import Context, Credentials, internal
+from skyhold.core.keyring import KeySet
+from skyhold.core.tables import EPOCHS
+from skyhold.identity.auth import payload
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.db.tx import Tx
+    from skyhold.identity.auth.payload import Token
+    from skyhold.identity.auth.validate import Valid
+
+NAME = "identity"
+MOST = 20_000
+VALUE = sa.select(EPOCHS.c.value).where(EPOCHS.c.name == NAME)
+RAISE = EPOCHS.update().where(EPOCHS.c.name == NAME).values(value=EPOCHS.c.value + 1)
+
+
+class Known:
+    """A validated token: what it allows, and its printed forms once they were asked for."""
+
+    __slots__ = ("bodies", "creds", "epoch", "expires_at", "valid")
+
+    def __init__(self, epoch: int, valid: Valid, creds: Credentials) -> None:
+        self.epoch, self.valid, self.creds = epoch, valid, creds
+        self.expires_at = valid.token.expires_at
+        self.bodies: dict[bool, bytes] = {}
+
+
+class Sessions:
+    """One a process, on the core's shelf: `sessions(core)`. It is the Authenticator too."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._known: dict[str, Known] = {}
+        self._epoch = 0
+        self.keys = KeySet(core.settings.fernet_keys_dir)
+        self.catalogue: tuple[int, Any] | None = None
+
+    async def authenticate(self, token: str) -> Credentials:
+        """Raises Unauthorized."""
+        try:
+            return (await self.look(token)).creds
+        except errors.NotFound:
+            raise errors.Unauthorized(
+                "The request you have made requires authentication.", reason="token_invalid"
+            ) from None
+
+    async def look(self, text: str) -> Known:
+        """The token, fresh or remembered; NotFound when it doesn't count (any more)."""
+        epoch = await self.epoch()
+        known = self._known.get(text)
+        if known is not None and known.epoch == epoch and known.expires_at > self._core.clock():
+            return known
+        token = self.open(text)
+        valid = await internal(self._core).read(read_token, token)
+        # The epoch was read before the rows: what changed since then is read again next time.
+        known = Known(epoch, valid, valid.credentials(text))
+        if epoch == self._epoch or self._shared:
+            self._remember(text, known)
+        return known
+
+    def open(self, text: str) -> Token:
+        try:
+            return payload.unseal(self.keys, text)
+        except errors.NotFound:
+            # Another process may have rotated the keys since this one read them.
+            if not text.startswith("gAAAA") or not self.keys_changed():
+                raise
+            return payload.unseal(self.keys, text)
+
+    def keys_changed(self) -> bool:
+        before = self._key_stamp()
+        if before == getattr(self, "_stamp", None):
+            return False
+        self._stamp = before
+        self.keys.reload()
+        return True
+
+    def _key_stamp(self) -> int:
+        return self._core.settings.fernet_keys_dir.stat().st_mtime_ns
+
+    @property
+    def _shared(self) -> bool:
+        return self._core.db.name != "sqlite"
+
+    async def epoch(self) -> int:
+        if self._shared:
+            self._epoch = await internal(self._core).read(lambda tx, ctx: tx.scalar(VALUE) or 0)
+        return self._epoch
+
+    def raised(self) -> None:
+        self._epoch += 1
+        self._known.clear()
+
+    def _remember(self, text: str, known: Known) -> None:
+        if len(self._known) >= MOST:
+            for old in list(self._known)[: MOST // 10]:
+                del self._known[old]
+        self._known[text] = known
+
+
+def sessions(core: Core) -> Sessions:
+    found = core.shelf.get("identity.sessions")
+    if found is None:
+        found = core.shelf["identity.sessions"] = Sessions(core)
+    return found
+
+
+def void(tx: Tx) -> None:
+    """What is remembered of tokens is read anew from the commit of this transaction on."""
+    if not tx.changed(RAISE):
+        tx.execute(EPOCHS.insert(), {"name": NAME, "value": 1})
+    tx.after_commit(sessions(tx.ctx.core).raised)
+
+
+def read_token(tx: Tx, ctx: Context, token: Token) -> Valid:
+    from skyhold.identity.auth import validate
+
+    return validate.read(tx, ctx, token)
+
+
+async def prepare(core: Core) -> None:
+    """The epoch's row is there before the first change, so that two firsts can't collide."""
+
+    def ensure(tx: Tx, ctx: Context) -> None:
+        if tx.first(VALUE) is None:
+            tx.execute(EPOCHS.insert(), {"name": NAME, "value": 1})
+
+    await internal(core).write(ensure)
+    sessions(core)

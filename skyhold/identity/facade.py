@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services and the program may ask of identity; nothing else here is for them.
+
+Everything about tokens is auth/. Reads take many ids and cost a constant number of queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.context import Authenticator, Context
+from skyhold.identity.auth import payload, validate
+from skyhold.identity.auth.sessions import sessions
+from skyhold.identity.bootstrap import bootstrap
+from skyhold.identity.tables import PROJECTS, USERS
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+    from skyhold.core.db.tx import Tx
+
+__all__ = ["ProjectView", "authenticator", "bootstrap", "mint", "projects"]
+
+
+class ProjectView(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    domain_id: str
+    enabled: bool
+
+
+def authenticator(core: Core) -> Authenticator:
+    """Validates tokens; remembers them until something they depend on changes."""
+    return sessions(core)
+
+
+async def mint(ctx: Context, *, user_id: str, project_id: str, lifetime_s: int = 3600) -> str:
+    """A token for work that goes on for this user, with the roles the user has in the project now.
+
+    Raises Unauthorized when the user or the project is gone or disabled, or no role is left.
+    """
+    token = await ctx.read(prepare, user_id, project_id, lifetime_s)
+    return payload.seal(sessions(ctx.core).keys, token)
+
+
+def prepare(tx: Tx, ctx: Context, user_id: str, project_id: str, lifetime_s: int) -> payload.Token:
+    user = validate.user_by(tx, USERS.c.id == user_id)
+    place = validate.place_by(tx, PROJECTS.c.id == project_id)
+    if user is None or place is None:
+        raise errors.Unauthorized(f"User {user_id} or project {project_id} is gone or disabled.")
+    now = ctx.now // payload.SECOND_US * payload.SECOND_US
+    token = payload.Token(
+        user_id=user.id, methods=("token",), scope="project", scope_id=place.id, issued_at=now,
+        expires_at=now + lifetime_s * payload.SECOND_US, audit_id=payload.new_audit_id(),
+        user_generation=user.generation, scope_generation=place.generation,
+    )
+    try:
+        return validate.read(tx, ctx, token).token
+    except errors.NotFound as error:
+        raise errors.Unauthorized(error.message) from None
+
+
+def projects(tx: Tx, ctx: Context, ids: Iterable[str]) -> dict[str, ProjectView]:
+    """Those of the ids that are projects, whoever asks."""
+    p = PROJECTS.c
+    rows = tx.all(sa.select(p.id, p.name, p.domain_id, p.enabled).where(p.id.in_(list(ids)), p.domain_id != ""))
+    return {row.id: ProjectView(*row) for row in rows}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hashes of passwords and of application credentials' secrets: argon2id, in threads of its own.
+
+Where a hash is kept is tables.py. Checking takes as long for a user that doesn't exist as for one
+that does, and at most as many run at once as the machine has processors: each needs its memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from skyhold.core import errors
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+LONGEST = 4096
+WAITING_MOST = 512
+
+
+class Passwords:
+    """One a process, on the core's shelf: `passwords(core)`."""
+
+    def __init__(self, time_cost: int, memory_kib: int, parallelism: int) -> None:
+        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
+        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="password")
+        self._waiting = 0
+        self._nobody: str | None = None
+
+    async def hash(self, secret: str) -> str:
+        return await self._run(self._hasher.hash, secret)
+
+    async def matches(self, hashed: str | None, secret: str) -> bool:
+        """False after the same time when there is no hash."""
+        if hashed is not None:
+            return await self._run(self._check, hashed, secret)
+        if self._nobody is None:
+            self._nobody = await self.hash(secrets.token_hex(16))
+        await self._run(self._check, self._nobody, secret)
+        return False
+
+    def _check(self, hashed: str, secret: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, secret)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work, *args):  # type: ignore[no-untyped-def]
+        if self._waiting >= WAITING_MOST:
+            raise errors.Unavailable("Too many sign-ins at once: try again in a moment.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+        finally:
+            self._waiting -= 1
+
+
+def passwords(core: Core) -> Passwords:
+    found = core.shelf.get("identity.passwords")
+    if found is None:
+        costs = core.settings.identity
+        found = core.shelf["identity.passwords"] = Passwords(
+            costs.password_time_cost, costs.password_memory_kib, costs.password_parallelism
+        )
+    return found

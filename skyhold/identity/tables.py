@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identity's data model at one glance.
+
+Column types come from core/db/columns.py; queries are in each resource. A domain is a row of the
+projects' table with `is_domain`, as in Keystone: ids are shared, and a domain may act as a project.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from skyhold.core.db.columns import (
+    flag,
+    id_column,
+    json,
+    long_text,
+    micros,
+    number,
+    ref_column,
+    serial_column,
+    table,
+    text,
+)
+
+PROJECTS = table(
+    "identity_projects",
+    id_column(),
+    sa.Column("name", text(), nullable=False),
+    # Empty for a domain, so that the names of domains are unique as well.
+    ref_column("domain_id"),
+    ref_column("parent_id", nullable=True),
+    sa.Column("is_domain", flag(), nullable=False),
+    sa.Column("enabled", flag(), nullable=False),
+    sa.Column("description", long_text(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("options", json(), nullable=False),
+    # Part of every token for it (auth/payload.py): raising it voids them all. Disabling does.
+    sa.Column("generation", number(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("domain_id", "name", name="identity_projects_name"),
+    sa.Index("identity_projects_parent", "parent_id"),
+)
+
+PROJECT_TAGS = table(
+    "identity_project_tags",
+    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", text(), primary_key=True),
+    sa.Index("identity_project_tags_name", "name"),
+)
+
+USERS = table(
+    "identity_users",
+    id_column(),
+    ref_column("domain_id"),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("enabled", flag(), nullable=False),
+    sa.Column("default_project_id", text(64)),
+    sa.Column("password_hash", text(255)),
+    sa.Column("password_expires_at", micros()),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("options", json(), nullable=False),
+    # Part of every token of the user: raising it voids them all. A new password and disabling do.
+    sa.Column("generation", number(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("domain_id", "name", name="identity_users_name"),
+    sa.Index("identity_users_by_name", "name"),
+)
+
+GROUPS = table(
+    "identity_groups",
+    id_column(),
+    ref_column("domain_id"),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("description", long_text(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("domain_id", "name", name="identity_groups_name"),
+)
+
+MEMBERSHIPS = table(
+    "identity_memberships",
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("group_id", text(64), sa.ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Index("identity_memberships_group", "group_id"),
+)
+
+ROLES = table(
+    "identity_roles",
+    id_column(),
+    sa.Column("name", text(), nullable=False),
+    # Empty for the roles of the whole cloud.
+    ref_column("domain_id"),
+    sa.Column("description", long_text(), nullable=True),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("options", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("domain_id", "name", name="identity_roles_name"),
+)
+
+IMPLIED_ROLES = table(
+    "identity_implied_roles",
+    sa.Column("prior_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("implied_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+)
+
+ASSIGNMENTS = table(
+    "identity_assignments",
+    sa.Column("actor_id", text(64), primary_key=True),
+    sa.Column("target_id", text(64), primary_key=True),
+    sa.Column("role_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("inherited", flag(), primary_key=True),
+    sa.Column("actor_type", text(8), nullable=False),
+    # project, domain or system; the id of the system is "all".
+    sa.Column("target_type", text(8), nullable=False),
+    sa.Index("identity_assignments_target", "target_id"),
+)
+
+REGIONS = table(
+    "identity_regions",
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("parent_region_id", text(255)),
+    sa.Column("description", long_text(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)
+
+SERVICES = table(
+    "identity_services",
+    id_column(),
+    sa.Column("type", text(), nullable=False),
+    sa.Column("name", text(), nullable=True),
+    sa.Column("description", long_text(), nullable=True),
+    sa.Column("enabled", flag(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)
+
+ENDPOINTS = table(
+    "identity_endpoints",
+    id_column(),
+    sa.Column("service_id", text(64), sa.ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("region_id", text(255), sa.ForeignKey("identity_regions.id")),
+    sa.Column("interface", text(8), nullable=False),
+    sa.Column("url", long_text(), nullable=False),
+    sa.Column("enabled", flag(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_endpoints_service", "service_id"),
+)
+
+APP_CREDENTIALS = table(
+    "identity_app_credentials",
+    id_column(),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    ref_column("project_id"),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("description", long_text(), nullable=True),
+    sa.Column("secret_hash", text(255), nullable=False),
+    sa.Column("unrestricted", flag(), nullable=False),
+    sa.Column("expires_at", micros()),
+    # Ids of roles. What the owner no longer has is no longer given (auth/validate.py).
+    sa.Column("roles", json(), nullable=False),
+    # Ids of access rules, or null for no limit.
+    sa.Column("access_rules", json()),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("user_id", "name", name="identity_app_credentials_name"),
+    sa.Index("identity_app_credentials_project", "project_id"),
+)
+
+ACCESS_RULES = table(
+    "identity_access_rules",
+    id_column(),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("service", text(), nullable=False),
+    sa.Column("method", text(16), nullable=False),
+    sa.Column("path", text(255), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_access_rules_user", "user_id"),
+)
+
+REVOCATIONS = table(
+    "identity_revocations",
+    serial_column(),
+    # A token, or with `chain` all tokens that were rescoped from one.
+    sa.Column("audit_id", text(32), nullable=False),
+    sa.Column("chain", flag(), nullable=False),
+    sa.Column("revoked_at", micros(), nullable=False),
+    # When the last of these tokens would have ended by itself.
+    sa.Column("forget_at", micros(), nullable=False),
+    sa.Index("identity_revocations_audit", "audit_id"),
+)
