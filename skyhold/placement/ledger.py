@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger: the only code that writes allocations and the `used` of inventories.
+
+What a request asks to allocate is read in allocations.py, reshaper.py and facade.py. The one thing
+to know first: rows are touched in the order consumer, provider, inventory, each sorted, so that
+two claims never wait for one another in a circle, and a claim that doesn't fit changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import sqlalchemy as sa
+
+from skyhold.core import errors, journal
+from skyhold.placement.errors import CONCURRENT_UPDATE
+from skyhold.placement.tables import ALLOCATIONS, CONSUMERS, INVENTORIES, PROVIDERS
+
+if TYPE_CHECKING:
+    from skyhold.core.db.tx import Tx
+
+Amounts = Mapping[str, Mapping[str, int]]
+"""provider id -> resource class -> amount."""
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who uses resources, for whom."""
+
+    id: str
+    project_id: str
+    user_id: str
+    consumer_type: str | None = None
+    generation: int = 0
+
+
+class DoesNotFit(errors.Conflict):
+    """`extra`: provider_id, resource_class."""
+
+
+class NotThere(errors.Invalid):
+    """A provider that doesn't exist."""
+
+
+def replace(tx: Tx, consumer: Consumer, wanted: Amounts, before: Amounts | None = None) -> None:
+    """Let the consumer use exactly `wanted`; with nothing wanted it is forgotten.
+
+    The consumer's row exists and is locked (`open_consumer`). Raises DoesNotFit (also for an
+    inventory that isn't there) or NotThere for a provider; the caller's transaction must then be rolled back.
+    """
+    before = held(tx, [consumer.id]).get(consumer.id, {}) if before is None else before
+    touched = sorted(set(before) | {provider for provider, amounts in wanted.items() if amounts})
+    _advance_providers(tx, touched)
+    for provider_id in touched:
+        _move(tx, consumer.id, provider_id, before.get(provider_id, {}), wanted.get(provider_id, {}))
+    journal.record(tx, "allocation.update", Posting(consumer, wanted), project_id=consumer.project_id)
+
+
+def held(tx: Tx, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """consumer -> provider -> class -> amount, in one query; consumers that use nothing are left out."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for consumer_id, provider_id, name, used in tx.all(HELD, {"ids": list(consumer_ids)}):
+        found.setdefault(consumer_id, {}).setdefault(provider_id, {})[name] = used
+    return found
+
+
+def find_consumer(tx: Tx, consumer_id: str) -> Consumer | None:
+    """The consumer, locked when writing."""
+    statement = FIND_CONSUMER if tx.dialect == "sqlite" or not tx.writing else LOCK_CONSUMER
+    row = tx.first(statement, {"the_id": consumer_id})
+    return None if row is None else Consumer(**row._mapping)
+
+
+def open_consumer(tx: Tx, consumer: Consumer) -> Consumer:
+    """The consumer's row, locked: made when new, else its owner and type brought up to date."""
+    known = find_consumer(tx, consumer.id)
+    if known is None:
+        return _insert_consumer(tx, consumer)
+    return update_consumer(tx, known, consumer)
+
+
+def update_consumer(tx: Tx, known: Consumer, wanted: Consumer) -> Consumer:
+    """Owner and type as wanted, and the next generation."""
+    values = {
+        "project_id": wanted.project_id, "user_id": wanted.user_id, "consumer_type": wanted.consumer_type,
+        "updated_at": tx.now, "generation": known.generation + 1,
+    }
+    if tx.changed(UPDATE_CONSUMER, {"the_id": known.id, "expected": known.generation, **values}) != 1:
+        raise consumer_changed(known.id)
+    return msgspec.structs.replace(wanted, generation=known.generation + 1)
+
+
+def forget_consumer(tx: Tx, consumer_id: str) -> None:
+    tx.execute(DELETE_CONSUMER, {"the_id": consumer_id})
+
+
+def consumer_changed(consumer_id: str) -> errors.Conflict:
+    return errors.Conflict(
+        f"consumer generation conflict - consumer {consumer_id} was changed by another request",
+        code=CONCURRENT_UPDATE,
+    )
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """What the journal keeps of one consumer: everything it uses now."""
+
+    consumer: Consumer
+    allocations: Amounts
+    store: ClassVar[Any]
+
+    @property
+    def id(self) -> str:
+        return self.consumer.id
+
+
+class PostingStore:
+    """As much of a Store as the journal asks for."""
+
+    service, kind, key = "placement", "allocation", "id"
+
+    @staticmethod
+    def public(row: Posting) -> dict[str, Any]:
+        return {**msgspec.structs.asdict(row.consumer), "allocations": row.allocations}
+
+
+Posting.store = PostingStore
+
+
+def _insert_consumer(tx: Tx, consumer: Consumer) -> Consumer:
+    values = msgspec.structs.asdict(consumer) | {"created_at": tx.now, "updated_at": tx.now, "generation": 1}
+    try:
+        with tx.nested():
+            tx.execute(INSERT_CONSUMER, values)
+    except sa.exc.IntegrityError:
+        # Another request made the same consumer while we looked.
+        raise consumer_changed(consumer.id) from None
+    return msgspec.structs.replace(consumer, generation=1)
+
+
+def _advance_providers(tx: Tx, provider_ids: list[str]) -> None:
+    for provider_id in provider_ids:
+        if tx.changed(ADVANCE, {"the_id": provider_id, "updated_at": tx.now}) != 1:
+            raise NotThere(f"Allocation for resource provider '{provider_id}' that does not exist.")
+
+
+def _move(tx: Tx, consumer_id: str, provider_id: str, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    for name in sorted({*before, *after}):
+        row = {"the_consumer": consumer_id, "the_provider": provider_id, "the_class": name}
+        if before.get(name) == after.get(name):
+            continue
+        _book(tx, provider_id, name, before.get(name, 0), after.get(name, 0))
+        if name not in after:
+            tx.execute(DELETE_ALLOCATION, row)
+        elif name in before:
+            tx.execute(UPDATE_ALLOCATION, row | {"used": after[name], "updated_at": tx.now})
+        else:
+            tx.execute(INSERT_ALLOCATION, {
+                "consumer_id": consumer_id, "provider_id": provider_id, "resource_class": name,
+                "used": after[name], "updated_at": tx.now,
+            })
+
+
+def _book(tx: Tx, provider_id: str, name: str, before: int, after: int) -> None:
+    """Using less is always possible, even of an inventory that has shrunk below what is used."""
+    where = {"the_provider": provider_id, "the_class": name, "delta": after - before}
+    if after == 0:
+        tx.execute(GIVE, where)
+    elif tx.changed(TAKE if after > before else REDUCE, where | {"amount": after}) != 1:
+        raise _why_not(tx, provider_id, name, before, after)
+
+
+def _why_not(tx: Tx, provider_id: str, name: str, before: int, after: int) -> DoesNotFit:
+    row = tx.first(WHY, {"the_provider": provider_id, "the_class": name})
+    if row is None:
+        return DoesNotFit(
+            f"Unable to allocate inventory: Inventory for '{name}' on resource provider "
+            f"'{provider_id}' does not exist.",
+            provider_id=provider_id, resource_class=name,
+        )
+    if row.used + after - before > row.capacity:
+        problem = f"the requested amount would exceed the capacity: {row.used - before} of {row.capacity} are used"
+    else:
+        problem = (
+            f"the requested amount {after} violates min_unit={row.min_unit}, max_unit={row.max_unit} "
+            f"or step_size={row.step_size}"
+        )
+    return DoesNotFit(
+        f"Unable to allocate inventory: Unable to create allocation for '{name}' on resource provider "
+        f"'{provider_id}': {problem}.",
+        provider_id=provider_id, resource_class=name,
+    )
+
+
+def _at(statement: Any) -> Any:
+    return statement.where(
+        INVENTORIES.c.provider_id == sa.bindparam("the_provider"),
+        INVENTORIES.c.resource_class == sa.bindparam("the_class"),
+    )
+
+
+_AMOUNT = sa.bindparam("amount", type_=sa.BigInteger())
+_DELTA = sa.bindparam("delta", type_=sa.BigInteger())
+_USED = INVENTORIES.c.used + _DELTA
+_UNITS = (
+    INVENTORIES.c.min_unit <= _AMOUNT,
+    INVENTORIES.c.max_unit >= _AMOUNT,
+    _AMOUNT % INVENTORIES.c.step_size == 0,
+)
+GIVE = _at(INVENTORIES.update()).values(used=_USED)
+REDUCE = GIVE.where(*_UNITS)
+TAKE = REDUCE.where(_USED <= INVENTORIES.c.capacity)
+WHY = _at(sa.select(INVENTORIES))
+
+HELD = (
+    sa.select(
+        ALLOCATIONS.c.consumer_id, ALLOCATIONS.c.provider_id, ALLOCATIONS.c.resource_class, ALLOCATIONS.c.used
+    )
+    .where(ALLOCATIONS.c.consumer_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(ALLOCATIONS.c.consumer_id, ALLOCATIONS.c.provider_id, ALLOCATIONS.c.resource_class)
+)
+FIND_CONSUMER = sa.select(
+    CONSUMERS.c.id, CONSUMERS.c.project_id, CONSUMERS.c.user_id, CONSUMERS.c.consumer_type, CONSUMERS.c.generation
+).where(CONSUMERS.c.id == sa.bindparam("the_id"))
+LOCK_CONSUMER = FIND_CONSUMER.with_for_update()
+INSERT_CONSUMER = CONSUMERS.insert()
+UPDATE_CONSUMER = (
+    CONSUMERS.update()
+    .where(CONSUMERS.c.id == sa.bindparam("the_id"), CONSUMERS.c.generation == sa.bindparam("expected"))
+    .values({name: sa.bindparam(name) for name in (
+        "project_id", "user_id", "consumer_type", "updated_at", "generation",
+    )})
+)
+DELETE_CONSUMER = CONSUMERS.delete().where(CONSUMERS.c.id == sa.bindparam("the_id"))
+ADVANCE = (
+    PROVIDERS.update()
+    .where(PROVIDERS.c.id == sa.bindparam("the_id"))
+    .values(generation=PROVIDERS.c.generation + 1, updated_at=sa.bindparam("updated_at"))
+)
+_ALLOCATION = (
+    ALLOCATIONS.c.consumer_id == sa.bindparam("the_consumer"),
+    ALLOCATIONS.c.provider_id == sa.bindparam("the_provider"),
+    ALLOCATIONS.c.resource_class == sa.bindparam("the_class"),
+)
+INSERT_ALLOCATION = ALLOCATIONS.insert()
+UPDATE_ALLOCATION = (
+    ALLOCATIONS.update().where(*_ALLOCATION)
+    .values(used=sa.bindparam("used"), updated_at=sa.bindparam("updated_at"))
+)
+DELETE_ALLOCATION = ALLOCATIONS.delete().where(*_ALLOCATION)

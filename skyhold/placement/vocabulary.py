@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of placement: standard resource classes and traits, and which names custom ones may have.
+
+Custom names are stored by resource_classes.py and traits.py. The one thing to know first: the
+standard names come from the libraries of the OpenStack project and are loaded when first asked
+for, since most starts of the program never need all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from skyhold.placement.tables import CUSTOM_CLASSES, CUSTOM_TRAITS
+
+if TYPE_CHECKING:
+    from skyhold.core.db.tx import Tx
+
+SHARING = "MISC_SHARES_VIA_AGGREGATE"
+CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]+")
+CUSTOM_PATTERN = r"^CUSTOM_[A-Z0-9_]+$"
+WORD_PATTERN = r"^[A-Z0-9_]+$"
+
+
+@cache
+def standard_classes() -> tuple[str, ...]:
+    from os_resource_classes import STANDARDS
+
+    return tuple(STANDARDS)
+
+
+@cache
+def standard_traits() -> frozenset[str]:
+    from os_traits import get_traits
+
+    return frozenset(get_traits())
+
+
+def is_custom(name: str) -> bool:
+    """Whether a custom trait or class may be called this."""
+    return len(name) <= 255 and CUSTOM.fullmatch(name) is not None
+
+
+def unknown_classes(tx: Tx, names: Iterable[str]) -> list[str]:
+    """Those that are neither standard nor stored, sorted."""
+    return _unknown(tx, set(names).difference(standard_classes()), CUSTOM_CLASSES)
+
+
+def unknown_traits(tx: Tx, names: Iterable[str]) -> list[str]:
+    return _unknown(tx, set(names) - standard_traits(), CUSTOM_TRAITS)
+
+
+def _unknown(tx: Tx, names: set[str], table: sa.Table) -> list[str]:
+    if not names:
+        return []
+    known = tx.all(sa.select(table.c.name).where(table.c.name.in_(names)))
+    return sorted(names.difference(row.name for row in known))
+
+
+def learn_classes(tx: Tx, names: Iterable[str]) -> None:
+    """Store custom classes that a machine reports and nobody has declared yet."""
+    _learn(tx, unknown_classes(tx, names), CUSTOM_CLASSES)
+
+
+def learn_traits(tx: Tx, names: Iterable[str]) -> None:
+    _learn(tx, unknown_traits(tx, names), CUSTOM_TRAITS)
+
+
+def _learn(tx: Tx, names: list[str], table: sa.Table) -> None:
+    for name in names:
+        if not is_custom(name):
+            raise ValueError(f"{name!r} is neither a standard name nor one that starts with CUSTOM_")
+        try:
+            with tx.nested():
+                tx.execute(table.insert(), {"name": name, "created_at": tx.now})
+        except sa.exc.IntegrityError:
+            continue
