@@ -14,12 +14,12 @@ import sqlalchemy as sa
 
 from skyhold.compute import policy, versions
 from skyhold.compute.logic import keys
+from skyhold.compute.quotas import QUOTA
 from skyhold.compute.tables import KEYPAIRS
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.quota import Quota
 from skyhold.core.shapes import Page, Shape, TimeMicros, collection, envelope, field
 from skyhold.core.store import Store
 
@@ -122,16 +122,13 @@ async def delete(ctx: Context, name: str, query: KeypairQuery) -> Reply:
 
 # ---- operations ----------------------------------------------------------------------------
 
-quota = Quota("compute", key_pairs=100)
-
-
 def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
     """Raises Invalid for a key that isn't one, Conflict for a name taken, OverQuota."""
     owner = want.user_id or ctx.user_id
     if not ctx.allows(policy.KEYPAIRS_CREATE, {"user_id": owner}):
         raise errors.Forbidden(ctx.core.policy.explain(policy.KEYPAIRS_CREATE.name, ctx.creds))
     fingerprint = keys.fingerprint(public_key, want.type)
-    quota.take(tx, owner, key_pairs=1)
+    QUOTA.take(tx, owner, key_pairs=1)
     try:
         with tx.nested():
             row = store.insert(
@@ -147,7 +144,7 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
 def remove(tx: Tx, ctx: Context, name: str, user_id: str | None) -> None:
     row = named(tx, ctx, name, user_id)
     store.delete(tx, row)
-    quota.give(tx, row.user_id, key_pairs=1)
+    QUOTA.give(tx, row.user_id, key_pairs=1)
     journal.record(tx, "keypair.delete", row)
 
 

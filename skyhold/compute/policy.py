@@ -10,6 +10,7 @@ from __future__ import annotations
 from skyhold.core.policy.defaults import (
     ADMIN,
     ADMIN_OR_OWNER,
+    ANYONE,
     PROJECT_MEMBER_OR_ADMIN,
     PROJECT_READER_OR_ADMIN,
 )
@@ -86,6 +87,52 @@ INTERFACES_CREATE = server(
 INTERFACES_DELETE = server(
     "os-attach-interfaces:delete", PROJECT_MEMBER_OR_ADMIN, "Detach a port from a server.",
     ("DELETE", "/servers/{server_id}/os-interface/{port_id}"),
+)
+
+FLAVORS = Rule(
+    "os_compute_api:flavors", ANYONE, (), "List and show flavors.",
+    (("GET", "/flavors"), ("GET", "/flavors/detail"), ("GET", "/flavors/{flavor_id}")), lists=True,
+)
+FLAVORS_ALL = Rule("os_compute_api:flavors:all", ADMIN, (), "See flavors of other projects.")
+
+
+def flavor_manage(verb: str, words: str, *operations: tuple[str, str]) -> Rule:
+    return Rule(f"os_compute_api:os-flavor-{verb}", ADMIN, PROJECT, words, operations)
+
+
+FLAVORS_CREATE = flavor_manage("manage:create", "Create a flavor.", ("POST", "/flavors"))
+FLAVORS_UPDATE = flavor_manage("manage:update", "Describe a flavor.", ("PUT", "/flavors/{flavor_id}"))
+FLAVORS_DELETE = flavor_manage("manage:delete", "Delete a flavor.", ("DELETE", "/flavors/{flavor_id}"))
+FLAVOR_ACCESS_LIST = flavor_manage(
+    "access", "List who may use a private flavor.", ("GET", "/flavors/{flavor_id}/os-flavor-access")
+)
+FLAVOR_ACCESS_ADD = flavor_manage(
+    "access:add_tenant_access", "Let a project use a flavor.",
+    ("POST", "/flavors/{flavor_id}/action (addTenantAccess)"),
+)
+FLAVOR_ACCESS_REMOVE = flavor_manage(
+    "access:remove_tenant_access", "No longer let a project use a flavor.",
+    ("POST", "/flavors/{flavor_id}/action (removeTenantAccess)"),
+)
+
+
+def extra_specs(verb: str, check: str, words: str, *operations: tuple[str, str]) -> Rule:
+    return Rule(f"os_compute_api:os-flavor-extra-specs:{verb}", check, PROJECT, words, operations)
+
+
+EXTRA_SPECS = "/flavors/{flavor_id}/os-extra_specs"
+EXTRA_SPECS_INDEX = extra_specs(
+    "index", PROJECT_READER_OR_ADMIN, "List a flavor's extra specs.", ("GET", EXTRA_SPECS)
+)
+EXTRA_SPECS_SHOW = extra_specs(
+    "show", PROJECT_READER_OR_ADMIN, "Show one extra spec.", ("GET", EXTRA_SPECS + "/{spec_key}")
+)
+EXTRA_SPECS_CREATE = extra_specs("create", ADMIN, "Set a flavor's extra specs.", ("POST", EXTRA_SPECS))
+EXTRA_SPECS_UPDATE = extra_specs(
+    "update", ADMIN, "Change one of a flavor's extra specs.", ("PUT", EXTRA_SPECS + "/{spec_key}")
+)
+EXTRA_SPECS_DELETE = extra_specs(
+    "delete", ADMIN, "Delete one of a flavor's extra specs.", ("DELETE", EXTRA_SPECS + "/{spec_key}")
 )
 
 RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]

@@ -134,6 +134,7 @@ ACTIONS = table(
     sa.Column("request_id", text(64), nullable=False),
     sa.Column("action", text(64), nullable=False),
     sa.Column("message", long_text()),
+    sa.Column("detail", long_text()),
     sa.Column("started_at", micros(), nullable=False),
     sa.Column("updated_at", micros(), nullable=False),
     sa.Index("compute_actions_server", "server_id", "id"),
