@@ -3,8 +3,17 @@
 
 from __future__ import annotations
 
-from skyhold.compute import errors, keypairs, policy, versions
+from skyhold.compute import errors, hosts, keypairs, policy, versions
 from skyhold.compute.drivers import base
+from skyhold.compute.loops import power_sync
+from skyhold.compute.sagas.boot import Boot
+from skyhold.compute.sagas.change_power import ChangePower
+from skyhold.compute.sagas.create_image import CreateImage
+from skyhold.compute.sagas.delete import Delete
+from skyhold.compute.sagas.ports import AttachPort, DetachPort
+from skyhold.compute.sagas.reboot import Reboot
+from skyhold.compute.servers import actions, api, interfaces
+from skyhold.core.bus import Alive, Hello
 from skyhold.core.service import Service
 from skyhold.core.versions import Version
 
@@ -16,9 +25,24 @@ SERVICE = Service(
     port=8774,
     versions=versions.VERSIONS,
     dialect=errors.DIALECT,
-    routes=[keypairs.routes],
+    routes=[
+        keypairs.routes,
+        api.routes,
+        actions.routes,
+        interfaces.routes,
+    ],
     rules=policy.RULES,
+    sagas=[Boot, Delete, ChangePower, Reboot, CreateImage, AttachPort, DetachPort],
+    loops=[power_sync.LOOP],
     verbs=base.VERBS,
+    reports={
+        "host.hello": (Hello, hosts.hello),
+        "host.gone": (Hello, hosts.gone),
+        "host.alive": (Alive, hosts.alive),
+        "host.inventory": (base.HostInventory, hosts.inventory),
+        "guest.changed": (base.GuestStatus, power_sync.guest_changed),
+    },
+    on_start=[hosts.forget_connections],
     request_id_header="x-compute-request-id",
     strict_query_since=Version(2, 75),
     project_in_path=True,

@@ -7,6 +7,7 @@ the highest being the one that signs; files are 0600 and written whole before th
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class KeySet:
         except InvalidToken:
             raise ValueError("sealed with an unknown key") from None
 
+    def derive(self, label: str, length: int) -> bytes:
+        """Bytes that are always the same for a label, and can't be guessed without the newest key."""
+        return hashlib.shake_256(self._newest + label.encode()).digest(length)
+
     def rotate(self, keep: int = 3) -> None:
         """Add a key and forget the oldest beyond `keep`; what they sealed can't be opened any more."""
         self._write(max(self._files()) + 1)
@@ -42,6 +47,7 @@ class KeySet:
 
     def reload(self) -> None:
         numbers = sorted(self._files(), reverse=True)
+        self._newest = (self._directory / str(numbers[0])).read_bytes()
         self._fernet = MultiFernet([Fernet((self._directory / str(n)).read_bytes()) for n in numbers])
 
     @property

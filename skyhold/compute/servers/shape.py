@@ -107,6 +107,12 @@ class ServerBrief(Shape):
     links: list[Any]
 
 
+class Fault(Shape):
+    code: int
+    message: str
+    created: Time
+
+
 class Server(Shape):
     """A server as show and detail print it."""
 
@@ -127,7 +133,7 @@ class Server(Shape):
     links: list[Any]
     disk_config: str = field("OS-DCF:diskConfig")
     progress: int = field(default=ABSENT)
-    fault: Any = field(default=ABSENT)
+    fault: Fault = field(default=ABSENT)
     zone: str = field("OS-EXT-AZ:availability_zone")
     config_drive: str
     key_name: str | None

@@ -118,7 +118,7 @@ def progress(status: str) -> Any:
 
 
 def fault(row: Any, status: str) -> Any:
-    return row.fault if row.fault and status in ("ERROR", "DELETED") else ABSENT
+    return shape.Fault(**row.fault) if row.fault and status in ("ERROR", "DELETED") else ABSENT
 
 
 def host_status(host: Any, now_us: int) -> str:

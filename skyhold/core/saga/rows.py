@@ -138,3 +138,11 @@ def live(tx: Tx, ctx: Context, subject: str) -> bool:
 
 def live_subjects(tx: Tx, ctx: Context) -> set[str]:
     return {row.subject for row in tx.all(sa.select(SAGAS.c.subject).where(SAGAS.c.ended_at.is_(None)))}
+
+
+def ending(tx: Tx, ctx: Context, saga_id: str) -> tuple[bool, str | None]:
+    """Whether a saga has ended, and why it failed if it did."""
+    row = tx.first(sa.select(SAGAS.c.state, SAGAS.c.ended_at, SAGAS.c.error).where(SAGAS.c.id == saga_id))
+    if row is None or row.ended_at is None:
+        return False, None
+    return True, (row.error or "it was cancelled") if row.state == "failed" else None

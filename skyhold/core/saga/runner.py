@@ -102,6 +102,18 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def wait(self, saga_id: str, timeout_s: float) -> str | None:
+        """Until a saga ends; its error, None when it went well or takes longer than that."""
+        loop = asyncio.get_running_loop()
+        end, pause_s = loop.time() + timeout_s, 0.005
+        while loop.time() < end:
+            ended, error = await self._internal().read(rows.ending, saga_id)
+            if ended:
+                return error
+            await asyncio.sleep(pause_s)
+            pause_s = min(0.25, pause_s * 1.5)
+        return None
+
     async def idle(self, timeout_s: float = 30.0) -> bool:
         """Wait until no saga is live; False when time runs out. For tests and graceful ends."""
         loop = asyncio.get_running_loop()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps true: a server is shown as its guest really is, and no host runs guests nobody wants.
+
+It asks each connected host what it runs, when the host connects and now and then; single changes
+arrive as reports in between. Servers and guests with a live saga are left alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from skyhold.compute import states
+from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, Nothing
+from skyhold.compute.servers import announce
+from skyhold.compute.servers.store import SERVERS_STORE, on_host
+from skyhold.core import journal
+from skyhold.core.bus import HostUnreachable
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.loops import Loop
+from skyhold.core.saga import rows
+
+log = structlog.get_logger("compute")
+
+EVERY_S = 30.0
+STATE_OF_POWER = {
+    "running": states.ACTIVE, "paused": states.PAUSED, "suspended": states.SUSPENDED,
+    "stopped": states.STOPPED, "crashed": states.STOPPED, "absent": states.STOPPED,
+}
+
+
+async def run(ctx: Context) -> None:
+    for host in ctx.core.bus.hosts():
+        try:
+            await sync_host(ctx, host.host_id)
+        except HostUnreachable:
+            log.info("host went away while it was asked", host=host.name)
+
+
+async def sync_host(ctx: Context, host_id: str) -> None:
+    seen = await ctx.core.bus.call(host_id, "guest.list", Nothing(), request_id=ctx.request_id)
+    if not isinstance(seen, GuestList):
+        return
+    unwanted = await ctx.write(compare, host_id, seen.guests)
+    for guest_id, fence in unwanted:
+        log.info("guest without a server removed", guest=guest_id, host=host_id)
+        await ctx.core.bus.call(
+            host_id, "guest.absent", GuestRef(guest_id=guest_id), subject=guest_id, fence=fence,
+            request_id=ctx.request_id,
+        )
+
+
+def compare(tx: Tx, ctx: Context, host_id: str, guests: list[GuestStatus]) -> list[tuple[str, int]]:
+    """Correct the servers of a host; which of its guests belong to none of them, with a fence."""
+    busy = rows.live_subjects(tx, ctx)
+    servers = {server.id: server for server in on_host(tx, ctx, host_id)}
+    seen = {guest.guest_id: guest for guest in guests}
+    for server in servers.values():
+        if server.id not in busy:
+            missing = GuestStatus(guest_id=server.id, power="absent")
+            correct(tx, ctx, server, seen.get(server.id, missing))
+    return [(id, tx.now) for id in seen if id not in servers and id not in busy]
+
+
+async def guest_changed(ctx: Context, host_id: str, status: GuestStatus) -> None:
+    """A host says that a guest changed unasked."""
+    await ctx.write(note, host_id, status)
+
+
+def note(tx: Tx, ctx: Context, host_id: str, status: GuestStatus) -> None:
+    server = SERVERS_STORE.find(tx, status.guest_id, lock=True)
+    if server is not None and server.host_id == host_id and not rows.live(tx, ctx, server.id):
+        correct(tx, ctx, server, status)
+
+
+def correct(tx: Tx, ctx: Context, server: Any, status: GuestStatus) -> None:
+    """The guest is what it is: a stopped one makes its server SHUTOFF, whoever stopped it."""
+    power = states.POWER_NUMBERS[status.power]
+    state = STATE_OF_POWER[status.power]
+    if server.state == states.ERROR or (server.power == power and server.state == state):
+        return
+    server = SERVERS_STORE.find(tx, server.id, lock=True)
+    if server is None or server.task is not None:
+        return
+    if state not in states.SERVER.moves[server.state] and state != server.state:
+        # Two changes seen as one (suspended to paused): the next look finds the server at rest.
+        state = states.STOPPED if power == states.POWER_SHUTDOWN else server.state
+    server = SERVERS_STORE.update(tx, server, state=state, power=power)
+    journal.record(tx, "server.power_sync", server)
+    if status.power == "running":
+        announce.push_metadata(tx, ctx, server)
+
+
+LOOP = Loop("compute.power_sync", EVERY_S, run)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bringing a new server to life: a host, its ports wired there, its guest running.
+
+Choosing is servers/placing.py, the guest's description servers/describe.py. A host that can't
+take the guest after all is left out and another is chosen; when none is left the server ends in
+ERROR with every host's reason, and holds neither room nor ports.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from skyhold.compute import states
+from skyhold.compute.drivers.base import GuestRef, GuestStatus
+from skyhold.compute.sagas import outcomes
+from skyhold.compute.servers import describe, placing
+from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core.bus import Failed, HostUnreachable, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
+from skyhold.core.saga.runner import Run
+from skyhold.identity import facade as identity
+from skyhold.network import facade as network
+
+POLL_S = 0.2
+LOST_HOST_US = 30_000_000
+
+
+class BootKept(Kept, kw_only=True):
+    action_id: int = 0
+    host_id: str = ""
+    excluded: list[str] = []
+    waiting_since: int = 0
+
+
+class Boot(Saga):
+    kind = "compute.boot"
+    steps: ClassVar[list[str]] = ["choose_host", "wire_ports", "spawn"]
+    Kept = BootKept
+
+    async def choose_host(self, s: Run) -> None:
+        s.kept.waiting_since = 0
+        s.then(choose, s)
+
+    async def undo_choose_host(self, s: Run) -> None:
+        s.then(placing.unplace, s.subject)
+
+    async def wire_ports(self, s: Run) -> Outcome:
+        """The data plane first: a guest must find its network when it wakes."""
+        change = await s.read(wiring, s.subject)
+        if not change.upserts:
+            return None
+        return await self._patiently(s, "net.apply", change, subject="")
+
+    async def spawn(self, s: Run) -> Outcome:
+        token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
+        spec = await s.read(describe.guest, s.subject, token)
+        return await self._patiently(s, "guest.ensure", spec)
+
+    async def undo_spawn(self, s: Run) -> Outcome:
+        if not s.ctx.core.bus.connected(s.kept.host_id):
+            # The host removes guests that nobody wants as soon as it is back.
+            return None
+        answer = await s.call(s.kept.host_id, "guest.absent", GuestRef(guest_id=s.subject))
+        return Again(POLL_S) if isinstance(answer, Working) else None
+
+    async def _patiently(self, s: Run, verb: str, body: object, subject: str | None = None) -> Outcome:
+        """Call the chosen host; one that stays away or has no room makes us choose another."""
+        try:
+            answer = await s.call(s.kept.host_id, verb, body, subject=subject)
+        except HostUnreachable:
+            return self._wait_for_host(s)
+        if isinstance(answer, Working):
+            return Again(POLL_S)
+        if isinstance(answer, Failed) and answer.kind == "GuestFailed":
+            raise Abort(answer.text)
+        if isinstance(answer, Failed):
+            return self._elsewhere(s, answer.text)
+        if isinstance(answer, GuestStatus):
+            s.then(started, s, outcomes.power(answer))
+        return None
+
+    def _wait_for_host(self, s: Run) -> Outcome:
+        s.kept.waiting_since = s.kept.waiting_since or s.ctx.now
+        if s.ctx.now - s.kept.waiting_since < LOST_HOST_US:
+            return Again(1.0)
+        return self._elsewhere(s, "its agent stopped answering")
+
+    def _elsewhere(self, s: Run, reason: str) -> Outcome:
+        s.kept.excluded = [*s.kept.excluded, s.kept.host_id]
+        s.error = reason
+        return Rewind("choose_host")
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        outcomes.done(tx, ctx, s, "compute__do_build_and_run_instance", s.kept.host_id)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        network.release(tx, ctx, s.subject)
+        fault = outcomes.fault(s.error, tx.now)
+        outcomes.settle(tx, ctx, s.subject, states.ERROR, "create", fault=fault, host_id=None)
+        outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")
+
+    def cancelled(self, tx: Tx, ctx: Context, s: Run) -> None:
+        s.error = "The server was deleted while it was being built."
+        outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")
+
+
+def choose(tx: Tx, ctx: Context, s: Run) -> None:
+    s.kept.host_id = placing.place(tx, ctx, s.subject, s.kept.excluded)
+
+
+def wiring(tx: Tx, ctx: Context, server_id: str) -> object:
+    ports = network.views(tx, ctx, [server_id]).get(server_id, [])
+    return network.wiring(tx, ctx, [port.id for port in ports])
+
+
+def started(tx: Tx, ctx: Context, s: Run, power: int) -> None:
+    server = SERVERS_STORE.find(tx, s.subject)
+    if server is not None:
+        outcomes.settle(
+            tx, ctx, s.subject, states.ACTIVE, "create", power=power,
+            launched_at=server.launched_at or tx.now, fault=None,
+        )

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start, stop, pause, unpause, suspend and resume: one saga, for they differ only in data.
+
+The data is servers/transitions.py. A change that the host refuses leaves the server as it was,
+with the reason in its action; nothing needs undoing.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from skyhold.compute.drivers.base import GuestPower
+from skyhold.compute.sagas import outcomes
+from skyhold.compute.servers.transitions import CHANGES
+from skyhold.core.bus import Failed, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.runner import Run
+
+
+class ChangePowerKept(Kept, kw_only=True):
+    change: str = ""
+    host_id: str = ""
+    action_id: int = 0
+
+
+class ChangePower(Saga):
+    kind = "compute.change_power"
+    steps: ClassVar[list[str]] = ["apply"]
+    deadline_s = 10 * 60
+    Kept = ChangePowerKept
+
+    async def apply(self, s: Run) -> Outcome:
+        change = CHANGES[s.kept.change]
+        answer = await s.call(
+            s.kept.host_id, "guest.power", GuestPower(guest_id=s.subject, power=change.power)
+        )
+        if isinstance(answer, Working):
+            return Again(0.2)
+        if isinstance(answer, Failed):
+            raise Abort(answer.text)
+        s.then(applied, s, outcomes.power(answer))
+        return None
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        outcomes.done(tx, ctx, s, f"compute_{s.kept.change}_instance", s.kept.host_id)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        outcomes.give_up(tx, ctx, s.subject, s.kept.change)
+        outcomes.not_done(tx, ctx, s, f"compute_{s.kept.change}_instance", s.kept.host_id)
+
+    cancelled = failed
+
+
+def applied(tx: Tx, ctx: Context, s: Run, power: int) -> None:
+    change = CHANGES[s.kept.change]
+    outcomes.settle(tx, ctx, s.subject, change.state, change.action, power=power)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copying a server's root disk into an image: the host makes one file of it and sends it.
+
+The image was made with this saga (servers/images.py); if the copy fails it is taken away again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from skyhold.compute.drivers.base import GuestSnapshot, ImageTarget
+from skyhold.compute.sagas import outcomes
+from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core.bus import Failed, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.runner import Run
+from skyhold.identity import facade as identity
+from skyhold.image import facade as image_facade
+
+
+class CreateImageKept(Kept, kw_only=True):
+    image_id: str = ""
+    host_id: str = ""
+    action_id: int = 0
+
+
+class CreateImage(Saga):
+    kind = "compute.create_image"
+    steps: ClassVar[list[str]] = ["copy"]
+    deadline_s = 6 * 3600
+    Kept = CreateImageKept
+
+    async def copy(self, s: Run) -> Outcome:
+        image = await s.read(image_facade.find, s.kept.image_id)
+        if image is None:
+            raise Abort(f"Image {s.kept.image_id} was deleted while it was being made.")
+        if image.status == "active":
+            # A repetition after the answer was lost: the bytes are there.
+            return None
+        token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
+        target = ImageTarget(
+            image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token
+        )
+        answer = await s.call(
+            s.kept.host_id, "guest.snapshot", GuestSnapshot(guest_id=s.subject, target=target)
+        )
+        if isinstance(answer, Working):
+            return Again(0.5)
+        if isinstance(answer, Failed):
+            raise Abort(answer.text)
+        return None
+
+    async def undo_copy(self, s: Run) -> None:
+        s.then(image_facade.abandon, s.kept.image_id)
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        back_to_rest(tx, ctx, s.subject)
+        outcomes.done(tx, ctx, s, "compute_snapshot_instance", s.kept.host_id)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        outcomes.give_up(tx, ctx, s.subject, "create_image")
+        outcomes.not_done(tx, ctx, s, "compute_snapshot_instance", s.kept.host_id)
+
+    cancelled = failed
+
+
+def back_to_rest(tx: Tx, ctx: Context, server_id: str) -> None:
+    server = SERVERS_STORE.find(tx, server_id, lock=True)
+    if server is not None:
+        outcomes.settle(tx, ctx, server_id, server.state, "create_image")

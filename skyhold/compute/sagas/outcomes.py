@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How sagas write their end into a server: settled in a state, with a fault, and its action's event.
+
+Steps and undo are in each saga's own file. Every function runs in the saga's last commit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.compute import actions, states
+from skyhold.compute.drivers.base import GuestStatus
+from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core import journal
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+
+
+def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:
+    """The task is done: the server is in `state`, and the journal says so."""
+    server = SERVERS_STORE.find(tx, server_id, lock=True)
+    if server is None:
+        return None
+    task = states.DELETING if server.task == states.DELETING else None
+    server = SERVERS_STORE.move(tx, server, server.state, state, task=task, **values)
+    journal.record(tx, f"server.{verb}.end", server)
+    return server
+
+
+def give_up(tx: Tx, ctx: Context, server_id: str, verb: str, **values: Any) -> Any:
+    """The task failed: back to what the server was, the reason in the journal and the action."""
+    server = SERVERS_STORE.find(tx, server_id, lock=True)
+    if server is None:
+        return None
+    task = states.DELETING if server.task == states.DELETING else None
+    server = SERVERS_STORE.update(tx, server, task=task, **values)
+    journal.record(tx, f"server.{verb}.error", server)
+    return server
+
+
+def fault(error: str, now_us: int, code: int = 500) -> dict[str, Any]:
+    """What a server in ERROR shows; the message is written for the server's owner."""
+    return {"code": code, "message": error, "created": now_us}
+
+
+def power(status: GuestStatus) -> int:
+    return states.POWER_NUMBERS[status.power]
+
+
+def done(tx: Tx, ctx: Context, s: Any, event: str, host_id: str | None = None) -> None:
+    actions.event(tx, ctx, s.kept.action_id, event, host_id=host_id, started_at=s.row["created_at"])
+
+
+def not_done(tx: Tx, ctx: Context, s: Any, event: str, host_id: str | None = None) -> None:
+    actions.event(
+        tx, ctx, s.kept.action_id, event, host_id=host_id, started_at=s.row["created_at"], result="Error",
+        detail=s.error,
+    )
+    actions.fail(tx, ctx, s.kept.action_id, s.error)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plugging a port into a running server and pulling it out again.
+
+The port itself is the network service's; the API is servers/interfaces.py. Each saga locks the
+port and not the server, so two ports may be attached at once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from skyhold.compute.drivers.base import GuestPlug, GuestUnplug
+from skyhold.compute.sagas import outcomes
+from skyhold.compute.sagas.reboot import outcome
+from skyhold.compute.servers import announce, describe
+from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core import journal
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Kept, Outcome, Saga
+from skyhold.core.saga.runner import Run
+from skyhold.network import facade as network
+
+
+class PortKept(Kept, kw_only=True):
+    server_id: str = ""
+    host_id: str = ""
+    action_id: int = 0
+
+
+class AttachPort(Saga):
+    """The subject is the port."""
+
+    kind = "compute.attach_port"
+    steps: ClassVar[list[str]] = ["wire", "plug"]
+    deadline_s = 5 * 60
+    Kept = PortKept
+
+    async def wire(self, s: Run) -> Outcome:
+        change = await s.read(network.wiring, [s.subject])
+        return outcome(await s.call(s.kept.host_id, "net.apply", change, subject=""))
+
+    async def plug(self, s: Run) -> Outcome:
+        ports = (await s.read(network.views, [s.kept.server_id])).get(s.kept.server_id, [])
+        port = next((port for port in ports if port.id == s.subject), None)
+        if port is None:
+            raise Abort(f"Port {s.subject} was deleted while it was being attached.")
+        want = GuestPlug(guest_id=s.kept.server_id, port=describe.plug(port))
+        return outcome(await s.call(s.kept.host_id, "guest.plug", want, subject=""))
+
+    async def undo_plug(self, s: Run) -> Outcome:
+        return await unplug(s)
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        tell(tx, ctx, s)
+        outcomes.done(tx, ctx, s, "compute_attach_interface", s.kept.host_id)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        network.release_port(tx, ctx, s.kept.server_id, s.subject)
+        outcomes.not_done(tx, ctx, s, "compute_attach_interface", s.kept.host_id)
+
+    cancelled = failed
+
+
+class DetachPort(Saga):
+    """The subject is the port."""
+
+    kind = "compute.detach_port"
+    steps: ClassVar[list[str]] = ["unplug"]
+    deadline_s = 5 * 60
+    Kept = PortKept
+
+    async def unplug(self, s: Run) -> Outcome:
+        return await unplug(s)
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        network.release_port(tx, ctx, s.kept.server_id, s.subject)
+        tell(tx, ctx, s)
+        outcomes.done(tx, ctx, s, "compute_detach_interface", s.kept.host_id)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        outcomes.not_done(tx, ctx, s, "compute_detach_interface", s.kept.host_id)
+
+
+async def unplug(s: Run) -> Outcome:
+    if not s.ctx.core.bus.connected(s.kept.host_id):
+        return None
+    want = GuestUnplug(guest_id=s.kept.server_id, port_id=s.subject)
+    return outcome(await s.call(s.kept.host_id, "guest.unplug", want, subject=""))
+
+
+def tell(tx: Tx, ctx: Context, s: Run) -> None:
+    """The guest's network data changed with its ports."""
+    server = SERVERS_STORE.find(tx, s.kept.server_id)
+    if server is not None:
+        announce.push_metadata(tx, ctx, server)
+        journal.record(tx, f"server.{s.saga.kind.partition('.')[2]}.end", server)
