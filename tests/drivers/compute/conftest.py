@@ -18,8 +18,9 @@ import struct
 import subprocess
 import threading
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ async def images() -> AsyncIterator[ImageService]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    service.url = "http://127.0.0.1:%d" % runner.addresses[0][1]
+    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield service
     await runner.cleanup()
 
@@ -164,7 +165,7 @@ class FakeRig:
         self.image = image
         self.driver = FakeDriver(state_dir=folder)
 
-    async def restart(self, meanwhile: list[GuestSpec] = []) -> None:
+    async def restart(self) -> None:
         await self.driver.stop()
         self.driver = FakeDriver(state_dir=self._folder)
         await self.driver.start()
@@ -212,10 +213,11 @@ class QemuRig:
         return (await self.driver.console(ConsoleRequest(guest_id=guest_id))).text
 
     async def until_text(self, guest_id: str, mark: str, times: int = 1, timeout_s: float = 60) -> str:
-        async with asyncio.timeout(timeout_s):
-            while (text := await self.text(guest_id)).count(mark) < times:
-                await asyncio.sleep(0.1)
-        return text
+        async def is_there() -> bool:
+            return (await self.text(guest_id)).count(mark) >= times
+
+        await until(is_there, timeout_s)
+        return await self.text(guest_id)
 
     def end_everything(self) -> None:
         for pids in find_all(self.folder / "guests").values():
@@ -281,6 +283,16 @@ def spec(image: ImageSource | None, **changes: Any) -> GuestSpec:
 
 def port(number: int = 1) -> PortPlug:
     return PortPlug(port_id=str(uuid.uuid4()), mac=f"fa:16:3e:00:00:{number:02x}", mtu=1450)
+
+
+async def until(holds: Callable[[], Any], timeout_s: float) -> None:
+    """`holds` is a function, or one that gives an awaitable."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            answer = holds()
+            if (await answer) if isawaitable(answer) else answer:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def next_event(events: AsyncIterator[GuestStatus], timeout_s: float = 2.0) -> GuestStatus:

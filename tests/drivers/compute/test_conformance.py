@@ -5,6 +5,7 @@ What only one driver can show is in test_qemu.py and test_fake.py. Guests here n
 booting: a processor that runs its firmware is running.
 """
 
+# ruff: noqa: ASYNC221
 from __future__ import annotations
 
 import asyncio
@@ -152,9 +153,7 @@ async def test_a_disk_smaller_than_the_image_is_refused_and_nothing_stays(rig: R
     assert rig.leftovers() == []
 
 
-@pytest.mark.parametrize(
-    "too_much", [{"ram_mb": 1 << 30}, {"disks": [(1 << 60)]}], ids=["memory", "disk"]
-)
+@pytest.mark.parametrize("too_much", [{"ram_mb": 1 << 30}, {"disks": [(1 << 60)]}], ids=["memory", "disk"])
 async def test_a_guest_that_is_too_big_has_no_room(rig: Rig, too_much: dict[str, Any]) -> None:
     if "disks" in too_much:
         too_much = {"disks": [DiskSpec(role="root", size_bytes=1 << 60, source=rig.image)]}

@@ -5,6 +5,7 @@ What every driver does is in test_conformance.py, and the parts that need no gue
 test_images.py, test_command.py and test_parts.py.
 """
 
+# ruff: noqa: ASYNC220, ASYNC221, ASYNC240
 from __future__ import annotations
 
 import asyncio
@@ -33,7 +34,19 @@ from skyhold.compute.drivers.base import (
 )
 from skyhold.compute.drivers.qemu import nics, qcow2
 
-from .conftest import GIB, REPO, TOKEN, ImageService, QemuRig, next_event, port, power_of, source_of, spec
+from .conftest import (
+    GIB,
+    REPO,
+    TOKEN,
+    ImageService,
+    QemuRig,
+    next_event,
+    port,
+    power_of,
+    source_of,
+    spec,
+    until,
+)
 
 pytestmark = pytest.mark.guest
 
@@ -140,6 +153,30 @@ async def test_a_suspended_guest_goes_on_where_it_was(qemu: QemuRig) -> None:
     text = await qemu.text(wanted.guest_id)
     assert text.count("tiny-init:") >= 3
     assert text.count("initramfs") == 1, "it booted again instead of going on"
+
+
+async def test_an_agent_that_ends_while_suspending_leaves_a_suspended_guest(
+    qemu: QemuRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+
+    async def the_agent_ends(guest: object, **_: object) -> None:
+        raise KeyError("the agent ends here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(qemu.driver._starter, "bury", the_agent_ends)
+        with pytest.raises(KeyError):
+            await qemu.driver.power(GuestPower(guest_id=wanted.guest_id, power="suspended"))
+        await qemu.driver.stop()
+    assert len(qemu.leftovers()) == 2, "the process is still there"
+    qemu.driver = qemu.make()
+    await qemu.driver.start()
+    assert await power_of(qemu.driver, wanted.guest_id) == "suspended"
+    assert qemu.leftovers() == [wanted.guest_id]
+    done = await qemu.driver.power(GuestPower(guest_id=wanted.guest_id, power="running"))
+    assert done.power == "running"
+    assert not (qemu.folder / "guests" / wanted.guest_id / "suspended.state").exists()
 
 
 async def test_the_snapshot_of_a_running_guest_boots(
@@ -276,9 +313,7 @@ async def test_removal_does_not_wait_for_a_download(qemu: QemuRig, images: Image
     source = msgspec.structs.replace(qemu.image, path=None, url=f"{images.url}/slow", token=TOKEN)
     wanted = spec(source)
     making = asyncio.create_task(qemu.driver.ensure(wanted))
-    async with asyncio.timeout(5):
-        while images.gets == 0:
-            await asyncio.sleep(0.01)
+    await until(lambda: images.gets, 5)
     async with asyncio.timeout(2):
         await qemu.driver.absent(wanted.guest_id)
     with pytest.raises(GuestFailed, match="removed"):
@@ -336,6 +371,8 @@ async def main():
     spec = msgspec.json.decode(sys.argv[2], type=GuestSpec)
     await driver.ensure(spec)
     print("done", flush=True)
+    if sys.argv[3] == "stay":
+        await asyncio.sleep(3600)
     while True:
         await driver.absent(spec.guest_id)
         await driver.ensure(spec)
@@ -416,6 +453,7 @@ async def _kill_an_agent(qemu: QemuRig, wanted: GuestSpec, after_s: float | None
         AGENT,
         str(qemu.folder),
         msgspec.json.encode(wanted).decode(),
+        "stay" if after_s is None else "go on",
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPO)},
     )

@@ -21,6 +21,7 @@ def clear_remains(guests: Path, images: ImageCache) -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif (path / "run").is_dir():
             snapshots.remove_leftovers(path / "run")
+            (path / "suspended.new").unlink(missing_ok=True)
     for path in images.leftovers():
         path.unlink(missing_ok=True)
 

@@ -49,7 +49,7 @@ class Starter:
         self._build_config_drive = build_config_drive
 
     async def prepare(self, guest: Guest, metadata: InstanceMetadata) -> None:
-        """Every file that a start needs; raises what disks.prepare raises."""
+        """Every file that a start needs, those that exist left alone; raises as disks.prepare."""
         spec, folder = guest.wanted, guest.folder
         try:
             await disks.prepare(spec, folder, self._cache)
@@ -60,6 +60,7 @@ class Starter:
 
     async def start(self, guest: Guest) -> None:
         """Raises NoRoom or GuestFailed; the guest then has no process."""
+        await self.prepare(guest, guest.wanted.metadata)
         check_memory(guest.wanted.ram_mb)
         await self._spawn(guest, self.machine, _places(guest.wanted, {}), None)
         guest.note("running")

@@ -32,7 +32,6 @@ from skyhold.compute.drivers.base import (
     HostInventory,
     InstanceMetadata,
     NoRoom,
-    Power,
 )
 from skyhold.compute.drivers.qemu import accelerator, audit, console, host, nics, power, process, snapshots
 from skyhold.compute.drivers.qemu.boot import ConfigDriveBuilder, Starter, TapSource
@@ -143,7 +142,9 @@ class QemuDriver:
 
     async def power(self, want: GuestPower) -> GuestStatus:
         guest = self._known(want.guest_id)
-        return await self._change(guest, lambda: self._bring(guest, want.power, want.graceful_s))
+        return await self._change(
+            guest, lambda: power.bring(self._starter, guest, want.power, want.graceful_s)
+        )
 
     async def reboot(self, want: GuestReboot) -> GuestStatus:
         guest = self._known(want.guest_id)
@@ -186,7 +187,9 @@ class QemuDriver:
             ports_before = guest.spec.ports if guest.alive and guest.spec is not None else spec.ports
             guest.folder.create()
             guest.describe(spec)
-            await self._bring(guest, spec.power, _GRACEFUL_S, spec.metadata)
+            if await power.settle(self._starter, guest) in ("stopped", "crashed"):
+                await self._starter.prepare(guest, spec.metadata)
+            await power.bring(self._starter, guest, spec.power, _GRACEFUL_S)
             if guest.alive and ports_before != spec.ports:
                 await nics.match(self._starter.taps, guest, spec.ports)
         except (GuestFailed, NoRoom):
@@ -194,13 +197,6 @@ class QemuDriver:
                 self._forget(guest)
                 await asyncio.to_thread(guest.folder.remove)
             raise
-
-    async def _bring(
-        self, guest: Guest, want: Power, graceful_s: float, metadata: InstanceMetadata | None = None
-    ) -> None:
-        if await power.settle(self._starter, guest) in ("stopped", "crashed"):
-            await self._starter.prepare(guest, metadata or guest.wanted.metadata)
-        await power.bring(self._starter, guest, want, graceful_s)
 
     async def _change(self, guest: Guest, work: Callable[[], Awaitable[None]]) -> GuestStatus:
         """A turn that ends by telling the caller the guest's power, so no event need tell it."""

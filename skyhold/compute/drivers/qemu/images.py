@@ -118,7 +118,7 @@ class ImageCache:
             raise NoRoom(f"The image could not be fetched: {error or type(error).__name__}.") from error
 
     async def _download(self, source: ImageSource, partial: Path) -> str:
-        headers = {"X-Auth-Token": source.token} if source.token else {}
+        headers = {"Accept-Encoding": "identity", **({"X-Auth-Token": source.token} if source.token else {})}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_STALL_S)
         digest, received = hashlib.sha512(), 0
         async with self._session().get(
@@ -162,16 +162,18 @@ def _inspect_qcow2(found: format_inspector.FileInspector) -> None:
 
 def _link_or_copy(source: Path, partial: Path, size_bytes: int) -> str | None:
     """The checksum, or None when there is no such file on this host."""
-    if not source.exists():
-        return None
     try:
-        os.link(source, partial)
-    except OSError:
-        shutil.copyfile(source, partial)
-    found = partial.lstat()
+        found = source.lstat()
+    except FileNotFoundError:
+        return None
+    # Before any byte is read: a device has no end, and a link may lead anywhere.
     if not stat.S_ISREG(found.st_mode):
         raise GuestFailed("The image is not an ordinary file; it is refused.")
     _check_size(found.st_size, size_bytes)
+    try:
+        os.link(source, partial, follow_symlinks=False)
+    except OSError:
+        shutil.copyfile(source, partial, follow_symlinks=False)
     with partial.open("rb") as file:
         return hashlib.file_digest(file, "sha512").hexdigest()
 

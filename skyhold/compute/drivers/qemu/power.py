@@ -44,10 +44,24 @@ async def settle(starter: Starter, guest: Guest) -> str:
     if now == "shutdown":
         await starter.bury(guest)
         now = "stopped"
+    elif guest.alive and guest.folder.suspended.exists():
+        now = await _finish_suspending(starter, guest, now)
     elif now == "crashed" or not guest.alive:
         await starter.bury(guest, kill=True)
     guest.note(now)
     return now
+
+
+async def _finish_suspending(starter: Starter, guest: Guest, now: str) -> str:
+    """An agent ended between saving the state and ending the process, or before letting it go on.
+
+    Memory saved must never meet a disk that was written to since.
+    """
+    if now == "running":
+        guest.folder.suspended.unlink()
+        return now
+    await starter.bury(guest)
+    return "suspended"
 
 
 async def stop(starter: Starter, guest: Guest, graceful_s: float) -> None:
