@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.drivers.network.labs import FakeLab, Lab, NativeLab
 
 @pytest.fixture(params=["fake", pytest.param("native", marks=pytest.mark.root)])
 async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Lab]:
-    made = FakeLab(tmp_path) if request.param == "fake" else await _native(tmp_path)
+    made = FakeLab(tmp_path) if request.param == "fake" else await native_lab(tmp_path)
     await made.engine.start()
     yield made
     await made.close()
@@ -29,7 +30,7 @@ async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
 @pytest.fixture
 async def native(tmp_path: Path) -> AsyncIterator[NativeLab]:
     """For what only packets and the kernel can tell."""
-    made = await _native(tmp_path)
+    made = await native_lab(tmp_path)
     await made.engine.start()
     yield made
     await made.close()
@@ -38,13 +39,13 @@ async def native(tmp_path: Path) -> AsyncIterator[NativeLab]:
 @pytest.fixture
 async def unwatched(tmp_path: Path) -> AsyncIterator[NativeLab]:
     """A native lab whose engine doesn't look for damage by itself."""
-    made = await _native(tmp_path, check_every_s=3600)
+    made = await native_lab(tmp_path, check_every_s=3600)
     await made.engine.start()
     yield made
     await made.close()
 
 
-async def _native(tmp_path: Path, **options: float) -> NativeLab:
+async def native_lab(tmp_path: Path, **options: Any) -> NativeLab:
     try:
         await asyncio.to_thread(probe.capabilities)
     except EngineUnavailable as reason:

@@ -207,8 +207,9 @@ class NativeLab(Lab):
         self.guests: dict[str, Guest] = {}
         self._servers: list[EchoServer] = []
 
-    async def boot(self, *ports: Port, **options: Any) -> None:
-        """A guest behind each port, configured by hand as a static image would be."""
+    async def boot(self, *ports: Port, bare: bool = False) -> None:
+        """A guest behind each port, configured by hand as a static image would be; a bare one waits
+        for router advertisements instead."""
         for port in ports:
             fd = await self.engine.open_tap(port.id)
             network = self.objects["Network", port.network_id]
@@ -218,8 +219,9 @@ class NativeLab(Lab):
                 f"{one.ip}/{length}" for one, length in zip(port.fixed_ips, lengths, strict=True)
             ]
             gateways = [sub.gateway_ip for sub in subnets if sub.gateway_ip]
-            make = (fd, port.mac, addresses, gateways, network.mtu)
-            self.guests[port.id] = await asyncio.to_thread(Guest, *make, **options)
+            static = ([], []) if bare else (addresses, gateways)
+            make = (Guest, fd, port.mac, *static, network.mtu)
+            self.guests[port.id] = await asyncio.to_thread(*make, accept_ra=bare)
 
     async def pings(self, source: str, ip: str, timeout_s: float = 1.0) -> bool:
         if source == "outside":

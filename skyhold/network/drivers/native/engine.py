@@ -32,6 +32,7 @@ from skyhold.network.drivers.native.services import Services
 from skyhold.network.drivers.native.writer import Batch, Writer
 
 _TAP_BUSY_S = 3.0
+_SAVE_AFTER_S = 0.25
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class NativeEngine:
         self._queue: list[tuple[ChangeSet, asyncio.Future[Applied]]] = []
         self._bell = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._unsaved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: set[asyncio.Queue[PortEvent]] = set()
 
@@ -75,8 +77,9 @@ class NativeEngine:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         await self._in_thread(lambda: self._writer.adopt(state.load(self._path)))
         self._report(await self._services.reopen(self._writer.world))
-        self._save()
-        self._tasks = [asyncio.create_task(self._write_loop()), asyncio.create_task(self._check_loop())]
+        loops = (self._write_loop(), self._check_loop(), self._save_loop())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        self._unsaved.set()
 
     async def stop(self) -> None:
         """Let go; the data plane keeps forwarding."""
@@ -89,7 +92,7 @@ class NativeEngine:
         self._queue.clear()
         await self._services.close()
         if tasks:
-            self._save()
+            await self._save()
         await self._in_thread(self._writer.kernel.close)
 
     async def destroy(self) -> None:
@@ -115,7 +118,7 @@ class NativeEngine:
             if batch is not None:
                 await self._settle(batch)
                 self._report(await self._services.reopen(self._writer.world) if diff.missing else [])
-            self._save()
+            self._unsaved.set()
         return diff
 
     async def open_tap(self, port_id: str) -> int:
@@ -177,7 +180,7 @@ class NativeEngine:
         for (_, waiting), answer in zip(taken, batch.answers, strict=True):
             if not waiting.done():
                 waiting.set_result(answer)
-        self._save()
+        self._unsaved.set()
 
     async def _settle(self, batch: Batch) -> None:
         """The listeners follow the kernel; only then is a change reported as done."""
@@ -203,7 +206,7 @@ class NativeEngine:
             self._tell(PortEvent(port_id=port_id, up=True))
         if diff.missing:
             self._report(await self._services.reopen(self._writer.world))
-        self._save()
+        self._unsaved.set()
 
     # Small things
 
@@ -214,8 +217,20 @@ class NativeEngine:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _save(self) -> None:
-        state.save(self._path, self._writer.memory())
+    async def _save_loop(self) -> None:
+        """The memory may lag behind: one that does costs a restart some comparing, never more."""
+        while True:
+            await self._unsaved.wait()
+            await asyncio.sleep(_SAVE_AFTER_S)
+            self._unsaved.clear()
+            async with self._turn:
+                await self._save()
+
+    async def _save(self) -> None:
+        try:
+            await self._in_thread(lambda: state.save(self._path, self._writer.memory()))
+        except OSError as error:
+            log.warning("network.not_saved", reason=str(error))
 
     def _tell(self, event: PortEvent) -> None:
         for queue in self._listeners:

@@ -8,7 +8,7 @@ makes flows suspect; whether one is cut is judged by the rules as they are now.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from skyhold.network.drivers.base import Desired, FloatingIp, Port, Router, SecurityGroup
@@ -97,7 +97,7 @@ class _Addresses:
 
 
 def _allowed(
-    entry: FlowEntry, suspect: _Addresses, ports: dict[str, Port], groups: dict[str, SecurityGroup]
+    entry: FlowEntry, suspect: _Addresses, ports: dict[str, Port], groups: Mapping[str, SecurityGroup]
 ) -> bool:
     ends = (("egress", entry.original.source), ("ingress", entry.original.destination))
     one = entry.original

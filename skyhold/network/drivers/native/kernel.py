@@ -101,10 +101,8 @@ class Kernel:
     def destroy(self) -> None:
         """Remove everything that carries the cloud's mark; safe to repeat."""
         if self.cloud.plane in netns.names():
-            plane = self.space(self.cloud.plane)
-            for name, link in plane.links.seen().items():
-                if name != "lo":
-                    plane.remove_link(link.index)
+            links = self.space(self.cloud.plane).links
+            links.remove([link.index for name, link in links.seen().items() if name != "lo"])
         for name in netns.names():
             if self.cloud.owns(name):
                 self._drop_space(name)
@@ -204,13 +202,15 @@ class Kernel:
 
     def _remove_links(self, old: Piece, new: Piece) -> None:
         kept = {(link.space, link.name) for link in new.links}
+        gone: dict[str, list[int]] = {}
         for link in old.links:
             if (link.space, link.name) in kept or link.kind == "far" or not self._has(link.space):
                 continue
-            space = self.space(link.space)
-            seen = space.links.one(link.name)
+            seen = self.space(link.space).links.one(link.name)
             if seen:
-                space.remove_link(seen.index)
+                gone.setdefault(link.space, []).append(seen.index)
+        for where, indexes in gone.items():
+            self.space(where).links.remove(indexes)
 
     def _has(self, space_name: str) -> bool:
         return space_name == names.ROOT or space_name in self._spaces or space_name in netns.names()
@@ -230,7 +230,7 @@ class Kernel:
         seen = space.links.one(link.name)
         if seen and link.peer and self.space(link.peer[0]).links.one(link.peer[1]) is None:
             # The other end went with a namespace that somebody removed.
-            space.remove_link(seen.index)
+            space.links.remove([seen.index])
             seen = None
         if seen is None:
             self._create(space, link)
@@ -291,8 +291,7 @@ class Kernel:
                     continue
                 extra.append(f"link {link_name} in {name or 'the machine'}")
                 if repair:
-                    with contextlib.suppress(OSError):
-                        space.remove_link(seen.index)
+                    space.links.remove([seen.index])
         wrong = {key for key, link in wanted.items() if self._is_wrong(link, present, missing, changed)}
         owners = {link.peer: key for key, link in wanted.items() if link.peer}
         if repair:
@@ -349,8 +348,7 @@ class Kernel:
         root = self.space(names.ROOT)
         for name, link in root.links.seen().items():
             if name.startswith(self.cloud.root_prefix):
-                with contextlib.suppress(OSError):
-                    root.remove_link(link.index)
+                root.links.remove([link.index])
         self._run(names.ROOT, self._root_table_away())
         others = [name for name in root.links.seen() if names.ROOT_LEG.fullmatch(name)]
         with netns.inside(root.fd):
@@ -386,7 +384,7 @@ class Kernel:
         except OSError as error:
             return [f"address {cidr} on {device}: {error.strerror}"]
         if device.startswith(("qg-", "qr-")):
-            announce(space.fd, device, seen.mac, cidr)
+            announce(space.packet(), device, seen.mac, cidr)
             self._forget_neighbour(cidr)
         return []
 

@@ -8,8 +8,10 @@ pieces a change touches is told by `touched`, so that a change costs what it cha
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from skyhold.network.drivers.base import (
     Desired,
@@ -64,35 +66,46 @@ class Piece:
 
 @dataclass
 class World:
-    """The desired objects and the numbers that were given to them."""
+    """The desired objects, also by kind, and the numbers that were given to them."""
 
     names: names.CloudNames
     objects: dict[ObjectKey, Desired] = field(default_factory=dict)
+    _kinds: dict[type, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     marks: names.Numbering = field(default_factory=lambda: names.Numbering(0x7FFFFFFE))
     zones: names.Numbering = field(default_factory=lambda: names.Numbering(0xFFFE))
 
-    def network(self, network_id: str) -> Network | None:
-        found = self.objects.get(("Network", network_id))
-        return found if isinstance(found, Network) else None
+    def put(self, wanted: Desired) -> None:
+        self.objects[key_of(wanted)] = wanted
+        self._kinds[type(wanted)][wanted.id] = wanted
 
-    def networks(self) -> list[Network]:
-        return [one for one in self.objects.values() if isinstance(one, Network)]
+    def drop(self, key: ObjectKey) -> Desired | None:
+        """The object that is no longer wanted, None if it wasn't."""
+        gone = self.objects.pop(key, None)
+        if gone is not None:
+            del self._kinds[type(gone)][gone.id]
+        return gone
+
+    def network(self, network_id: str) -> Network | None:
+        return self._kinds[Network].get(network_id)
+
+    def networks(self) -> Collection[Network]:
+        return self._kinds[Network].values()
 
     def subnets(self, network_id: str) -> list[Subnet]:
-        found = (one for one in self.objects.values() if isinstance(one, Subnet))
+        found = self._kinds[Subnet].values()
         return sorted((one for one in found if one.network_id == network_id), key=lambda one: one.id)
 
-    def ports(self) -> Iterator[Port]:
-        return (one for one in self.objects.values() if isinstance(one, Port))
+    def ports(self) -> Collection[Port]:
+        return self._kinds[Port].values()
 
-    def routers(self) -> Iterator[Router]:
-        return (one for one in self.objects.values() if isinstance(one, Router))
+    def routers(self) -> Collection[Router]:
+        return self._kinds[Router].values()
 
-    def floating_ips(self) -> Iterator[FloatingIp]:
-        return (one for one in self.objects.values() if isinstance(one, FloatingIp))
+    def floating_ips(self) -> Collection[FloatingIp]:
+        return self._kinds[FloatingIp].values()
 
-    def groups(self) -> dict[str, SecurityGroup]:
-        return {one.id: one for one in self.objects.values() if isinstance(one, SecurityGroup)}
+    def groups(self) -> Mapping[str, SecurityGroup]:
+        return self._kinds[SecurityGroup]
 
     def mark(self, port_id: str) -> int:
         return self.marks.number(port_id, names.hashed(port_id))

@@ -54,12 +54,15 @@ class Writer:
     def __init__(self, cloud: names.CloudNames) -> None:
         self.world = World(cloud)
         self.kernel = Kernel(cloud, {})
+        self._refused: set[ObjectKey] = set()
 
     def adopt(self, memory: Memory) -> Diff:
         """Take over what the kernel holds, or build it: afterwards both agree with the memory."""
         self.kernel.close()
+        self._refused.clear()
         self.world = World(self.world.names)
-        self.world.objects = {key_of(one): one for one in memory.objects}
+        for one in memory.objects:
+            self.world.put(one)
         self.world.marks = names.Numbering(self.world.marks.limit, memory.marks)
         self.world.zones = names.Numbering(self.world.zones.limit, memory.zones)
         self.kernel = Kernel(self.world.names, memory.generations)
@@ -84,8 +87,9 @@ class Writer:
             pairs += [self._drop(one) for one in change.deletes]
         real = [(old, new) for old, new in pairs if old != new]
         problems = self._bring(real)
-        changed = _with_networks(real)
-        return Batch(changed=changed, answers=[self._answer(change, problems) for change in changes])
+        taps = set(self.kernel.space(self.world.names.plane).links.seen()) if len(changes) > 20 else None
+        answers = [self._answer(change, problems, taps) for change in changes]
+        return Batch(changed=_with_networks(real), answers=answers)
 
     def reconcile(self, desired: Snapshot, dry_run: bool) -> tuple[Diff, Batch | None]:
         wanted = {key_of(one): one for one in desired.objects}
@@ -113,9 +117,9 @@ class Writer:
         port = self.world.objects.get(("Port", port_id))
         if not isinstance(port, Port):
             raise KeyError(port_id)
-        if not self._wired(port):
+        if not self._wired(port.id):
             self._compare(repair=True)
-        if not self._wired(port):
+        if not self._wired(port.id):
             raise OSError(19, f"the tap of port {port_id} can't be made")
         with netns.inside(self.kernel.space(self.world.names.plane).fd):
             return tap.attach(names.tap(port_id))
@@ -130,11 +134,11 @@ class Writer:
         held = self.world.objects.get(key)
         if held is not None and wanted.revision < held.revision:
             return held, held
-        self.world.objects[key] = wanted
+        self.world.put(wanted)
         return held, wanted
 
     def _drop(self, gone: Deleted) -> Change:
-        return self.world.objects.pop((gone.kind, gone.id), None), None
+        return self.world.drop((gone.kind, gone.id)), None
 
     def _bring(self, changes: list[Change]) -> list[str]:
         """The kernel to the world, then the flows to the rules."""
@@ -156,9 +160,12 @@ class Writer:
             try:
                 pieces[key] = piece(self.world, key)
             except (ValueError, KeyError) as error:
+                self._refused.add(key)
                 problems.append(f"{key[0]} {key[1]}: {error}")
         try:
-            return problems + self.kernel.apply(pieces)
+            problems += self.kernel.apply(pieces)
+            self._refused -= pieces.keys()
+            return problems
         except NftError:
             return problems + self._apply_singly(pieces)
 
@@ -169,7 +176,9 @@ class Writer:
         for key in sorted(pieces, key=lambda one: (order.get(one[0], 2), one)):
             try:
                 problems += self.kernel.apply({key: pieces[key]})
+                self._refused.discard(key)
             except NftError as error:
+                self._refused.add(key)
                 problems.append(f"{key[0]} {key[1]}: {error}")
         return problems
 
@@ -182,32 +191,33 @@ class Writer:
     def _cut(self, changes: Iterable[Change]) -> None:
         found = suspects(self.world, changes)
         if found.by_network:
-            plane = self.kernel.space(self.world.names.plane).netfilter
+            plane = self.kernel.space(self.world.names.plane)
             for flow in outlawed(self.world, plane.flows(), found.by_network):
-                plane.cut(flow)
+                plane.netfilter.cut(flow)
         for router_id, addresses in found.by_router.items():
             name = self.world.names.router(router_id)
             if name not in netns.names():
                 continue
-            router = self.kernel.space(name).netfilter
+            router = self.kernel.space(name)
             for flow in translated(router.flows(), addresses):
-                router.cut(flow)
+                router.netfilter.cut(flow)
 
     def _compare(self, repair: bool) -> Diff:
         missing, extra, changed = self.kernel.compare(repair)
         return Diff(missing=missing, extra=extra, changed=changed)
 
-    def _answer(self, change: ChangeSet, problems: list[str]) -> Applied:
+    def _answer(self, change: ChangeSet, problems: list[str], taps: set[str] | None) -> Applied:
+        """`taps` are the links that are there, None to ask for each."""
         ports = [one for one in change.upserts if isinstance(one, Port)]
-        up = [one.id for one in ports if one.admin_up and self._wired(one)]
+        up = [one.id for one in ports if one.admin_up and self._wired(one.id, taps)]
         return Applied(ports_up=up, problems=list(problems))
 
-    def _wired(self, port: Port) -> bool:
-        """Its rules were accepted and its tap is there."""
-        held = self.world.objects.get(("Port", port.id))
-        if held is None or self.kernel.held.get(("Port", port.id)) != self._piece(("Port", port.id)):
+    def _wired(self, port_id: str, taps: set[str] | None = None) -> bool:
+        """Its rules were accepted as they are now and its tap is there."""
+        key = ("Port", port_id)
+        if key in self._refused or key not in self.kernel.held:
             return False
-        return self._has_tap(port.id)
+        return self._has_tap(port_id) if taps is None else names.tap(port_id) in taps
 
     def _has_tap(self, port_id: str) -> bool:
         plane = self.world.names.plane
