@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from skyhold.compute import errors, hosts, keypairs, policy, versions
 from skyhold.compute.drivers import base
+from skyhold.compute.flavors import api as flavors
 from skyhold.compute.loops import power_sync
 from skyhold.compute.sagas.boot import Boot
 from skyhold.compute.sagas.change_power import ChangePower
@@ -27,6 +28,7 @@ SERVICE = Service(
     dialect=errors.DIALECT,
     routes=[
         keypairs.routes,
+        flavors.routes,
         api.routes,
         actions.routes,
         interfaces.routes,

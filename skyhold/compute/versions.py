@@ -17,6 +17,9 @@ NETWORKS_REQUIRED = Version(2, 37)
 FLAVOR_EMBEDDED = Version(2, 47)
 IMAGE_ID_IN_BODY = Version(2, 45)
 HOSTNAME_FOR_ALL = Version(2, 90)
+NO_ACCESS_TO_PUBLIC = Version(2, 7)
+NUMBERS_ALWAYS = Version(2, 75)
+EXTRA_SPECS_CHECKED = Version(2, 86)
 
 VERSIONS = Versions(
     "compute", "2.1", "2.96",
@@ -26,9 +29,14 @@ VERSIONS = Versions(
         "2.2": "Keypairs have types; creating one answers 201, deleting one 204.",
         "2.10": "An administrator may act on another user's keypairs.",
         "2.35": "Keypairs are listed in pages.",
+        "2.7": "Access can't be added to a public flavor.",
         "2.37": "Creating a server must say which networks, or `auto` or `none`.",
         "2.45": "createImage answers with the image's id in the body.",
         "2.47": "A server shows its flavor's values as they were, not a link.",
+        "2.55": "Flavors have a description.",
+        "2.61": "Flavors show their extra specs.",
+        "2.75": "Unknown query parameters are refused; a flavor without swap says 0.",
+        "2.86": "Extra specs of flavors are checked when they are set.",
         "2.90": "Everybody sees a server's hostname, and may choose it.",
         "2.92": "Keypairs are only imported, never made by the server.",
     },
