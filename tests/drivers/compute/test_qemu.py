@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -336,6 +337,63 @@ async def test_removal_interrupts_a_long_stop(qemu: QemuRig) -> None:
     assert qemu.leftovers() == []
 
 
+async def test_a_guest_halted_or_moved_on_by_another_hand_is_told_of(qemu: QemuRig) -> None:
+    wanted = spec(qemu.image)
+    events = qemu.driver.events()
+    await qemu.driver.ensure(wanted)
+    await _qmp(qemu, wanted.guest_id, "stop")
+    assert (await next_event(events)).power == "paused"
+    await _qmp(qemu, wanted.guest_id, "cont")
+    assert (await next_event(events)).power == "running"
+
+
+async def test_a_conversation_that_breaks_off_is_begun_again(
+    qemu: QemuRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skyhold.compute.drivers.qemu.driver._HOUSEKEEPING_S", 0.1)
+    await qemu.restart()
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    guest = qemu.driver._guests[wanted.guest_id]
+    before = guest.monitor
+    assert before is not None
+    before._wire.shutdown(socket.SHUT_RDWR)
+    await until(lambda: guest.monitor not in (None, before), 5)
+    events = qemu.driver.events()
+    await _qmp(qemu, wanted.guest_id, "stop")
+    assert (await next_event(events)).power == "paused"
+
+
+async def test_a_suspended_guest_keeps_its_hardware(qemu: QemuRig) -> None:
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    await qemu.driver.power(GuestPower(guest_id=wanted.guest_id, power="suspended"))
+    with pytest.raises(GuestFailed, match="resume it before"):
+        await qemu.driver.ensure(msgspec.structs.replace(wanted, ram_mb=256))
+    assert (await qemu.driver.ensure(wanted)).power == "running"
+
+
+async def test_a_refused_guest_does_not_spoil_the_next_of_its_name(qemu: QemuRig) -> None:
+    bad = spec(msgspec.structs.replace(qemu.image, sha512="0" * 128))
+    good = msgspec.structs.replace(spec(qemu.image, guest_id=bad.guest_id))
+    answers = await asyncio.gather(qemu.driver.ensure(bad), qemu.driver.ensure(good), return_exceptions=True)
+    assert isinstance(answers[0], GuestFailed)
+    assert getattr(answers[1], "power", answers[1]) == "running"
+    await asyncio.sleep(0.1)
+    await qemu.restart()
+    assert await power_of(qemu.driver, bad.guest_id) == "running", "its socket was taken away"
+
+
+async def test_removal_and_making_at_once_end_with_the_last_wish(qemu: QemuRig) -> None:
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    _, again = await asyncio.gather(qemu.driver.absent(wanted.guest_id), qemu.driver.ensure(wanted))
+    assert again.power == "running"
+    assert len(qemu.leftovers()) == 2
+    assert qemu.driver.console_socket(wanted.guest_id, "vnc").is_socket()
+    assert qemu.driver.console_socket(wanted.guest_id, "serial").is_socket()
+
+
 async def test_what_belongs_to_no_guest_is_listed(qemu: QemuRig) -> None:
     wanted = spec(qemu.image)
     await qemu.driver.ensure(wanted)
@@ -351,6 +409,15 @@ async def test_what_belongs_to_no_guest_is_listed(qemu: QemuRig) -> None:
         twin.kill()
         twin.wait()
     assert sorted(found) == sorted([str(stray), f"process {twin.pid}"])
+
+
+async def test_removal_takes_a_second_process_with_it(qemu: QemuRig) -> None:
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    argv = ["qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-m", "16"]
+    twin = subprocess.Popen(argv, cwd=qemu.run(wanted.guest_id))
+    await qemu.driver.absent(wanted.guest_id)
+    assert twin.wait(5) == -9
 
 
 AGENT = """

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import aiohttp
 import structlog
@@ -51,6 +52,10 @@ def _build_config_drive(metadata: InstanceMetadata, path: Path) -> None:
     from skyhold.compute.drivers.config_drive import build
 
     build(metadata, path)
+
+
+class _Removed(GuestFailed):
+    """The guest went away before this call had its turn."""
 
 
 class QemuDriver:
@@ -115,28 +120,30 @@ class QemuDriver:
 
     async def ensure(self, spec: GuestSpec) -> GuestStatus:
         files_of(spec)
-        guest = self._guests.get(spec.guest_id)
-        if guest is not None and guest.doomed:
-            async with guest.lock:  # until it is removed
-                guest = None
-        if guest is None:
-            guest = Guest(Folder(self._folders, spec.guest_id), self._heed)
-            self._guests[spec.guest_id] = guest
-        return await self._change(guest, lambda: self._ensure(guest, spec))
+        while True:
+            guest = self._guests.get(spec.guest_id)
+            if guest is None:
+                guest = Guest(Folder(self._folders, spec.guest_id), self._heed)
+                self._guests[spec.guest_id] = guest
+            try:
+                return await self._change(guest, partial(self._ensure, guest, spec))
+            except _Removed:
+                continue  # it was on its way out when we came; this is the next of that name
 
     async def absent(self, guest_id: str) -> None:
         """Doesn't wait for what the guest is doing: removal interrupts it."""
-        folder = Folder(self._folders, guest_id)
-        guest = self._guests.get(guest_id) or Guest(folder, self._heed)
+        guest = self._guests.get(guest_id) or Guest(Folder(self._folders, guest_id), self._heed)
         guest.doomed = True
         if guest.work is not None:
             guest.work.cancel()
         if guest.process is not None:
             guest.process.kill()
         async with guest.lock:
-            await self._starter.bury(guest, kill=True)
-            await asyncio.to_thread(folder.remove)
-        self._forget(guest)
+            try:
+                await self._remove(guest)
+            except BaseException:
+                guest.doomed = False
+                raise
         if self._image_unused_s <= 0:
             await self._sweep_images()
 
@@ -176,12 +183,18 @@ class QemuDriver:
         left = await asyncio.to_thread(audit.leftovers, self._folders, self._images, set(self._guests), known)
         return GuestList(guests=[g.status() for g in self._guests.values() if not g.doomed], leftovers=left)
 
+    def console_socket(self, guest_id: str, kind: Literal["vnc", "serial"]) -> Path:
+        """Where a console proxy meets the running guest: RFB without authentication, or raw bytes."""
+        folder = self._known(guest_id).folder
+        return folder.path / ("vnc.sock" if kind == "vnc" else "console.sock")
+
     def events(self) -> AsyncIterator[GuestStatus]:
         return self._announcer.listen()
 
     async def _ensure(self, guest: Guest, spec: GuestSpec) -> None:
         is_new = not guest.folder.exists()
         try:
+            _refuse_other_hardware(guest, spec)
             if guest.alive and guest.spec is not None and files_of(guest.spec) != files_of(spec):
                 await self._starter.bury(guest)  # another image or another set of disks: rebuilt
             ports_before = guest.spec.ports if guest.alive and guest.spec is not None else spec.ports
@@ -194,8 +207,7 @@ class QemuDriver:
                 await nics.match(self._starter.taps, guest, spec.ports)
         except (GuestFailed, NoRoom):
             if is_new:
-                self._forget(guest)
-                await asyncio.to_thread(guest.folder.remove)
+                await self._remove(guest)
             raise
 
     async def _change(self, guest: Guest, work: Callable[[], Awaitable[None]]) -> GuestStatus:
@@ -208,9 +220,9 @@ class QemuDriver:
         """Runs `work` alone on this guest; a removal cuts it short."""
         async with guest.lock:
             if guest.doomed:
-                raise GuestFailed("The guest is being removed.")
+                raise _Removed("The guest is being removed.")
             task = asyncio.ensure_future(_as_coroutine(work))
-            guest.work = task  # type: ignore[assignment]
+            guest.work = task
             try:
                 return await task
             except asyncio.CancelledError:
@@ -228,7 +240,11 @@ class QemuDriver:
             raise GuestFailed(f"There is no guest {guest_id} on this host.")
         return guest
 
-    def _forget(self, guest: Guest) -> None:
+    async def _remove(self, guest: Guest) -> None:
+        guest.doomed = True
+        await self._starter.bury(guest, kill=True)
+        await asyncio.to_thread(process.kill_all_in, guest.folder.run)
+        await asyncio.to_thread(guest.folder.remove)
         if self._guests.get(guest.id) is guest:
             del self._guests[guest.id]
 
@@ -269,7 +285,7 @@ class QemuDriver:
             try:
                 for guest in list(self._guests.values()):
                     await asyncio.to_thread(_rotate, guest.folder)
-                    if guest.alive and guest.monitor is None and not guest.lock.locked():
+                    if guest.is_unheard and not guest.lock.locked():
                         await self._observe(guest)
                 await self._sweep_images()
             except (OSError, GuestFailed) as error:
@@ -295,6 +311,16 @@ def _adopt(guest: Guest, pids: list[int]) -> None:
         if ticks is not None:
             guest.adopt(Running(pid, ticks))
             return
+
+
+def _refuse_other_hardware(guest: Guest, spec: GuestSpec) -> None:
+    """Saved memory fits only the machine it was saved from."""
+    if guest.alive or guest.spec is None or not guest.folder.suspended.exists():
+        return
+    parts = ("vcpus", "ram_mb", "ports", "properties", "config_drive")
+    changed = [name for name in parts if getattr(spec, name) != getattr(guest.spec, name)]
+    if changed or files_of(spec) != files_of(guest.spec):
+        raise GuestFailed("The guest is suspended; resume it before changing its hardware.")
 
 
 def _rotate(folder: Folder) -> None:

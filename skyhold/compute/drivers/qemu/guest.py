@@ -9,6 +9,7 @@ to somebody: a difference between them that outlasts a turn is an event.
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,6 +53,10 @@ class Guest:
         return self.process is not None and not self.process.ended.is_set()
 
     @property
+    def is_unheard(self) -> bool:
+        return self.alive and (self.monitor is None or self.monitor.is_lost)
+
+    @property
     def wanted(self) -> GuestSpec:
         if self.spec is None:
             raise GuestFailed("The guest's description is missing on this host; it has to be made again.")
@@ -71,7 +76,7 @@ class Guest:
         self.folder.save_spec(spec)
         self.spec = self.folder.load_spec()
 
-    def watch(self, child: processes.subprocess.Popen[bytes]) -> None:
+    def watch(self, child: subprocess.Popen[bytes]) -> None:
         """Take a process that was just started as this guest's."""
         self.process = processes.GuestProcess(child.pid, child, self._ended)
         ticks = processes.started_ticks(child.pid)
@@ -88,6 +93,8 @@ class Guest:
         """The conversation, begun again if it broke off. Raises Lost."""
         if not self.alive:
             raise Lost("The guest is not running.")
+        if self.monitor is not None and self.monitor.is_lost:
+            await self.hang_up()
         if self.monitor is None:
             self.monitor = await Monitor.connect(self.folder.qmp, self._hear, timeout_s)
         return self.monitor

@@ -58,6 +58,10 @@ class Monitor:
         monitor._hearing = asyncio.create_task(monitor._hear())
         return monitor
 
+    @property
+    def is_lost(self) -> bool:
+        return self._client.runstate != Runstate.RUNNING
+
     async def run(
         self, verb: str, arguments: dict[str, object] | None = None, timeout_s: float = 20.0
     ) -> object:

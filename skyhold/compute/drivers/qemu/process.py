@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from skyhold.compute.drivers.qemu.folder import Running
@@ -111,6 +112,13 @@ def find_all(guests: Path) -> dict[str, list[int]]:
         if ours and started_ticks(int(entry)) is not None:
             found.setdefault(cwd, []).append(int(entry))
     return found
+
+
+def kill_all_in(run: Path) -> None:
+    """Also those that nobody watches: a second one can only be the mark of an accident."""
+    for pid in find_all(run.parent).get(str(run.resolve()), []):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 # Popen objects of processes that we no longer watch: dropping one would make the interpreter
