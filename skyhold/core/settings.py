@@ -124,6 +124,9 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Where image bytes are. Empty: images in the state directory.")
     ] = ""
     size_limit_bytes: Annotated[Positive, Meta(description="Longest image that is taken.")] = TIB
+    virtual_size_limit_bytes: Annotated[
+        Positive, Meta(description="Largest disk that an image may say it becomes.")
+    ] = 64 * TIB
 
 
 class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

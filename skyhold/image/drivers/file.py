@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images as files of this machine: `<images directory>/<image id>/<upload id>`.
+
+The interface is drivers/base.py. A file under its final name is complete and durable, because it
+is written under another, flushed to the disk and renamed; so hosts on this machine may hard-link it
+and boot from it without copying.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from skyhold.image.drivers.base import NoSuchBlob, StoreFull
+
+PART = ".part"
+KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}/[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class FileStore:
+    name = "file"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def create(self, key: str, expected_bytes: int | None = None) -> FileWriter:
+        target = self._path(key)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = self.free_bytes()
+        if expected_bytes is not None and expected_bytes > free:
+            raise StoreFull(f"The image store has {free} bytes free; this needs {expected_bytes}.")
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        return FileWriter(target)
+
+    def open(self, key: str) -> FileReader:
+        try:
+            return FileReader(self._path(key))
+        except FileNotFoundError:
+            raise NoSuchBlob(f"The image store has nothing under {key}.") from None
+
+    def delete(self, key: str) -> None:
+        target = self._path(key)
+        for path in (target, part_of(target)):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            # Not empty: another upload of the same image is at work.
+            target.parent.rmdir()
+
+    def path(self, image_id: str) -> Path | None:
+        """The one finished file; None too in the moment in which an outdated upload is being removed."""
+        if "/" in image_id or image_id.startswith("."):
+            return None
+        try:
+            found = [entry for entry in os.scandir(self._root / image_id) if not entry.name.endswith(PART)]
+        except OSError:
+            return None
+        return Path(found[0].path) if len(found) == 1 else None
+
+    def keys(self) -> Iterator[str]:
+        with suppress(FileNotFoundError):
+            for image in os.scandir(self._root):
+                if image.is_dir(follow_symlinks=False):
+                    yield from self._keys_of(image.name)
+
+    def _keys_of(self, image_id: str) -> Iterator[str]:
+        with suppress(FileNotFoundError):
+            names = {name.removesuffix(PART) for name in os.listdir(self._root / image_id)}
+            yield from (key for name in names if KEY.fullmatch(key := f"{image_id}/{name}"))
+
+    def free_bytes(self) -> int:
+        stat = os.statvfs(self._root)
+        return stat.f_bavail * stat.f_frsize
+
+    def _path(self, key: str) -> Path:
+        if not KEY.fullmatch(key):
+            raise NoSuchBlob(f"{key[:80]!r} can't be a key of the image store.")
+        return self._root / key
+
+
+class FileWriter:
+    def __init__(self, target: Path) -> None:
+        self._target, self._part = target, part_of(target)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self._part, flags, 0o600)
+
+    def write(self, piece: bytes) -> None:
+        view = memoryview(piece)
+        try:
+            while view:
+                view = view[os.write(self._fd, view):]
+        except OSError as error:
+            raise full(error) from None
+
+    def commit(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise full(error) from None
+        os.close(self._fd)
+        self._fd = -1
+        os.rename(self._part, self._target)
+        sync_directory(self._target.parent)
+        sync_directory(self._target.parent.parent)
+
+    def abort(self) -> None:
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        self._part.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._part.parent.rmdir()
+
+
+class FileReader:
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`, or with its last reference
+        self._fd = self._file.fileno()
+        self.size_bytes = os.fstat(self._fd).st_size
+
+    def ready(self, offset: int, length: int) -> bytes | None:
+        buffer = bytearray(length)
+        try:
+            got = os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
+        except OSError:
+            # Not in the page cache, or a file system that can't tell.
+            return None
+        return bytes(memoryview(buffer)[:got]) if got < length else buffer if got else None
+
+    def read(self, offset: int, length: int) -> bytes:
+        return os.pread(self._fd, length, offset)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def part_of(target: Path) -> Path:
+    return target.with_name(target.name + PART)
+
+
+def full(error: OSError) -> Exception:
+    """A disk that is full is the user's business; any other error of the disk is not."""
+    if error.errno in FULL:
+        return StoreFull(f"The image store is full: {os.strerror(error.errno or 0)}.")
+    return error
+
+
+def sync_directory(path: Path) -> None:
+    """A rename is only durable once its directory is."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

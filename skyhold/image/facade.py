@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask of images: the only door.
+
+The operations behind it are images/ops.py and images/store.py. Functions of `(tx, ctx, …)` run in the
+caller's transaction; an `ImageView` is a frozen copy, never a row.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from skyhold.core import errors
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.image import blobs, policy, states
+from skyhold.image.images import ops
+from skyhold.image.images.store import get as look_up
+from skyhold.image.images.store import store
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+
+class ImageView(msgspec.Struct, frozen=True, kw_only=True):
+    """`size_bytes`, `virtual_size_bytes` and both hashes are None until the image has content."""
+
+    id: str
+    name: str | None
+    status: str
+    disk_format: str | None
+    container_format: str | None
+    size_bytes: int | None
+    virtual_size_bytes: int | None
+    min_disk_gb: int
+    min_ram_mb: int
+    properties: dict[str, str]
+    owner_id: str | None
+    visibility: str
+    sha512: str | None
+    checksum: str | None
+
+
+def get(tx: Tx, ctx: Context, image_id: str) -> ImageView:
+    """Raises NotFound unless the context's project may see the image."""
+    return view(look_up(tx, ctx, image_id))
+
+
+def find(tx: Tx, ctx: Context, image_id: str) -> ImageView | None:
+    """The image whoever asks: for work that was permitted earlier."""
+    row = store.find(tx, image_id)
+    return None if row is None else view(row)
+
+
+def local_path(core: Core, image_id: str) -> Path | None:
+    """The content as a complete file of this machine, that may be hard-linked but never written;
+    None where the store has no such file. Blocks for two system calls."""
+    return blobs.store_of(core).path(image_id)
+
+
+def download_url(core: Core, image_id: str) -> str:
+    """GET it with a token of somebody who may download the image."""
+    return f"{core.settings.public_url}/image/v2/images/{image_id}/file"
+
+
+def upload_url(core: Core, image_id: str) -> str:
+    """PUT the content there as application/octet-stream."""
+    return download_url(core, image_id)
+
+
+def create_for_snapshot(
+    tx: Tx, ctx: Context, *, name: str, properties: dict[str, str], min_disk_gb: int, min_ram_mb: int,
+    disk_format: str = "qcow2", container_format: str = "bare",
+) -> ImageView:
+    """A private queued image of the context's project. Raises Forbidden, OverQuota, TooLarge."""
+    owner = ctx.project_id or None
+    if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
+        raise errors.Forbidden(ctx.core.policy.explain(policy.ADD_IMAGE.name, ctx.creds))
+    for key in properties:
+        ops.check_name(key)
+    ops.check_properties(properties)
+    return view(ops.add(
+        tx, ctx, id=ctx.new_id(), project_id=owner, name=name, visibility="private", disk_format=disk_format,
+        container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=False,
+        hidden=False, tags=[], properties=properties,
+    ))
+
+
+def abandon(tx: Tx, ctx: Context, image_id: str) -> None:
+    """Remove the image of a snapshot that failed; one that became active stays."""
+    row = store.find(tx, image_id, lock=True)
+    if row is not None and row.status in (states.QUEUED, states.SAVING):
+        ops.drop(tx, row)
+
+
+def view(row: Any) -> ImageView:
+    return ImageView(
+        id=row.id, name=row.name, status=row.status, disk_format=row.disk_format,
+        container_format=row.container_format, size_bytes=row.size_bytes,
+        virtual_size_bytes=row.virtual_size_bytes, min_disk_gb=row.min_disk_gb, min_ram_mb=row.min_ram_mb,
+        properties=row.properties, owner_id=row.project_id, visibility=row.visibility, sha512=row.sha512,
+        checksum=row.checksum,
+    )

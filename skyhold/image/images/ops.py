@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to an image's record: create, change, delete. Its bytes are files.py.
+
+Queries are store.py. The one thing to know first: deleting only removes the row; the bytes are
+removed after the commit, and by the loop of loops/orphans.py should that be missed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.core import errors, journal
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.policy.rules import Rule
+from skyhold.core.quota import Quota
+from skyhold.core.shapes import ABSENT, reader
+from skyhold.core.versions import Version
+from skyhold.image import policy, states
+from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, ImageCreate
+from skyhold.image.images.store import get, page, set_terms, store
+from skyhold.image.logic.listing import Listing
+from skyhold.image.logic.patch import Change
+from skyhold.image.tables import IMAGES
+
+MOST_TAGS = 128
+MOST_PROPERTIES = 128
+NAME_CHARS = 255
+VALUE_CHARS = 65535
+MIB = 1024 * 1024
+
+quota = Quota("image", image_count_total=-1, image_size_total=-1)
+"""`image_size_total` counts MiB, as upstream."""
+
+ATTRIBUTES = {
+    "name": "name", "visibility": "visibility", "protected": "protected", "os_hidden": "hidden",
+    "disk_format": "disk_format", "container_format": "container_format", "min_disk": "min_disk_gb",
+    "min_ram": "min_ram_mb", "tags": "tags", "owner": "project_id",
+}
+"""What a patch may change, and the column of it."""
+FIXED_WITH_CONTENT = ("disk_format", "container_format")
+
+read_attributes = reader(ImageCreate, Version(0, 0))
+
+
+# ---- create ----------------------------------------------------------------------------------
+
+
+def insert(tx: Tx, ctx: Context, want: ImageCreate) -> Any:
+    """Raises Forbidden, Conflict for an id that is taken, TooLarge for too many tags, OverQuota."""
+    for name in want.extra:
+        check_name(name)
+    check_properties(want.extra)
+    check_tags(want.tags)
+    owner = owner_of(ctx, want)
+    check_visibility(ctx, want.visibility, owner)
+    return add(
+        tx, ctx, id=(want.id or ctx.new_id()).lower(), project_id=owner, name=want.name, visibility=want.visibility,
+        disk_format=want.disk_format, container_format=want.container_format, min_disk_gb=want.min_disk,
+        min_ram_mb=want.min_ram, protected=want.protected, hidden=want.os_hidden,
+        tags=sorted(set(want.tags)), properties=want.extra,
+    )
+
+
+def add(tx: Tx, ctx: Context, **values: Any) -> Any:
+    """Write a queued image whose values were checked."""
+    if values["project_id"]:
+        quota.take(tx, values["project_id"], image_count_total=1)
+    try:
+        with tx.nested():
+            row = store.insert(tx, status=states.QUEUED, **values)
+    except sa.exc.IntegrityError:
+        raise errors.Conflict(f"Image ID {values['id']} already exists!") from None
+    set_terms(tx, row.id, row)
+    journal.record(tx, "image.create", row)
+    return row
+
+
+def owner_of(ctx: Context, want: ImageCreate) -> str | None:
+    owner = (ctx.project_id or None) if want.owner is ABSENT else want.owner
+    if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
+        raise errors.Forbidden(f"You are not permitted to create images owned by '{owner}'.")
+    return owner
+
+
+# ---- change ----------------------------------------------------------------------------------
+
+
+def update(tx: Tx, ctx: Context, image_id: str, changes: list[Change]) -> Any:
+    """Apply a patch, all of it or nothing. Raises Forbidden for what is read-only, Conflict for a
+    property that is not there, Invalid for values of the wrong kind, TooLarge."""
+    row = store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE)
+    attributes: dict[str, Any] = {}
+    properties = dict(row.properties)
+    for change in changes:
+        if change.name in ATTRIBUTES:
+            set_attribute(attributes, change)
+        else:
+            set_property(properties, change)
+    values = checked_attributes(ctx, row, attributes)
+    if properties != row.properties:
+        check_properties(properties)
+        values["properties"] = properties
+    return write(tx, row, values, "image.update")
+
+
+def set_attribute(attributes: dict[str, Any], change: Change) -> None:
+    if change.op == "remove":
+        raise errors.Forbidden(f"Property {change.name} may not be removed.")
+    if change.strict and change.op == "add":
+        raise errors.Conflict(f"Property {change.name} already present.")
+    attributes[change.name] = change.value
+
+
+def set_property(properties: dict[str, Any], change: Change) -> None:
+    check_name(change.name)
+    if change.op != "add" and change.name not in properties:
+        raise errors.Conflict(f"Property {change.name} does not exist.")
+    if change.op == "add" and change.strict and change.name in properties:
+        raise errors.Conflict(f"Property {change.name} already present.")
+    if change.op == "remove":
+        del properties[change.name]
+    else:
+        properties[change.name] = change.value
+
+
+def checked_attributes(ctx: Context, row: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Column values, after the same checks as at creation."""
+    if not attributes:
+        return {}
+    read = read_attributes(attributes)
+    values = {ATTRIBUTES[name]: getattr(read, name) for name in attributes}
+    for name in FIXED_WITH_CONTENT:
+        if values.get(name, getattr(row, name)) != getattr(row, name) and row.status != states.QUEUED:
+            raise errors.Forbidden(f"Attribute {name} can be only replaced for a queued image.")
+    if values.get("project_id", row.project_id) != row.project_id and "admin" not in ctx.creds.roles:
+        raise errors.Forbidden("Owner can't be updated by non admin.")
+    if values.get("visibility", row.visibility) != row.visibility:
+        check_visibility(ctx, values["visibility"], row.project_id)
+    if "tags" in values:
+        check_tags(values["tags"])
+        values["tags"] = sorted(set(values["tags"]))
+    return values
+
+
+def write(tx: Tx, row: Any, values: dict[str, Any], action: str) -> Any:
+    """Update the row, what it is found by and whose quota it counts for; nothing when nothing changed."""
+    if all(getattr(row, name) == value for name, value in values.items()):
+        return row
+    new = store.update(tx, row, **values)
+    if new.tags != row.tags or new.properties != row.properties:
+        set_terms(tx, row.id, new, before=row)
+    if new.project_id != row.project_id:
+        move_quota(tx, row, new.project_id)
+    journal.record(tx, action, new)
+    return new
+
+
+def move_quota(tx: Tx, row: Any, project_id: str | None) -> None:
+    give_quota(tx, row)
+    if project_id:
+        quota.take(tx, project_id, image_count_total=1, image_size_total=mib(row.size_bytes))
+
+
+def give_quota(tx: Tx, row: Any) -> None:
+    if row.project_id:
+        quota.give(tx, row.project_id, image_count_total=1, image_size_total=mib(row.size_bytes))
+
+
+def mib(size_bytes: int | None) -> int:
+    return -(-(size_bytes or 0) // MIB)
+
+
+# ---- tags ------------------------------------------------------------------------------------
+
+
+def add_tag(tx: Tx, ctx: Context, image_id: str, tag: str) -> None:
+    row = store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE)
+    tags = sorted({*row.tags, tag})
+    check_tags(tags)
+    write(tx, row, {"tags": tags}, "image.update")
+
+
+def remove_tag(tx: Tx, ctx: Context, image_id: str, tag: str) -> None:
+    row = store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE)
+    if tag not in row.tags:
+        raise errors.NotFound(f"Image {image_id} has no tag {tag}.")
+    write(tx, row, {"tags": [each for each in row.tags if each != tag]}, "image.update")
+
+
+# ---- activity --------------------------------------------------------------------------------
+
+
+def deactivate(tx: Tx, ctx: Context, image_id: str) -> None:
+    move(tx, ctx, image_id, policy.DEACTIVATE, states.ACTIVE, states.DEACTIVATED)
+
+
+def reactivate(tx: Tx, ctx: Context, image_id: str) -> None:
+    move(tx, ctx, image_id, policy.REACTIVATE, states.DEACTIVATED, states.ACTIVE)
+
+
+def move(tx: Tx, ctx: Context, image_id: str, rule: Rule, before: str, after: str) -> None:
+    row = store.get(tx, ctx, image_id, may=rule)
+    if row.status == after:
+        return
+    if row.status != before:
+        raise errors.Forbidden(f"Not allowed to make image {image_id} {after}: its status is '{row.status}'.")
+    verb = "deactivate" if after == states.DEACTIVATED else "reactivate"
+    journal.record(tx, f"image.{verb}", store.move(tx, row, before, after))
+
+
+# ---- delete ----------------------------------------------------------------------------------
+
+
+def remove(tx: Tx, ctx: Context, image_id: str) -> Any:
+    """The row as it was: what to remove from the store after the commit. Allowed in every state; an
+    upload under way finds its image gone."""
+    row = store.get(tx, ctx, image_id, may=policy.DELETE_IMAGE)
+    if row.protected:
+        raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+    drop(tx, row)
+    return row
+
+
+def drop(tx: Tx, row: Any) -> None:
+    store.delete(tx, row)
+    give_quota(tx, row)
+    journal.record(tx, "image.delete", row)
+    if row.blob:
+        loops = tx.ctx.core.loops
+        tx.after_commit(lambda: loops.ring("image.orphans"))
+
+
+# ---- read ------------------------------------------------------------------------------------
+
+
+def show(tx: Tx, ctx: Context, image_id: str) -> Any:
+    return get(tx, ctx, image_id)
+
+
+def list_page(tx: Tx, ctx: Context, want: Listing) -> list[Any]:
+    return page(tx, ctx, want)
+
+
+def usage(tx: Tx, ctx: Context) -> dict[str, dict[str, int]]:
+    limits, used = quota.limits(tx, ctx.project_id), quota.usage(tx, ctx.project_id)
+    return {name: {"limit": limits[name], "usage": used[name]} for name in limits}
+
+
+# ---- checks ----------------------------------------------------------------------------------
+
+
+def check_name(name: str) -> None:
+    if name in READ_ONLY or name == "id":
+        raise errors.Forbidden(f"Attribute '{name}' is read-only.")
+    if name in RESERVED or name.startswith(RESERVED_PREFIX):
+        raise errors.Forbidden(f"Attribute '{name}' is reserved.")
+    if not 0 < len(name) <= NAME_CHARS:
+        raise errors.Invalid(f"A property's name has 1 to {NAME_CHARS} characters.")
+
+
+def check_properties(properties: dict[str, Any]) -> None:
+    if len(properties) > MOST_PROPERTIES:
+        raise errors.TooLarge(f"An image has at most {MOST_PROPERTIES} properties, not {len(properties)}.")
+    for name, value in properties.items():
+        if not isinstance(value, str):
+            raise errors.Invalid(f"The value of property {name} must be a string.")
+        if len(value) > VALUE_CHARS:
+            raise errors.Invalid(f"The value of property {name} is longer than {VALUE_CHARS} characters.")
+
+
+def check_tags(tags: list[str]) -> None:
+    if len(set(tags)) > MOST_TAGS:
+        raise errors.TooLarge(f"An image has at most {MOST_TAGS} tags, not {len(set(tags))}.")
+
+
+def check_visibility(ctx: Context, visibility: str, owner: str | None) -> None:
+    rule = {"public": policy.PUBLICIZE_IMAGE, "community": policy.COMMUNITIZE_IMAGE}.get(visibility)
+    if rule is not None and not ctx.allows(rule, {"project_id": owner}):
+        raise errors.Forbidden(f"You may not make an image {visibility}: " + ctx.core.policy.explain(rule.name, ctx.creds))

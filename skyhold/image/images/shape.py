@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire form of an image; every key that isn't declared is a property of the image's owner.
+
+How attributes may change is ops.py; the schemas that clients fetch are in schemas.py. The one
+thing to know first: properties stand beside the attributes, so an attribute's name can never be
+a property's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.core.shapes import Shape, Time, field
+from skyhold.image.logic.clock import seconds_z
+
+DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+VISIBILITIES = ("community", "public", "private", "shared")
+HASH_ALGORITHM = "sha512"
+UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+INT32_MAX = 2**31 - 1
+
+READ_ONLY = frozenset({
+    "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "os_hash_algo",
+    "os_hash_value", "direct_url", "self", "file", "schema", "stores",
+})
+RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
+RESERVED_PREFIX = "os_glance_"
+
+
+class ImageCreate(Shape, extra="keep"):
+    id: str | None = field(default=None, pattern=UUID)
+    name: str | None = field(default=None, max=255)
+    visibility: str = field(default="shared", enum=VISIBILITIES)
+    protected: bool = False
+    os_hidden: bool = False
+    disk_format: str | None = field(default=None, enum=(None, *DISK_FORMATS))
+    container_format: str | None = field(default=None, enum=(None, *CONTAINER_FORMATS))
+    min_disk: int = field(default=0, min=0, max=INT32_MAX)
+    min_ram: int = field(default=0, min=0, max=INT32_MAX)
+    tags: list[str] = field(default_factory=list, max=255)
+    owner: str | None = field(optional=True, max=64)
+
+
+class Image(Shape, extra="keep"):
+    id: str
+    name: str | None
+    status: str
+    visibility: str
+    owner: str | None
+    protected: bool
+    os_hidden: bool
+    disk_format: str | None
+    container_format: str | None
+    min_disk: int
+    min_ram: int
+    size: int | None
+    virtual_size: int | None
+    checksum: str | None
+    os_hash_algo: str | None
+    os_hash_value: str | None
+    tags: list[str]
+    stores: str = field(optional=True)
+    created_at: Time
+    updated_at: Time
+    self: str
+    file: str
+    schema: str = "/v2/schemas/image"
+
+
+class ImageQuery(Shape, extra="keep"):
+    """Attributes, `tag`, `size_min`, `size_max`, `member_status`, properties; `limit`, `marker`, `sort`,
+    `sort_key`, `sort_dir`: all of them may be given several times (logic/listing.py reads them)."""
+
+
+class ImageList(Shape):
+    images: list[Image]
+    first: str
+    next: str = field(optional=True)
+    schema: str = "/v2/schemas/images"
+
+
+def shown(row: Any, store_name: str) -> dict[str, Any]:
+    """The image of a row, as `Image` declares it; a dict, because lists hold a thousand of them."""
+    path = "/v2/images/" + row.id
+    image = {
+        **row.properties,
+        "id": row.id, "name": row.name, "status": row.status, "visibility": row.visibility,
+        "owner": row.project_id, "protected": row.protected, "os_hidden": row.hidden,
+        "disk_format": row.disk_format, "container_format": row.container_format,
+        "min_disk": row.min_disk_gb, "min_ram": row.min_ram_mb,
+        "size": row.size_bytes, "virtual_size": row.virtual_size_bytes, "checksum": row.checksum,
+        "os_hash_algo": HASH_ALGORITHM if row.sha512 else None, "os_hash_value": row.sha512,
+        "tags": row.tags, "created_at": seconds_z(row.created_at), "updated_at": seconds_z(row.updated_at),
+        "self": path, "file": path + "/file", "schema": "/v2/schemas/image",
+    }
+    if row.size_bytes is not None:
+        image["stores"] = store_name
+    return image

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON schemas that glanceclient fetches to know an image's attributes from its properties.
+
+They are documents for clients, in the draft that clients understand; requests are validated by the
+Shapes of images/shape.py and members.py. A property is whatever the image schema doesn't name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.core.context import Context
+from skyhold.core.http.routes import Routes
+from skyhold.image import policy, states
+from skyhold.image.images.shape import CONTAINER_FORMATS, DISK_FORMATS, INT32_MAX, UUID, VISIBILITIES
+
+routes = Routes()
+
+Schema = dict[str, Any]
+
+
+def text(words: str, **more: Any) -> Schema:
+    return {"type": "string", "description": words, **more}
+
+
+def maybe(kind: str, words: str, **more: Any) -> Schema:
+    return {"type": ["null", kind], "description": words, **more}
+
+
+def set_by_us(schema: Schema) -> Schema:
+    return {**schema, "readOnly": True}
+
+
+IMAGE_PROPERTIES: Schema = {
+    "id": text("An identifier for the image", pattern=UUID),
+    "name": maybe("string", "Descriptive name for the image", maxLength=255),
+    "status": set_by_us(text("Status of the image", enum=list(states.KNOWN))),
+    "visibility": text("Scope of image accessibility", enum=list(VISIBILITIES)),
+    "protected": {"type": "boolean", "description": "If true, image will not be deletable."},
+    "os_hidden": {"type": "boolean", "description": "If true, image will not appear in default image list response."},
+    "checksum": set_by_us(maybe("string", "md5 hash of image contents.", maxLength=32)),
+    "os_hash_algo": set_by_us(maybe("string", "Algorithm to calculate the os_hash_value", maxLength=64)),
+    "os_hash_value": set_by_us(maybe(
+        "string", "Hexdigest of the image contents using the algorithm specified by the os_hash_algo", maxLength=128
+    )),
+    "owner": maybe("string", "Owner of the image", maxLength=255),
+    "size": set_by_us(maybe("integer", "Size of image file in bytes")),
+    "virtual_size": set_by_us(maybe("integer", "Virtual size of image in bytes")),
+    "container_format": maybe("string", "Format of the container", enum=[None, *CONTAINER_FORMATS]),
+    "disk_format": maybe("string", "Format of the disk", enum=[None, *DISK_FORMATS]),
+    "created_at": set_by_us(text("Date and time of image registration")),
+    "updated_at": set_by_us(text("Date and time of the last image modification")),
+    "tags": {
+        "type": "array", "items": {"type": "string", "maxLength": 255},
+        "description": "List of strings related to the image",
+    },
+    "min_ram": {
+        "type": "integer", "maximum": INT32_MAX, "description": "Amount of ram (in MB) required to boot image."
+    },
+    "min_disk": {
+        "type": "integer", "maximum": INT32_MAX,
+        "description": "Amount of disk space (in GB) required to boot image.",
+    },
+    "self": set_by_us(text("An image self url")),
+    "file": set_by_us(text("An image file url")),
+    "schema": set_by_us(text("An image schema url")),
+    "stores": set_by_us(text("Store in which image data resides.")),
+}
+MEMBER_PROPERTIES: Schema = {
+    "member_id": text("An identifier for the image member (tenantId)"),
+    "image_id": text("An identifier for the image", pattern=UUID),
+    "status": text("The status of this image member", enum=list(states.MEMBER)),
+    "created_at": text("Date and time of image member creation"),
+    "updated_at": text("Date and time of last modification of image member"),
+    "schema": set_by_us(text("An image member schema url")),
+}
+IMAGE: Schema = {
+    "name": "image",
+    "properties": IMAGE_PROPERTIES,
+    "additionalProperties": {"type": "string"},
+    "links": [
+        {"rel": "self", "href": "{self}"},
+        {"rel": "enclosure", "href": "{file}"},
+        {"rel": "describedby", "href": "{schema}"},
+    ],
+}
+MEMBER: Schema = {"name": "member", "properties": MEMBER_PROPERTIES}
+
+
+def collection(name: str, item: Schema, links: list[Schema]) -> Schema:
+    pages = {link["rel"]: {"type": "string"} for link in links if link["rel"] in ("first", "next")}
+    return {
+        "name": name,
+        "properties": {name: {"type": "array", "items": item}, "schema": {"type": "string"}, **pages},
+        "links": links,
+    }
+
+
+IMAGES = collection("images", IMAGE, [
+    {"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"},
+    {"rel": "describedby", "href": "{schema}"},
+])
+MEMBERS = collection("members", MEMBER, [{"rel": "describedby", "href": "{schema}"}])
+
+
+@routes.get("/v2/schemas/image", policy=policy.GET_SCHEMAS)
+async def image(ctx: Context) -> Schema:
+    """The schema of an image."""
+    return IMAGE
+
+
+@routes.get("/v2/schemas/images", policy=policy.GET_SCHEMAS)
+async def images(ctx: Context) -> Schema:
+    """The schema of a list of images."""
+    return IMAGES
+
+
+@routes.get("/v2/schemas/member", policy=policy.GET_SCHEMAS)
+async def member(ctx: Context) -> Schema:
+    """The schema of a member."""
+    return MEMBER
+
+
+@routes.get("/v2/schemas/members", policy=policy.GET_SCHEMAS)
+async def members(ctx: Context) -> Schema:
+    """The schema of a list of members."""
+    return MEMBERS

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image's manifest: its index.
+
+Resources are images/, files.py, members.py, schemas.py and stores.py. The catalogue holds the service's
+root, because its clients add /v2 themselves.
+"""
+
+from __future__ import annotations
+
+from skyhold.core.loops import Loop
+from skyhold.core.service import Service
+from skyhold.image import errors, files, members, policy, schemas, stores, versions
+from skyhold.image.images import api
+from skyhold.image.loops import orphans, uploads
+
+SERVICE = Service(
+    name="image",
+    type="image",
+    prefix="/image",
+    port=9292,
+    dialect=errors.DIALECT,
+    routes=[versions.routes, api.routes, files.routes, members.routes, schemas.routes, stores.routes],
+    rules=policy.RULES,
+    loops=[
+        Loop("image.uploads", uploads.EVERY_S, uploads.run),
+        Loop("image.orphans", orphans.EVERY_S, orphans.run),
+    ],
+    on_start=[uploads.at_start],
+)
