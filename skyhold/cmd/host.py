@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`skyhold host`: this machine's agent as a process, until it is told to end.
+
+The machine itself is skyhold/host/machine.py. Ending it leaves guests and data plane running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from skyhold.core import logs
+from skyhold.core.settings import Settings
+
+
+def run(settings: Settings) -> int:
+    import uvloop
+
+    from skyhold.network.drivers.base import EngineUnavailable
+
+    settings.prepare()
+    logs.configure(settings.log.level, settings.log.format)
+    try:
+        uvloop.run(until_told(settings))
+    except EngineUnavailable as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def until_told(settings: Settings) -> None:
+    from skyhold.host.machine import Machine
+
+    task = asyncio.create_task(Machine(settings).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `skyhold` command: its sub-commands, each loading only what it needs.
+
+What they do is in the modules beside this one. `skyhold --help` must not import a service.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from skyhold.core.settings import Settings
+
+
+def settings_of(home: Path | None) -> Settings:
+    from skyhold.core.settings import SettingsError, load
+
+    try:
+        return load(home)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+home_option = click.option(
+    "--home", type=click.Path(path_type=Path), envvar="SKYHOLD_HOME", help="The state directory."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Skyhold: the whole of OpenStack as one program."""
+
+
+@main.command()
+@home_option
+@click.option("--port", type=int, help="Port of the API; kept for later starts.")
+@click.option("--fake", is_flag=True, help="A fake hypervisor and network: no root needed; kept for later starts.")
+@click.option("--no-demo", is_flag=True, help="No demo project and no first server.")
+@click.option("--image", type=click.Path(path_type=Path), help="The small guest image to offer as `tiny`.")
+def up(home: Path | None, port: int | None, fake: bool, no_demo: bool, image: Path | None) -> None:
+    """Start the cloud, detached, and prepare it on its first start."""
+    from skyhold.cmd import up as command
+
+    sys.exit(command.run(home, port=port, fake=fake, demo=not no_demo, image=image))
+
+
+@main.command()
+@home_option
+@click.option("--keep-guests", is_flag=True, help="Leave guests and their network running.")
+@click.option("--destroy", is_flag=True, help="Remove the state directory too: everything is lost.")
+def down(home: Path | None, keep_guests: bool, destroy: bool) -> None:
+    """Stop the cloud."""
+    from skyhold.cmd import down as command
+
+    sys.exit(command.run(settings_of(home), keep_guests=keep_guests, destroy=destroy))
+
+
+@main.command()
+@home_option
+def serve(home: Path | None) -> None:
+    """Run the control plane in the foreground."""
+    from skyhold.cmd import serve as command
+
+    command.run(settings_of(home))
+
+
+@main.command()
+@home_option
+def host(home: Path | None) -> None:
+    """Run this machine's host agent in the foreground."""
+    from skyhold.cmd import host as command
+
+    sys.exit(command.run(settings_of(home)))
+
+
+@main.command()
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(home: Path | None, as_json: bool) -> None:
+    """Check this machine and say what is wrong, and the remedy."""
+    from skyhold.cmd import doctor as command
+
+    sys.exit(command.run(settings_of(home), as_json))
+
+
+@main.command()
+@click.option("--file", "as_file", is_flag=True, help="As a commented settings file.")
+def settings(as_file: bool) -> None:
+    """Print every setting with its default and meaning."""
+    from skyhold.core.settings import default_file, describe
+
+    if as_file:
+        click.echo(default_file(), nl=False)
+        return
+    for one in describe():
+        click.echo(f"{one.name} ({one.kind}, default {one.default!r}, {one.variable})\n    {one.meaning}")
+
+
+@main.group()
+def admin() -> None:
+    """For the operator: audit, sagas, the story of a request."""
+
+
+@admin.command("audit")
+@home_option
+def admin_audit(home: Path | None) -> None:
+    """Compare database, hosts, data plane and placement; print whatever doesn't fit."""
+    from skyhold.cmd import audit as command
+
+    sys.exit(command.run(settings_of(home)))
+
+
+@admin.command("trace")
+@home_option
+@click.argument("request_id")
+def admin_trace(home: Path | None, request_id: str) -> None:
+    """Tell the whole story of a request: journal, sagas and log lines, in order."""
+    from skyhold.cmd import trace as command
+
+    sys.exit(command.run(settings_of(home), request_id))

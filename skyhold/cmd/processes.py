@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud's processes on this machine: started detached, known by pid files, ended by pid.
+
+What they run is serve.py and host.py. A pid file holds the process's start time too, because
+pids are used again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from skyhold.core.settings import Settings
+
+
+def start(settings: Settings, name: str) -> int:
+    """Start `skyhold <name>` in a session of its own, its output in the log; the pid."""
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.log_dir / f"{name}.log").open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "skyhold", name, "--home", str(settings.home)],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/",
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+    path = pid_file(settings, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{process.pid}\n")
+    return process.pid
+
+
+def running(settings: Settings, name: str) -> int | None:
+    """The pid of the named process, if it lives and is really ours."""
+    try:
+        pid = int(pid_file(settings, name).read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    ours = b"skyhold" in words and name.encode() in words and str(settings.home).encode() in words
+    return pid if ours and not is_zombie(pid) else None
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def stop(settings: Settings, name: str, timeout_s: float = 20.0) -> bool:
+    """Ask it to end, insist after `timeout_s`; whether there was one."""
+    pid = running(settings, name)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + timeout_s
+    while running(settings, name) is not None:
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            end = float("inf")
+        time.sleep(0.02)
+    pid_file(settings, name).unlink(missing_ok=True)
+    return True
+
+
+def last_words(settings: Settings, name: str, lines: int = 5) -> str:
+    try:
+        text = (settings.log_dir / f"{name}.log").read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def pid_file(settings: Settings, name: str) -> Path:
+    return settings.run_dir / f"{name}.pid"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`skyhold serve`: the control plane as a process, until it is told to end.
+
+What it consists of is compose.py and core/app.py. A second one on the same SQLite file is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import IO
+
+from skyhold.core import logs
+from skyhold.core.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    import uvloop
+
+    settings.prepare()
+    logs.configure(settings.log.level, settings.log.format)
+    lock = only_one(settings.run_dir / "control.lock")
+    with lock:
+        uvloop.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    from skyhold.cmd.compose import control_plane
+    from skyhold.core.http.server import make_server
+    from skyhold.identity import facade as identity
+
+    sockets = listen(settings)
+    core = control_plane(settings)
+    await core.start()
+    try:
+        await identity.bootstrap(core, password=admin_password(settings.home))
+        await make_server(core, core.asgi).serve(sockets=sockets)
+    finally:
+        await core.stop()
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """The API's own port, and the traditional ones if they are wanted."""
+    ports = [settings.http.port]
+    if settings.http.traditional_ports:
+        from skyhold.cmd.compose import services
+
+        ports += [service.port for service in services()]
+    try:
+        return [socket.create_server((settings.http.host, port), backlog=1024) for port in ports]
+    except OSError as error:
+        sys.exit(f"Port {settings.http.port} can't be listened on ({error.strerror}): choose another with --port.")
+
+
+def only_one(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit("Another control plane runs on this state directory: stop it first, or choose another --home.")
+    return lock
+
+
+def admin_password(home: Path) -> str:
+    """Made once, readable by the owner only."""
+    path = home / "admin-password"
+    if not path.exists():
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(secrets.token_urlsafe(18))
+        temporary.rename(path)
+    return path.read_text().strip()
+

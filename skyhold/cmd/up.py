@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`skyhold up`: starts the cloud detached and, on its first start, prepares it for use.
+
+The processes are processes.py, what a new cloud is given is prepare.py. Every step says what it
+does; a second run finds each thing done and takes a second or two.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from skyhold.cmd import prepare, processes
+from skyhold.cmd.client import Refused
+from skyhold.cmd.problems import CannotStart, NotUp
+from skyhold.cmd.progress import Progress
+from skyhold.core.settings import Settings, SettingsError, default_home, load
+
+READY_S = 60.0
+
+
+def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: Path | None) -> int:
+    say = Progress()
+    try:
+        settings = settled(home, port=port, fake=fake)
+        check(settings)
+        started = start(settings, say)
+        prepare.run(settings, say, demo=demo, image=image)
+    except (CannotStart, NotUp, Refused, SettingsError) as error:
+        say.failed(str(error))
+        return 1
+    say.done(f"The cloud is {'ready' if started else 'running already'} at {settings.public_url}")
+    return 0
+
+
+def settled(home: Path | None, *, port: int | None, fake: bool) -> Settings:
+    """The settings of this cloud; what was said at its first start is kept in its file."""
+    directory = home or Path(os.environ.get("SKYHOLD_HOME") or default_home())
+    file = directory / "skyhold.toml"
+    if not file.exists():
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text(first_file(port, fake))
+        return load(directory)
+    settings = load(directory)
+    if port not in (None, settings.http.port):
+        raise CannotStart(f"This cloud's port is {settings.http.port}: change it in {file}, or leave --port out.")
+    if fake and settings.host.hypervisor != "fake":
+        raise CannotStart(f"The cloud in {directory} is a real one: give --fake another directory with --home.")
+    return settings
+
+
+def first_file(port: int | None, fake: bool) -> str:
+    lines = ["# What this cloud was started with; `skyhold settings` explains every key."]
+    if port is not None:
+        lines += ["[http]", f"port = {port}"]
+    if fake:
+        lines += ["[host]", 'hypervisor = "fake"', 'network = "fake"']
+    return "\n".join(lines) + "\n"
+
+
+def check(settings: Settings) -> None:
+    """What would stop the cloud, as one sentence each, before anything is half-done."""
+    from skyhold.cmd import doctor
+
+    if processes.running(settings, "serve") is not None:
+        return
+    for one in doctor.checks(settings):
+        if one.needed and not one.ok:
+            raise CannotStart(f"{one.sentence} {one.remedy}".strip())
+
+
+def start(settings: Settings, say: Progress) -> bool:
+    """Whether anything had to be started."""
+    fresh = processes.running(settings, "serve") is None
+    if fresh:
+        with say.step("Starting the control plane"):
+            processes.start(settings, "serve")
+            wait(settings, "serve", lambda: healthy(settings))
+    if processes.running(settings, "host") is None:
+        fresh = True
+        with say.step("Starting the host agent"):
+            processes.start(settings, "host")
+            wait(settings, "host", lambda: "skyhold_hosts_up 1.0" in page(settings, "/metrics"))
+    return fresh
+
+
+def wait(settings: Settings, name: str, ready: object) -> None:
+    """Until it is ready; its own last words if it ends instead."""
+    end = time.monotonic() + READY_S
+    while not ready():  # type: ignore[operator]
+        if processes.running(settings, name) is None:
+            time.sleep(0.05)
+            raise CannotStart(f"`skyhold {name}` ended: {processes.last_words(settings, name)}")
+        if time.monotonic() > end:
+            raise CannotStart(f"`skyhold {name}` is not ready after {READY_S:g} s: see {settings.log_dir}/{name}.log")
+        time.sleep(0.02)
+
+
+def healthy(settings: Settings) -> bool:
+    return page(settings, "/healthcheck") == "OK"
+
+
+def page(settings: Settings, path: str) -> str:
+    try:
+        with urllib.request.urlopen(settings.public_url + path, timeout=5) as answer:  # noqa: S310
+            text: str = answer.read().decode()
+            return text
+    except (urllib.error.URLError, socket.timeout, ConnectionError):
+        return ""
