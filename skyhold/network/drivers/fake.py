@@ -107,6 +107,7 @@ class FakeEngine:
             raise KeyError(port_id)
         self._wire()
         self.open_taps.add(port_id)
+        self._tell(PortEvent(port_id=port_id, up=True))
         return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     async def close_tap(self, port_id: str) -> None:

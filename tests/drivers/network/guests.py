@@ -69,10 +69,8 @@ class Guest:
 
     def packet(self) -> socket.socket:
         """A raw socket on the guest's own interface."""
-        sock = self.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300)
-        sock.bind(("eth0", 3))
-        sock.settimeout(0.05)
-        return sock
+        with netns.inside(self._namespace):
+            return sniffer("eth0")
 
     def close(self) -> None:
         for server in self._servers:
@@ -81,6 +79,48 @@ class Guest:
         os.close(self._own)
         os.close(self._namespace)
         netns.remove(self.name)
+
+
+class World:
+    """Somebody beyond the machine: a namespace on a pair of links, with an address of its own."""
+
+    machine_ip, ip = "198.51.100.1", "198.51.100.2"
+
+    def __init__(self) -> None:
+        self.name = f"{PREFIX}world{next(_numbers)}"
+        link = f"sht{os.getpid() % 100000}w"
+        netns.create(self.name)
+        self._namespace = netns.open_namespace(self.name)
+        self._server: EchoServer | None = None
+        here = f"link add {link} type veth peer name eth0 netns {self.name}\nlink set {link} up\n"
+        here += f"addr add {self.machine_ip}/30 dev {link}"
+        there = f"link set eth0 up\naddr add {self.ip}/30 dev eth0"
+        there += f"\nroute add default via {self.machine_ip}"
+        subprocess.run(["ip", "-batch", "-"], input=here, text=True, check=True, capture_output=True)
+        command = ["ip", "-n", self.name, "-batch", "-"]
+        subprocess.run(command, input=there, text=True, check=True, capture_output=True)
+
+    def serve(self, port: int) -> None:
+        with netns.inside(self._namespace):
+            self._server = EchoServer(socket.socket(socket.AF_INET6, socket.SOCK_STREAM), port)
+
+    def packet(self) -> socket.socket:
+        with netns.inside(self._namespace):
+            return sniffer("eth0")
+
+    def close(self) -> None:
+        if self._server:
+            self._server.close()
+        os.close(self._namespace)
+        netns.remove(self.name)
+
+
+def sniffer(device: str) -> socket.socket:
+    """A raw socket that hears everything on a link of this thread's namespace."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300)
+    sock.bind((device, 3))
+    sock.settimeout(0.05)
+    return sock
 
 
 class Pump:

@@ -8,19 +8,21 @@ beside one that shows the same frame passing when it is honest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
-from skyhold.network.drivers.base import ChangeSet, Port, PortEvent, Snapshot
+from skyhold.network.drivers.base import ChangeSet, Port, PortEvent, RouterGateway, Snapshot
 from skyhold.network.drivers.native import names, netns
 from skyhold.network.drivers.native.netfilter import Netfilter
-from tests.drivers.network.guests import Guest, arp, heard, udp
+from tests.drivers.network.guests import Guest, World, arp, heard, udp
 from tests.drivers.network.labs import PING4, NativeLab, eventually, tcp, traces
 
 pytestmark = pytest.mark.root
@@ -364,3 +366,117 @@ async def test_a_stray_link_in_our_namespace_is_removed(native: NativeLab) -> No
     wanted = Snapshot(objects=list(native.objects.values()))
     assert any("stray0" in line for line in (await native.engine.reconcile(wanted)).extra)
     assert "stray0" not in in_plane(native, "ip", "-o", "link")
+
+
+async def test_flushed_rules_come_back_within_a_blink(native: NativeLab) -> None:
+    await neighbours(native)
+    before = in_plane(native, "nft", "list", "ruleset")
+    for _ in range(3):
+        in_plane(native, "nft", "flush", "ruleset")
+        assert await eventually(lambda: in_plane(native, "nft", "list", "ruleset") == before, 0.5)
+
+
+async def test_a_stateless_group_does_not_let_answers_in(native: NativeLab) -> None:
+    a, b = native.port("a1", "red", "10.1.0.11", ("raw",)), native.port("b1", "red", "10.1.0.12")
+    network = native.network("red", "10.1.0.0/24")
+    await native.put(*network, native.open_group(), native.group("raw", stateful=False), a, b)
+    await native.boot(a, b)
+    assert not await native.pings("a1", "10.1.0.12", 0.3)
+    await native.put(native.group("raw", PING4, stateful=False, revision=2))
+    assert await native.pings("a1", "10.1.0.12")
+    await native.put(native.group("raw", revision=3))
+    assert await native.pings("a1", "10.1.0.12")
+
+
+async def test_a_port_on_the_external_network_needs_no_router(native: NativeLab) -> None:
+    port = native.port("a1", "ext", native.public[29])
+    await native.put(*native.external(), native.open_group(), port)
+    await native.boot(port)
+    assert await native.pings("a1", native.public[0], 2.0)
+    assert await native.pings("outside", native.public[29])
+
+
+async def test_a_refused_object_harms_no_other(native: NativeLab) -> None:
+    a, _ = await way_out(native)
+    good = native.floating("f1", "r1", native.public[19], a)
+    bad = native.floating("f2", "r1", native.public[20], a)
+    await native.put(good)
+    c = native.port("c1", "red", "10.1.0.13")
+    applied = await native.engine.apply(ChangeSet(upserts=[bad, c]))
+    assert applied.ports_up == ["c1"]
+    assert any("f2" in line for line in applied.problems)
+    await native.restart()
+    assert await native.pings("outside", native.public[19])
+    await native.drop(good)
+    assert not await native.pings("outside", native.public[19], 0.3)
+    wanted = Snapshot(objects=[*(one for one in native.objects.values()), bad, c])
+    await native.engine.reconcile(wanted)
+    assert await native.pings("outside", native.public[20], 2.0)
+
+
+async def test_the_engine_gives_the_machine_back_its_forwarding(native: NativeLab) -> None:
+    before = netns.read_sysctl("net/ipv4/ip_forward")
+    await way_out(native)
+    assert netns.read_sysctl("net/ipv4/ip_forward") == "1"
+    others = subprocess_names("sk") - {native.engine.names.root_leg("ext")}
+    for guest in native.guests.values():
+        await asyncio.to_thread(guest.close)
+    native.guests.clear()
+    await native.engine.destroy()
+    assert netns.read_sysctl("net/ipv4/ip_forward") == (before if not others else "1")
+
+
+def subprocess_names(prefix: str) -> set[str]:
+    return {name for _, name in socket.if_nameindex() if name.startswith(prefix)}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+async def test_guests_reach_the_world_beyond_as_the_machine(native: NativeLab, world: World) -> None:
+    await way_out(native)
+    world.serve(8080)
+    assert await native.seen_as("a1", world.ip, 8080) == world.machine_ip
+
+
+async def test_a_tenants_own_address_never_leaves_the_machine(native: NativeLab, world: World) -> None:
+    await way_out(native)
+    sniffer = world.packet()
+    await native.pings("a1", world.ip, 0.3)
+    assert await asyncio.to_thread(heard, sniffer, socket.inet_aton(world.machine_ip))
+    router = native.router("r1", {"red": "10.1.0.1/24"}, public=native.public[9], snat=False, revision=2)
+    await native.put(router)
+    in_plane(native, "conntrack", "-F")
+    drain(sniffer)
+    await native.pings("a1", world.ip, 0.3)
+    assert not await asyncio.to_thread(heard, sniffer, socket.inet_aton("10.1.0.11"))
+    sniffer.close()
+
+
+async def test_ipv6_gets_out_too(native: NativeLab) -> None:
+    outside = native.network("ext", "fd00:e::/64", mtu=1500, external=True)
+    router = native.router("r1", {"red": "fd00:1::1/64"})
+    gateway = RouterGateway(
+        port_id="r1-gw", network_id="ext", mac="fa:16:3f:00:00:99",
+        addresses=["fd00:e::9/64"], next_hops=["fd00:e::1"],
+    )  # fmt: skip
+    a = native.port("a1", "red", "fd00:1::11")
+    red = native.network("red", "fd00:1::/64")
+    await native.put(*outside, *red, native.open_group(), msgspec.structs.replace(router, gateway=gateway), a)
+    await native.boot(a)
+    subprocess_text("ip", "-6", "route", "add", "fd00:1::/64", "via", "fd00:e::9")
+    assert await native.pings("a1", "fd00:e::1", 3.0)
+
+
+def subprocess_text(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def drain(sock: socket.socket) -> None:
+    with contextlib.suppress(TimeoutError):
+        while sock.recv(65536):
+            pass

@@ -9,6 +9,7 @@ little more than one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from skyhold.network.drivers.base import (
     Snapshot,
 )
 from skyhold.network.drivers.native import names, probe, state
+from skyhold.network.drivers.native.alarm import Alarm
 from skyhold.network.drivers.native.doors import MetadataDoor
 from skyhold.network.drivers.native.services import Services
 from skyhold.network.drivers.native.writer import Batch, Writer
@@ -63,6 +65,7 @@ class NativeEngine:
         self._bell = asyncio.Event()
         self._turn = asyncio.Lock()
         self._unsaved = asyncio.Event()
+        self._alarm = Alarm()
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: set[asyncio.Queue[PortEvent]] = set()
 
@@ -77,6 +80,7 @@ class NativeEngine:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         await self._in_thread(lambda: self._writer.adopt(state.load(self._path)))
         self._report(await self._services.reopen(self._writer.world))
+        self._alarm.arm(self.names.plane)
         loops = (self._write_loop(), self._check_loop(), self._save_loop())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         self._unsaved.set()
@@ -90,6 +94,7 @@ class NativeEngine:
         for _, waiting in self._queue:
             waiting.cancel()
         self._queue.clear()
+        self._alarm.close()
         await self._services.close()
         if tasks:
             await self._save()
@@ -131,7 +136,9 @@ class NativeEngine:
         while True:
             try:
                 async with self._turn:
-                    return await self._in_thread(lambda: self._writer.open_tap(port_id))
+                    fd = await self._in_thread(lambda: self._writer.open_tap(port_id))
+                self._tell(PortEvent(port_id=port_id, up=True))
+                return fd
             except OSError as error:
                 if error.errno != errno.EBUSY or time.monotonic() > ends:
                     raise
@@ -188,7 +195,8 @@ class NativeEngine:
 
     async def _check_loop(self) -> None:
         while True:
-            await asyncio.sleep(self._check_every_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._alarm.rang(), self._check_every_s)
             try:
                 async with self._turn:
                     await self._check()

@@ -264,8 +264,6 @@ class Kernel:
             )
         if link.fixed_mac and wrong:
             space.links.pin(seen.index, link.fixed_mac)
-        if link.space == names.ROOT:
-            self._let_through(space)
 
     def _master_index(self, space: Space, link: Link) -> int:
         master = space.links.one(link.master) if link.master else None
@@ -273,12 +271,25 @@ class Kernel:
             raise FileNotFoundError(2, f"the bridge {link.master} is missing")
         return master.index if master else 0
 
-    def _let_through(self, root: Space) -> None:
+    def _let_through(self, root: Space, version: int) -> None:
         """The machine must forward between the external networks and its own."""
+        path = "net/ipv4/ip_forward" if version == 4 else "net/ipv6/conf/all/forwarding"
         with netns.inside(root.fd):
-            if netns.read_sysctl("net/ipv4/ip_forward") == "0":
-                self.forwarding_was["net/ipv4/ip_forward"] = "0"
-                netns.sysctl("net/ipv4/ip_forward", 1)
+            if netns.read_sysctl(path) != "0":
+                return
+            if version == 6:
+                self._keep_listening(root)
+            self.forwarding_was[path] = "0"
+            netns.sysctl(path, 1)
+
+    def _keep_listening(self, root: Space) -> None:
+        """A machine that forwards IPv6 forgets its own default route, unless told to go on listening."""
+        for name in root.links.seen():
+            accept = f"net/ipv6/conf/{name}/accept_ra"
+            with contextlib.suppress(OSError):
+                if netns.read_sysctl(accept) == "1":
+                    self.forwarding_was[accept] = "1"
+                    netns.sysctl(accept, 2)
 
     def _compare_links(
         self, present: list[str], missing: list[str], extra: list[str], changed: list[str], repair: bool
@@ -354,7 +365,8 @@ class Kernel:
         with netns.inside(root.fd):
             # Another cloud on this machine may need by now what this one switched on.
             for path, value in () if others else self.forwarding_was.items():
-                netns.sysctl(path, value)
+                with contextlib.suppress(OSError):
+                    netns.sysctl(path, value)
         self.forwarding_was.clear()
 
     # Addresses and routes
@@ -379,6 +391,8 @@ class Kernel:
             return [f"address {cidr}: the link {device} isn't there"]
         if where == names.ROOT and (other := _overlap(space, seen.index, cidr)):
             return [f"external subnet of {cidr} overlaps this machine's route {other}: choose another range"]
+        if where == names.ROOT:
+            self._let_through(space, ipaddress.ip_interface(cidr).version)
         try:
             space.links.add_address(seen.index, cidr)
         except OSError as error:

@@ -21,7 +21,8 @@ _WRITERS_OF_RULES = ("rules_ports.py", "rules_routers.py", "plan.py", "nft.py", 
 
 class Memory(msgspec.Struct, kw_only=True):
     """`generations` are the nftables generations by namespace, `forwarding_was` the machine's
-    settings before we changed them, to be put back by destroy."""
+    settings before we changed them, to be put back by destroy, `refused` the keys of objects that the
+    kernel didn't take."""
 
     edition: str = ""
     objects: list[Desired] = []
@@ -29,6 +30,7 @@ class Memory(msgspec.Struct, kw_only=True):
     zones: dict[str, int] = {}
     generations: dict[str, int] = {}
     forwarding_was: dict[str, str] = {}
+    refused: list[tuple[str, str]] = []
 
 
 def load(path: Path) -> Memory:

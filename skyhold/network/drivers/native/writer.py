@@ -59,7 +59,7 @@ class Writer:
     def adopt(self, memory: Memory) -> Diff:
         """Take over what the kernel holds, or build it: afterwards both agree with the memory."""
         self.kernel.close()
-        self._refused.clear()
+        self._refused = set(memory.refused)
         self.world = World(self.world.names)
         for one in memory.objects:
             self.world.put(one)
@@ -67,7 +67,8 @@ class Writer:
         self.world.zones = names.Numbering(self.world.zones.limit, memory.zones)
         self.kernel = Kernel(self.world.names, memory.generations)
         self.kernel.forwarding_was = dict(memory.forwarding_was)
-        self.kernel.held = {key: self._piece(key) for key in all_keys(self.world)}
+        keys = [key for key in all_keys(self.world) if key not in self._refused]
+        self.kernel.held = {key: self._piece(key) for key in keys}
         return self._compare(repair=True)
 
     def memory(self) -> Memory:
@@ -77,6 +78,7 @@ class Writer:
             zones=dict(self.world.zones.taken),
             generations=self.kernel.generations(),
             forwarding_was=dict(self.kernel.forwarding_was),
+            refused=sorted(self._refused & self.world.objects.keys()),
         )
 
     def write(self, changes: list[ChangeSet]) -> Batch:
@@ -103,7 +105,10 @@ class Writer:
         if dry_run:
             return diff, None
         gone = [Deleted(kind=kind, id=one) for kind, one in self.world.objects if (kind, one) not in wanted]  # type: ignore[arg-type]
-        return diff, self.write([ChangeSet(upserts=desired.objects, deletes=gone)])
+        batch = self.write([ChangeSet(upserts=desired.objects, deletes=gone)])
+        again = self._refused & self.world.objects.keys()
+        batch.add_problems(self._apply(again) if again else [])
+        return diff, batch
 
     def check(self) -> Repair | None:
         """Repair damage that others did; None if there is none."""
