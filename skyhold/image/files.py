@@ -158,6 +158,8 @@ async def receive(ctx: Context, claimed: Claimed, stream: Stream) -> None:
         raise errors.UnsupportedMedia(str(refused), reason="image_content_refused") from None
     except StoreFull as full:
         raise storage_full(full) from None
+    except NoSuchBlob:
+        raise gone(row.id) from None
     finally:
         await asyncio.shield(blobs.in_thread(intake.abort))
     await ctx.write(activate, row, received)
@@ -243,7 +245,7 @@ def activate(tx: Tx, ctx: Context, row: Any, received: Received) -> Any:
     deleted meanwhile, Conflict when another upload took over, OverQuota."""
     now = store.find(tx, row.id, lock=True)
     if now is None:
-        raise errors.Gone(f"Image {row.id} could not be found after upload: it was deleted meanwhile.")
+        raise gone(row.id)
     if now.status != states.SAVING or now.blob != row.blob:
         raise errors.Conflict(f"Image {row.id} was given to another upload meanwhile.")
     if now.project_id:
@@ -254,6 +256,10 @@ def activate(tx: Tx, ctx: Context, row: Any, received: Received) -> Any:
     )
     journal.record(tx, "image.upload", new)
     return new
+
+
+def gone(image_id: str) -> errors.Gone:
+    return errors.Gone(f"Image {image_id} could not be found after upload: it was deleted meanwhile.")
 
 
 # ---- download --------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ class Writer(Protocol):
         """Append. Raises StoreFull."""
 
     def commit(self) -> None:
-        """Make the blob durable, then visible under its key, in one step. Raises StoreFull."""
+        """Make the blob durable, then visible under its key, in one step. Raises StoreFull, and NoSuchBlob
+        when it was deleted while it was written."""
 
     def abort(self) -> None: ...
 

@@ -59,7 +59,7 @@ class FakeStore:
 
     def publish(self, key: str, content: bytes) -> None:
         if self._parts.pop(key, None) is None:
-            raise FileNotFoundError(key)
+            raise NoSuchBlob(f"{key} was deleted while it was written.")
         self._blobs[key] = content
 
 

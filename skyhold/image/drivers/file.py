@@ -34,8 +34,11 @@ class FileStore:
         free = self.free_bytes()
         if expected_bytes is not None and expected_bytes > free:
             raise StoreFull(f"The image store has {free} bytes free; this needs {expected_bytes}.")
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        return FileWriter(target)
+        while True:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            # An outdated upload of the same image may remove the directory in this very moment.
+            with suppress(FileNotFoundError):
+                return FileWriter(target)
 
     def open(self, key: str) -> FileReader:
         try:
@@ -103,7 +106,10 @@ class FileWriter:
             raise full(error) from None
         os.close(self._fd)
         self._fd = -1
-        os.rename(self._part, self._target)
+        try:
+            os.rename(self._part, self._target)
+        except FileNotFoundError:
+            raise NoSuchBlob(f"{self._target.name} was deleted while it was written.") from None
         sync_directory(self._target.parent)
         sync_directory(self._target.parent.parent)
 

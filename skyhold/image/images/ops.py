@@ -23,7 +23,6 @@ from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, Ima
 from skyhold.image.images.store import get, page, set_terms, store
 from skyhold.image.logic.listing import Listing
 from skyhold.image.logic.patch import Change
-from skyhold.image.tables import IMAGES
 
 MOST_TAGS = 128
 MOST_PROPERTIES = 128

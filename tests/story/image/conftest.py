@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds for the image stories: the real application with only the image service in it.
+
+Who asks is told by the token itself, `project/user/role,role`, so that these stories stand on
+nothing but image. Each story takes fresh projects.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from skyhold.core import errors
+from skyhold.core.app import Core
+from skyhold.core.context import Credentials
+from skyhold.core.settings import Settings
+from skyhold.image.service import SERVICE
+from tests.kit.client import Answer, Client
+
+IMPLIED = {"admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
+V21 = "application/openstack-images-v2.1-json-patch"
+
+
+class TokenIsTheAnswer:
+    async def authenticate(self, token: str) -> Credentials:
+        project, _, rest = token.partition("/")
+        user, _, role = rest.partition("/")
+        if role not in IMPLIED:
+            raise errors.Unauthorized("no such token")
+        return Credentials(
+            user_id=user, user_name=user, project_id=project, scope="project", roles=frozenset(IMPLIED[role]),
+            token=token,
+        )
+
+
+@dataclass
+class ImageUser(Client):
+    project_id: str = ""
+
+    async def image(self, content: bytes | None = None, **attributes: Any) -> dict[str, Any]:
+        body = {"disk_format": "raw", "container_format": "bare", "name": "an image", **attributes}
+        made = (await self.post("/v2/images", body, status=201)).json
+        if content is not None:
+            await self.upload(made["id"], content, status=204)
+        return await self.look(made["id"])
+
+    async def look(self, image_id: str) -> dict[str, Any]:
+        return (await self.get(f"/v2/images/{image_id}", status=200)).json
+
+    async def upload(self, image_id: str, content: bytes, **kw: Any) -> Answer:
+        headers = {"content-type": "application/octet-stream", **kw.pop("headers", {})}
+        return await self.put(f"/v2/images/{image_id}/file", content, headers=headers, **kw)
+
+    async def change(self, image_id: str, *changes: dict[str, Any], media: str = V21, **kw: Any) -> Answer:
+        return await self.patch(f"/v2/images/{image_id}", list(changes), content_type=media, **kw)
+
+    async def names(self, **query: Any) -> list[str]:
+        return [image["name"] for image in (await self.get("/v2/images", query, status=200)).json["images"]]
+
+    def with_role(self, role: str) -> ImageUser:
+        return user_of(self.app, self.project_id, role)
+
+
+@dataclass
+class House:
+    core: Core
+
+    def someone(self, role: str = "member") -> ImageUser:
+        return user_of(self.core.asgi, uuid.uuid4().hex, role)
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for path in self.core.settings.images_dir.rglob("*") if path.is_file()]
+
+
+def user_of(app: Any, project_id: str, role: str) -> ImageUser:
+    return ImageUser(app, f"{project_id}/{uuid.uuid4().hex}/{role}", prefix="/image", project_id=project_id)
+
+
+async def start_house(home: Path, **settings: Any) -> House:
+    core = Core(Settings(home=home, **settings), [SERVICE])
+    core.authenticator = TokenIsTheAnswer()
+    await core.start()
+    return House(core)
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    made = await start_house(tmp_path)
+    yield made
+    await made.core.stop()
