@@ -27,7 +27,13 @@ LIMIT = (
     .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
     .scalar_subquery()
 )
-MAXIMUM = sa.func.coalesce(LIMIT, sa.bindparam("default", type_=sa.BigInteger()))
+EVERYBODYS = (
+    sa.select(QUOTA_LIMITS.c.maximum.label("everybodys"))
+    .where(QUOTA_LIMITS.c.project_id == "", QUOTA_LIMITS.c.resource == sa.bindparam("what"))
+    .scalar_subquery()
+)
+# The limits of project "" are what an operator set for all that have none of their own.
+MAXIMUM = sa.func.coalesce(LIMIT, EVERYBODYS, sa.bindparam("default", type_=sa.BigInteger()))
 TAKE = (
     QUOTA_USAGES.update()
     .where(SAME_ROW, sa.or_(MAXIMUM < 0, QUOTA_USAGES.c.used + sa.bindparam("n") <= MAXIMUM))
@@ -68,10 +74,11 @@ class Quota:
         return {resource: used.get(resource, 0) for resource in self.defaults}
 
     def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
+        """The limits in force; with project "" those of projects that have none of their own."""
         rows = tx.all(
-            sa.select(QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum).where(
-                QUOTA_LIMITS.c.project_id == project_id, QUOTA_LIMITS.c.resource.in_(self._names())
-            )
+            sa.select(QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum)
+            .where(QUOTA_LIMITS.c.project_id.in_(["", project_id]), QUOTA_LIMITS.c.resource.in_(self._names()))
+            .order_by(QUOTA_LIMITS.c.project_id)
         )
         return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
 
