@@ -98,6 +98,23 @@ make_venv() {
     fail "The Python packages could not be installed; check the network, then try again."
 }
 
+# make_clients: REPO/.venv-clients with the unmodified OpenStack client, for the end-to-end tests.
+make_clients() {
+  local venv=$REPO/.venv-clients file=$REPO/requirements-clients.txt python stamp
+  stamp=$(_venv_stamp "$file")
+  ! _venv_current "$venv" "$stamp" clients || return 0
+  python=$(find_python) || fail "Python 3.11 or newer with its venv module is needed: apt-get install -y ${PACKAGES_PYTHON[*]}"
+  step "Installing the OpenStack client" _fill_clients "$venv" "$python" "$file" "$stamp" ||
+    fail "The OpenStack client could not be installed; check the network, then try again."
+}
+
+_fill_clients() {
+  local venv=$1 python=$2 file=$3 stamp=$4
+  "$python" -m venv --clear "$venv" || return
+  "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r "$file" || return
+  printf '%s\n' "$stamp" >"$venv/stamp-clients"
+}
+
 _venv_stamp() { { printf '%s\n' "$REPO"; cat "$1"; } | sha256sum | cut -d' ' -f1; }
 
 _venv_current() {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def blank_image(settings: Settings) -> Path:
     from skyhold.compute.drivers.qemu.qcow2 import empty
 
     path = settings.run_dir / "blank.qcow2"
-    path.write_bytes(empty(64 * 1024 * 1024))
+    path.write_bytes(empty())
     return path
 
 
@@ -96,7 +96,7 @@ def external_network(settings: Settings, admin: Client, say: Progress) -> None:
     network = admin.post("/network/v2.0/networks", {"network": wish})["network"]
     subnet = {
         "name": "public", "network_id": network["id"], "ip_version": 4, "cidr": cidr, "enable_dhcp": False,
-        "gateway_ip": str(next(ip_network(cidr).hosts())),
+        "gateway_ip": str(next(IPv4Network(cidr).hosts())),
     }
     admin.post("/network/v2.0/subnets", {"subnet": subnet})
     say.done(f"External network `public`: floating IPs from {cidr}")
@@ -110,7 +110,7 @@ def external_range(settings: Settings) -> str:
         return settings.network.external_cidr
     routes = [] if settings.host.network == "fake" else Machine().routes()
     for cidr in EXTERNAL_RANGES:
-        if not overlap(cidr, routes):
+        if overlap(IPv4Network(cidr), routes) is None:
             return cidr
     raise CannotStart(
         "Every range tried for floating IPs overlaps a route of this machine: choose a free one with "

@@ -8,8 +8,6 @@ starts without QEMU or netlink libraries.
 from __future__ import annotations
 
 import asyncio
-import platform
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -37,8 +35,8 @@ class Machine:
         self.settings = settings
         self.state_dir = settings.hosts_dir / "local"
         self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.host_id = settings.host.uuid or kept_uuid(self.state_dir / "uuid")
-        self.name = settings.host.name or platform.node()
+        self.host_id = settings.host_uuid
+        self.name = settings.host_name
         self.metadata = MetadataServer()
         self.engine: NetworkEngine = make_engine(settings, self.state_dir, self.metadata)
         self.driver: GuestDriver = make_driver(settings, self.state_dir, self.engine)
@@ -105,10 +103,3 @@ def make_driver(settings: Settings, state_dir: Path, engine: NetworkEngine) -> G
     from skyhold.compute.drivers.qemu.driver import QemuDriver
 
     return QemuDriver(settings.guests_dir, engine, virt_type=host.virt_type)
-
-
-def kept_uuid(path: Path) -> str:
-    """This host's identity: made once, and never its name."""
-    if not path.exists():
-        path.write_text(str(uuid.uuid4()))
-    return path.read_text().strip()
