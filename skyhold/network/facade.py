@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other services may ask of network: ports for servers, and how they look.
+
+Nothing else of this package may be imported from outside. Functions run in the caller's
+transaction; reads take many ids and ask a fixed number of queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from skyhold.core import errors, journal
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.network import changes, desired, networks, policy, security_groups, subnets
+from skyhold.network.drivers.base import ChangeSet
+from skyhold.network.logic import addresses as logic
+from skyhold.network.logic import guest_view
+from skyhold.network.logic.guest_view import FixedIpView, PortView
+from skyhold.network.ports import addressing, ops, store
+from skyhold.network.ports.addressing import Wish
+from skyhold.network.tables import (
+    ADDRESSES,
+    FLOATING_IPS,
+    NETWORKS,
+    PORT_GROUPS,
+    PORTS,
+    SECURITY_GROUPS,
+    SUBNETS,
+)
+
+SERVER_OWNER = "compute:nova"
+AMBIGUOUS = "Multiple possible networks found, use a Network ID to be more specific."
+
+
+class PortAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """One network card of a new server: on a network, or a port that exists already."""
+
+    network_id: str | None = None
+    port_id: str | None = None
+    fixed_ip: str | None = None
+    tag: str | None = None
+
+
+def plan(tx: Tx, ctx: Context, asks: Sequence[PortAsk] | Literal["auto", "none"] | None) -> list[PortAsk]:
+    """What the caller gets when asking for this. Raises NotFound, Forbidden, Invalid or Conflict.
+
+    None and `auto` mean the project's only network; a project without one gets no card.
+    """
+    if asks == "none":
+        return []
+    if asks is None or asks == "auto":
+        return only_network(tx, ctx)
+    ports = [ask.port_id for ask in asks if not isinstance(ask, str) and ask.port_id]
+    if len(set(ports)) < len(ports):
+        raise errors.Invalid("Duplicate networks are not allowed: a port was given twice.")
+    return [checked(tx, ctx, ask) for ask in asks if not isinstance(ask, str)]
+
+
+def only_network(tx: Tx, ctx: Context) -> list[PortAsk]:
+    mine = NETWORKS.c.project_id == ctx.project_id
+    usable = sa.or_(sa.and_(mine, NETWORKS.c.external.is_(False)), NETWORKS.c.shared.is_(True))
+    rows = tx.all(sa.select(NETWORKS.c.id).where(usable).limit(2))
+    if len(rows) > 1:
+        raise errors.Conflict(AMBIGUOUS, reason="network_ambiguous")
+    return [PortAsk(network_id=row.id) for row in rows]
+
+
+def checked(tx: Tx, ctx: Context, ask: PortAsk) -> PortAsk:
+    if ask.port_id:
+        return checked_port(tx, ctx, ask)
+    if not ask.network_id:
+        raise errors.Invalid("A network card needs a network or a port.")
+    network = networks.find_visible(tx, ctx, ask.network_id)
+    ops.refuse_outside(ctx, network)
+    if ask.fixed_ip:
+        check_free(tx, network.id, logic.read_ip(ask.fixed_ip, "fixed_ip"))
+    return ask
+
+
+def checked_port(tx: Tx, ctx: Context, ask: PortAsk) -> PortAsk:
+    row = store.store.get(tx, ctx, str(ask.port_id), may=policy.GET_PORT)
+    if row.project_id != ctx.project_id:
+        # Nova tells only that the port isn't usable, whatever else its caller may see.
+        policy.require(ctx, policy.UPDATE_PORT.name, row._asdict())
+    if row.device_id:
+        raise errors.Conflict(f"Port {row.id} is still in use.", reason="port_in_use")
+    if not store.fixed_ips(tx, [row.id]):
+        raise errors.Invalid(f"Port {row.id} requires a FixedIP in order to be used.", reason="port_without_address")
+    return msgspec.structs.replace(ask, network_id=row.network_id)
+
+
+def check_free(tx: Tx, network_id: str, ip: str) -> None:
+    nets = subnets.of_network(tx, network_id)
+    subnet = next((each for each in nets if addressing.valid(each, ip)), None)
+    if subnet is None:
+        raise errors.Invalid(f"Fixed IP address {ip} does not belong to network {network_id}.")
+    taken = sa.select(ADDRESSES.c.port_id).where(ADDRESSES.c.subnet_id == subnet.id, ADDRESSES.c.ip == ip)
+    if tx.first(taken) is not None:
+        raise errors.Invalid(f"Fixed IP address {ip} is already in use on instance.", reason="address_in_use")
+
+
+def create_ports(
+    tx: Tx, ctx: Context, asks: Sequence[PortAsk], *, server_id: str, project_id: str,
+    security_groups: Sequence[str], hostname: str,
+) -> list[PortView]:
+    """The server's ports, made or taken as planned. Raises NotFound, Conflict (an address or port was
+    taken meanwhile) or OverQuota."""
+    if not asks:
+        return []
+    groups = group_ids(tx, ctx, project_id, security_groups)
+    for ask in asks:
+        if ask.port_id:
+            take_port(tx, ctx, ask, server_id, hostname)
+        else:
+            make_port(tx, ctx, ask, server_id, project_id, groups, hostname)
+    order = {ask.port_id: i for i, ask in enumerate(asks) if ask.port_id}
+    found = views(tx, ctx, [server_id]).get(server_id, [])
+    return found if not order else in_order(asks, found)
+
+
+def in_order(asks: Sequence[PortAsk], found: list[PortView]) -> list[PortView]:
+    """As asked for: a port that existed before is older than those made now."""
+    given = {view.id: view for view in found if not view.made_by_compute}
+    made = iter([view for view in found if view.made_by_compute])
+    return [given[ask.port_id] if ask.port_id else next(made) for ask in asks]
+
+
+def group_ids(tx: Tx, ctx: Context, project_id: str, names: Sequence[str]) -> list[str]:
+    default = security_groups.ensure_default(tx, ctx, project_id)
+    if not names or list(names) == [security_groups.DEFAULT]:
+        return [default]
+    return security_groups.named(tx, ctx, project_id, list(names))
+
+
+def take_port(tx: Tx, ctx: Context, ask: PortAsk, server_id: str, hostname: str) -> None:
+    row = store.store.get(tx, ctx, str(ask.port_id), may=policy.GET_PORT)
+    if row.device_id:
+        raise errors.Conflict(f"Port {row.id} is still in use.", reason="port_in_use")
+    row = store.store.update(
+        tx, row, device_id=server_id, device_owner=SERVER_OWNER, hostname=hostname, nic_tag=ask.tag
+    )
+    journal.record(tx, "port.update", row)
+
+
+def make_port(
+    tx: Tx, ctx: Context, ask: PortAsk, server_id: str, project_id: str, groups: list[str], hostname: str
+) -> None:
+    network = networks.find_visible(tx, ctx, str(ask.network_id))
+    ops.refuse_outside(ctx, network)
+    wishes = [Wish(None, ask.fixed_ip)] if ask.fixed_ip else None
+    target = {"project_id": project_id, "network:project_id": network.project_id}
+    ops.guard_addresses(ctx, "create_port", network, target, wishes)
+    ops.make(tx, ctx, network, ops.Plan(
+        project_id=project_id, wishes=wishes, group_ids=groups if network.port_security else [],
+        values={
+            "device_id": server_id, "device_owner": SERVER_OWNER, "port_security": network.port_security,
+            "hostname": hostname, "nic_tag": ask.tag, "made_by_compute": True,
+        },
+    ))
+
+
+def bind(tx: Tx, ctx: Context, server_id: str, host_id: str) -> None:
+    """The server runs (or will run) on this host: its ports are wired there."""
+    rows = [row for row in of_server(tx, server_id) if row.host_id != host_id]
+    if not rows:
+        return
+    tx.execute(
+        PORTS.update().where(PORTS.c.id.in_([row.id for row in rows])).values(
+            **ops.binding(host_id), status="DOWN", revision=PORTS.c.revision + 1, updated_at=tx.now
+        )
+    )
+    changes.mark(tx, "Port", [row.id for row in rows])
+
+
+def release(tx: Tx, ctx: Context, server_id: str) -> None:
+    """The server is gone: ports made for it are deleted, given ones let go."""
+    let_go(tx, of_server(tx, server_id))
+
+
+def release_port(tx: Tx, ctx: Context, server_id: str, port_id: str) -> None:
+    """Raises NotFound when the port isn't this server's."""
+    rows = [row for row in of_server(tx, server_id) if row.id == port_id]
+    if not rows:
+        raise store.store.not_found(port_id)
+    let_go(tx, rows)
+
+
+def let_go(tx: Tx, rows: Sequence[Any]) -> None:
+    ops.discard(tx, [row for row in rows if row.made_by_compute])
+    for row in rows:
+        if not row.made_by_compute:
+            free = store.store.update(
+                tx, row, device_id="", device_owner="", hostname="", nic_tag=None, status="DOWN", **ops.binding("")
+            )
+            changes.mark(tx, "Port", [row.id])
+            journal.record(tx, "port.update", free)
+
+
+OF_SERVER = sa.select(PORTS).where(
+    PORTS.c.device_id == sa.bindparam("server"), PORTS.c.device_owner.like("compute:%")
+).order_by(PORTS.c.created_at, PORTS.c.id)
+
+
+def of_server(tx: Tx, server_id: str) -> list[Any]:
+    return [store.store.Row._make(row) for row in tx.all(OF_SERVER, {"server": server_id})]
+
+
+def add_security_group(tx: Tx, ctx: Context, server_id: str, name_or_id: str) -> None:
+    """To every port of the server. Raises NotFound."""
+    for row, group_id in ports_and_group(tx, ctx, server_id, name_or_id):
+        if row.port_security and group_id not in store.groups(tx, [row.id]).get(row.id, []):
+            store.set_groups(tx, row.id, [group_id])
+            touched(tx, row, group_id)
+
+
+def remove_security_group(tx: Tx, ctx: Context, server_id: str, name_or_id: str) -> None:
+    """From every port of the server. Raises NotFound when none of them is in it."""
+    removed = 0
+    for row, group_id in ports_and_group(tx, ctx, server_id, name_or_id):
+        gone = PORT_GROUPS.delete().where(PORT_GROUPS.c.port_id == row.id, PORT_GROUPS.c.group_id == group_id)
+        if tx.changed(gone):
+            removed += 1
+            touched(tx, row, group_id)
+    if not removed:
+        raise errors.NotFound(
+            f"Security group {name_or_id} not associated with the instance {server_id}", kind="security_group"
+        )
+
+
+def ports_and_group(tx: Tx, ctx: Context, server_id: str, name_or_id: str) -> list[tuple[Any, str]]:
+    rows = of_server(tx, server_id)
+    project = rows[0].project_id if rows else ctx.project_id
+    security_groups.ensure_default(tx, ctx, project)
+    group_id = security_groups.named(tx, ctx, project, [name_or_id])[0]
+    return [(row, group_id) for row in rows]
+
+
+def touched(tx: Tx, row: Any, group_id: str) -> None:
+    row = store.store.update(tx, row)
+    changes.mark(tx, "Port", [row.id])
+    changes.mark(tx, "SecurityGroup", [group_id])
+    journal.record(tx, "port.update", row)
+
+
+def wiring(tx: Tx, ctx: Context, port_ids: Sequence[str]) -> ChangeSet:
+    """The ports and all they depend on, for the host that is about to run their server."""
+    roots = desired.ports(tx, list(port_ids))
+    around = desired.around(tx, roots, ctx.core.settings.network.dns)
+    return ChangeSet(upserts=desired.stamped([*around, *roots], tx.now))
+
+
+def network_data(views: Sequence[PortView]) -> dict[str, Any]:
+    """The content of network_data.json (schema: Nova's network_data.json)."""
+    return guest_view.network_data(views)
+
+
+def views(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[PortView]]:
+    """Per server its ports, oldest first; servers without ports are left out. Four queries."""
+    if not server_ids:
+        return {}
+    rows = tx.all(
+        sa.select(PORTS, NETWORKS.c.name.label("network_name"), NETWORKS.c.mtu.label("mtu"))
+        .join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
+        .where(PORTS.c.device_id.in_(list(server_ids)), PORTS.c.device_owner.like("compute:%"))
+        .order_by(PORTS.c.created_at, PORTS.c.id)
+    )
+    ids = [row.id for row in rows]
+    if not ids:
+        return {}
+    floating = floating_of(tx, ids)
+    fixed, groups = fixed_of(tx, ids, floating, ctx.core.settings.network.dns), groups_of(tx, ids)
+    found: dict[str, list[PortView]] = {}
+    for row in rows:
+        found.setdefault(row.device_id, []).append(view(row, fixed.get(row.id, []), groups.get(row.id, [])))
+    return found
+
+
+def view(row: Any, fixed: list[FixedIpView], groups: list[tuple[str, str]]) -> PortView:
+    return PortView(
+        id=row.id, network_id=row.network_id, network_name=row.network_name, mac=row.mac, mtu=row.mtu,
+        fixed_ips=fixed, security_group_ids=[id for id, _ in groups], security_group_names=[name for _, name in groups],
+        tag=row.nic_tag, made_by_compute=row.made_by_compute, status=row.status, host_id=row.host_id or None,
+    )
+
+
+def floating_of(tx: Tx, port_ids: list[str]) -> dict[tuple[str, str], str]:
+    table = FLOATING_IPS
+    statement = sa.select(table.c.port_id, table.c.fixed_ip, table.c.address).where(table.c.port_id.in_(port_ids))
+    return {(row.port_id, row.fixed_ip): row.address for row in tx.all(statement)}
+
+
+def fixed_of(
+    tx: Tx, port_ids: list[str], floating: dict[tuple[str, str], str], dns: Sequence[str]
+) -> dict[str, list[FixedIpView]]:
+    found: dict[str, list[FixedIpView]] = {}
+    statement = (
+        sa.select(ADDRESSES.c.port_id, ADDRESSES.c.ip, SUBNETS)
+        .join(SUBNETS, SUBNETS.c.id == ADDRESSES.c.subnet_id)
+        .where(ADDRESSES.c.port_id.in_(port_ids)).order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
+    )
+    for row in tx.all(statement):
+        told = [each for each in dns if logic.version_of(each) == row.ip_version]
+        usual = told or ([row.dhcp_ip] if row.dhcp_ip else [])
+        found.setdefault(row.port_id, []).append(FixedIpView(
+            subnet_id=row.id, ip=row.ip, version=row.ip_version, cidr=row.cidr, gateway_ip=row.gateway_ip,
+            dns=list(row.dns) or usual, dhcp=row.dhcp, address_mode=row.address_mode,
+            routes=[(each["destination"], each["nexthop"]) for each in row.routes],
+            floating_ip=floating.get((row.port_id, row.ip)),
+        ))
+    return found
+
+
+def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    statement = (
+        sa.select(PORT_GROUPS.c.port_id, SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.name)
+        .join(SECURITY_GROUPS, SECURITY_GROUPS.c.id == PORT_GROUPS.c.group_id)
+        .where(PORT_GROUPS.c.port_id.in_(port_ids)).order_by(SECURITY_GROUPS.c.name, SECURITY_GROUPS.c.id)
+    )
+    for row in tx.all(statement):
+        found.setdefault(row.port_id, []).append((row.id, row.name))
+    return found
+
+
+__all__ = [
+    "FixedIpView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports", "network_data", "plan",
+    "release", "release_port", "remove_security_group", "views", "wiring",
+]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of ports, their addresses and groups; used by every resource that owns ports.
+
+What a user may ask of a port is ports/ops.py. Who sees a port: its project, and the project of the
+network it is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.store import Store
+from skyhold.network import addresses
+from skyhold.network.answers import Dressed, chunks
+from skyhold.network.logic import addresses as logic
+from skyhold.network.tables import ADDRESSES, NETWORKS, PORT_GROUPS, PORTS, TAGS
+
+MAC_TRIES = 16
+DHCP, GATEWAY, INTERFACE, FLOATING = (
+    "network:dhcp", "network:router_gateway", "network:router_interface", "network:floatingip",
+)
+INTERFACES = (INTERFACE, "network:router_interface_distributed", "network:ha_router_replicated_interface")
+
+DHCP_DEVICE = "dhcp-"
+"""Followed by the subnet's id, this is the device of the port that holds a subnet's DHCP address."""
+
+PLAIN: dict[str, Any] = {
+    "name": "", "description": "", "tags": [], "revision": 1, "admin_up": True, "status": "DOWN",
+    "device_id": "", "device_owner": "", "port_security": False, "host_id": "", "vnic_type": "normal",
+    "vif_type": "unbound", "profile": {}, "pairs": [], "dhcp_options": [], "hostname": "",
+    "made_by_compute": False,
+}
+
+
+def visible_besides(ctx: Context) -> list[Any]:
+    if "reader" not in ctx.creds.roles or not ctx.project_id:
+        return []
+    return [PORTS.c.network_id.in_(sa.select(NETWORKS.c.id).where(NETWORKS.c.project_id == ctx.project_id))]
+
+
+store = Store(PORTS, service="network", kind="port", label="Port", shared=visible_besides)
+
+
+def insert(tx: Tx, ctx: Context, *, network_id: str, mac: str | None = None, **values: Any) -> Any:
+    """A port without addresses. Conflict (MacAddressInUse) for a given address that is taken."""
+    for _ in range(MAC_TRIES):
+        id = ctx.new_id()
+        row = {**PLAIN, "id": id, "network_id": network_id, "mac": mac or logic.made_mac(id), **values}
+        try:
+            with tx.nested():
+                return store.insert(tx, **row)
+        except sa.exc.IntegrityError:
+            if mac is not None:
+                raise errors.Conflict(
+                    f"Unable to complete operation for network {network_id}. The mac address {mac} is in use.",
+                    kind="MacAddressInUse",
+                ) from None
+    raise errors.Unavailable("Unable to generate unique mac on network.", kind="MacAddressGenerationFailure")
+
+
+def delete(tx: Tx, rows: Sequence[Any]) -> None:
+    """The rows and what hangs on them; quota, journal and the data plane are the caller's."""
+    ids = [row.id for row in rows]
+    addresses.give_back(tx, ids)
+    tx.execute(PORT_GROUPS.delete().where(PORT_GROUPS.c.port_id.in_(ids)))
+    if any(row.tags for row in rows):
+        tx.execute(TAGS.delete().where(TAGS.c.resource_id.in_(ids)))
+    tx.execute(PORTS.delete().where(PORTS.c.id.in_(ids)))
+
+
+def answers_dhcp(row: Any) -> bool:
+    """Whether the cloud made this port for a subnet's own DHCP address."""
+    return bool(row.device_owner == DHCP and row.device_id.startswith(DHCP_DEVICE))
+
+
+def set_groups(tx: Tx, port_id: str, group_ids: Iterable[str]) -> None:
+    rows = [{"port_id": port_id, "group_id": each} for each in dict.fromkeys(group_ids)]
+    if rows:
+        tx.execute(PORT_GROUPS.insert(), rows)
+
+
+def fixed_ips(tx: Tx, port_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """Per port, as upstream prints them, in the order they were given."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for ids in chunks(port_ids):
+        statement = (
+            sa.select(ADDRESSES.c.port_id, ADDRESSES.c.subnet_id, ADDRESSES.c.ip)
+            .where(ADDRESSES.c.port_id.in_(ids)).order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
+        )
+        for row in tx.all(statement):
+            found.setdefault(row.port_id, []).append({"subnet_id": row.subnet_id, "ip_address": row.ip})
+    return found
+
+
+def groups(tx: Tx, port_ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for ids in chunks(port_ids):
+        statement = sa.select(PORT_GROUPS).where(PORT_GROUPS.c.port_id.in_(ids)).order_by(PORT_GROUPS.c.group_id)
+        for row in tx.all(statement):
+            found.setdefault(row.port_id, []).append(row.group_id)
+    return found
+
+
+def dress(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[Dressed]:
+    ids = [row.id for row in rows]
+    ips, members = fixed_ips(tx, ids), groups(tx, ids)
+    return [dressed(row, ips.get(row.id, []), members.get(row.id, [])) for row in rows]
+
+
+def dressed(row: Any, ips: list[dict[str, str]], group_ids: list[str]) -> Dressed:
+    return Dressed(
+        row, fixed_ips=ips, security_groups=group_ids, vif_details=vif_details(row),
+        ip_allocation="immediate" if ips else "none",
+    )
+
+
+def vif_details(row: Any) -> dict[str, Any]:
+    """How a hypervisor plugs the port; nothing while it is bound nowhere."""
+    return {"port_filter": True, "connectivity": "l2"} if row.host_id else {}
