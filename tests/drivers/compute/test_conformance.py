@@ -189,6 +189,11 @@ async def test_a_killed_guest_is_told_of_and_repaired(rig: Rig) -> None:
     assert (told.guest_id, told.power) == (wanted.guest_id, "crashed")
     assert await power_of(rig.driver, wanted.guest_id) == "crashed"
     assert (await rig.driver.ensure(wanted)).power == "running"
+    rig.crash(wanted.guest_id)
+    await next_event(events)
+    with pytest.raises(GuestFailed, match="running guest"):
+        await _power(rig, wanted, "suspended")
+    assert await _power(rig, wanted, "stopped") == "stopped"
 
 
 async def test_what_was_asked_for_is_not_an_event(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -513,7 +514,7 @@ async def test_a_process_number_used_again_is_not_taken_for_the_guest(qemu: Qemu
 
 
 async def _kill_an_agent(qemu: QemuRig, wanted: GuestSpec, after_s: float | None) -> Any:
-    """Kills `after_s` after it began to work; None: after its first guest runs."""
+    """Kills it and its group `after_s` after it began to work; None: after its first guest runs."""
     agent = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -523,6 +524,7 @@ async def _kill_an_agent(qemu: QemuRig, wanted: GuestSpec, after_s: float | None
         "stay" if after_s is None else "go on",
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPO)},
+        start_new_session=True,
     )
     assert agent.stdout is not None
     assert await agent.stdout.readline() == b"go\n"
@@ -530,7 +532,7 @@ async def _kill_an_agent(qemu: QemuRig, wanted: GuestSpec, after_s: float | None
         assert await agent.stdout.readline() == b"done\n"
     else:
         await asyncio.sleep(after_s)
-    agent.kill()
+    os.killpg(agent.pid, signal.SIGKILL)
     await agent.wait()
     return agent
 

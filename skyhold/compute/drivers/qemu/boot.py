@@ -181,8 +181,7 @@ def _places(spec: GuestSpec, kept: dict[str, int]) -> dict[str, int]:
 
 async def _wait_for_state(guest: Guest) -> None:
     talk = await guest.talk()
-    async with asyncio.timeout(_INCOMING_S):
-        await monitor.poll(lambda: _has_come(talk), 0.02)
+    await monitor.poll(lambda: _has_come(talk), _INCOMING_S, 0.02)
 
 
 async def _has_come(talk: monitor.Monitor) -> bool:

@@ -36,7 +36,7 @@ from skyhold.compute.drivers.base import (
 )
 from skyhold.compute.drivers.qemu import accelerator, audit, console, host, nics, power, process, snapshots
 from skyhold.compute.drivers.qemu.boot import ConfigDriveBuilder, Starter, TapSource
-from skyhold.compute.drivers.qemu.disks import files_of
+from skyhold.compute.drivers.qemu.disks import files_of, no_room
 from skyhold.compute.drivers.qemu.folder import GONE, Folder, Running
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.images import ImageCache
@@ -225,6 +225,8 @@ class QemuDriver:
             guest.work = task
             try:
                 return await task
+            except OSError as error:
+                raise no_room(error) or error from error
             except asyncio.CancelledError:
                 current = asyncio.current_task()
                 if guest.doomed and current is not None and not current.cancelling():

@@ -33,6 +33,10 @@ class Refused(GuestFailed):
     """QEMU answered with an error; the text is QEMU's."""
 
 
+class TookTooLong(GuestFailed):
+    """It may still come to pass; whoever waited has stopped waiting."""
+
+
 class Monitor:
     """Made by `connect`. Commands may be given by several tasks at once."""
 
@@ -99,11 +103,16 @@ class Monitor:
             self._on_event(str(message["event"]), _details(message))
 
 
-async def poll(is_done: Callable[[], Awaitable[bool]], every_s: float = 0.05) -> None:
-    """For what QEMU tells only when asked, or by an event that a new agent would have missed."""
-    while True:
-        if await is_done():
-            return
+async def poll(is_done: Callable[[], Awaitable[bool]], timeout_s: float, every_s: float = 0.05) -> None:
+    """For what QEMU tells only when asked, or by an event that a new agent would have missed.
+
+    Raises TookTooLong.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout_s
+    while not await is_done():
+        if clock() > deadline:
+            raise TookTooLong(f"QEMU did not finish within {timeout_s:.0f} s.")
         await asyncio.sleep(every_s)
 
 

@@ -16,7 +16,7 @@ from skyhold.compute.drivers.qemu.boot import TapSource, close_tap, open_tap
 from skyhold.compute.drivers.qemu.command import PORT_SLOTS, device_id, netdev_id, nic
 from skyhold.compute.drivers.qemu.folder import with_port, without_port
 from skyhold.compute.drivers.qemu.guest import Guest
-from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
+from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, TookTooLong, poll
 
 # The guest's own driver lets go of the device; one that is still booting misses the first request.
 _ASK_AGAIN_S = 3.0
@@ -106,9 +106,8 @@ async def _hot_unplug(taps: TapSource, guest: Guest, port_id: str) -> None:
 
 
 async def _gone_within(talk: Monitor, port_id: str, timeout_s: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await poll(lambda: _is_gone(talk, port_id))
+    with suppress(TookTooLong):
+        await poll(lambda: _is_gone(talk, port_id), timeout_s)
 
 
 async def _is_gone(talk: Monitor, port_id: str) -> bool:

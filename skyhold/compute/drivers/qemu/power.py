@@ -156,8 +156,7 @@ async def _save_state(talk: Monitor, path: str) -> None:
         os.close(fd)
     await talk.run("migrate-set-parameters", {"max-bandwidth": _FULL_SPEED})
     await talk.run("migrate", {"uri": "fd:state"})
-    async with asyncio.timeout(_SAVE_S):
-        await poll(lambda: _is_over(talk))
+    await poll(lambda: _is_over(talk), _SAVE_S)
     if await _migration(talk) != "completed":
         raise GuestFailed("The guest's memory could not be saved; it was not suspended.")
 

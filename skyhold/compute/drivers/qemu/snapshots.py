@@ -7,7 +7,6 @@ Copying needs the guest's turn, sending doesn't: send only what `copy` handed ov
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import uuid
@@ -24,6 +23,7 @@ from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
 from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, run_tool
 
 _COPY_S = 3600.0
+_ABANDON_S = 60.0
 _STALL_S = 120
 _COPYING = Fence(memory_mb=4096, cpu_s=3600, wall_s=_COPY_S)
 
@@ -93,8 +93,7 @@ async def _back_up(talk: Monitor, target: str) -> None:
     job = {"job-id": target, "device": "root", "target": target, "sync": "full", "auto-dismiss": False}
     await talk.run("blockdev-backup", job)
     try:
-        async with asyncio.timeout(_COPY_S):
-            await poll(lambda: _is_concluded(talk, target))
+        await poll(lambda: _is_concluded(talk, target), _COPY_S)
     except BaseException:
         with suppress(GuestFailed):
             await _abandon(talk, target)
@@ -107,7 +106,7 @@ async def _back_up(talk: Monitor, target: str) -> None:
 
 async def _abandon(talk: Monitor, job: str) -> None:
     await talk.run("job-cancel", {"id": job})
-    await poll(lambda: _is_concluded(talk, job))
+    await poll(lambda: _is_concluded(talk, job), _ABANDON_S)
     await talk.run("job-dismiss", {"id": job})
 
 
