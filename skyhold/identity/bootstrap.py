@@ -62,8 +62,8 @@ def ensure_all(tx: Tx, ctx: Context, hashed: str | None) -> None:
     void(tx)
 
 
-NEW_PLACE: dict[str, Any] = {"enabled": True, "extra": {}, "options": {}, "generation": 0}
-NEW_ROLE: dict[str, Any] = {"description": None, "extra": {}, "options": {}}
+NEW_PLACE: dict[str, Any] = {"enabled": True, "extra": {}, "options": {}, "tags": [], "generation": 0}
+NEW_ROLE: dict[str, Any] = {"description": None, "extra": {}, "options": {"immutable": True}}
 
 
 def ensure_project(tx: Tx, name: str, description: str) -> Any:

@@ -3,16 +3,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from skyhold.core.context import Context
+from skyhold.core.http.routes import Routes
 from skyhold.core.loops import Loop
 from skyhold.core.service import Service
-from skyhold.identity import discovery, errors, policy
+from skyhold.identity import discovery, domains, errors, groups, implied_roles, policy, roles, users
+from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, sessions
+from skyhold.identity.projects import api as projects
 
 
 async def forget_revocations(ctx: Context) -> None:
     await ctx.write(revoking.forget)
+
+
+def with_heads(resources: Sequence[Routes]) -> list[Routes]:
+    """Keystone answers HEAD wherever it answers GET."""
+    heads = Routes()
+    for routes in resources:
+        have = {route.path for route in routes.all if route.method == "HEAD"}
+        heads.all += [replace(r, method="HEAD") for r in routes.all if r.method == "GET" and r.path not in have]
+    return [*resources, heads]
 
 
 SERVICE = Service(
@@ -22,7 +37,10 @@ SERVICE = Service(
     endpoint="/v3",
     port=5000,
     dialect=errors.DIALECT,
-    routes=[discovery.routes, auth.routes],
+    routes=with_heads([
+        discovery.routes, auth.routes, domains.routes, projects.routes, users.routes, groups.routes,
+        roles.routes, implied_roles.routes, assignments.routes,
+    ]),
     rules=policy.RULES,
     loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
     on_start=[sessions.prepare],

@@ -34,6 +34,8 @@ PROJECTS = table(
     sa.Column("description", long_text(), nullable=False),
     sa.Column("extra", json(), nullable=False),
     sa.Column("options", json(), nullable=False),
+    # For showing; identity_project_tags holds the same for finding. projects/tags.py writes both.
+    sa.Column("tags", json(), nullable=False),
     # Part of every token for it (auth/payload.py): raising it voids them all. Disabling does.
     sa.Column("generation", number(), nullable=False),
     sa.Column("created_at", micros(), nullable=False),

@@ -7,44 +7,49 @@ the known ones, as Keystone prints them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import sqlalchemy as sa
+from typing import Any
 
 from skyhold.core.context import Context
+from skyhold.core.shapes import JsonObject, Shape, field
 from skyhold.identity import links
-from skyhold.identity.tables import PROJECT_TAGS
-
-if TYPE_CHECKING:
-    from skyhold.core.db.tx import Tx
 
 
-def project_body(ctx: Context, row: Any, tags: Sequence[str]) -> dict[str, Any]:
-    kind = "projects" if row.domain_id else "domains"
-    body = {
-        **row.extra, "id": row.id, "name": row.name, "description": row.description, "enabled": row.enabled,
-        "tags": list(tags), "options": row.options, "links": links.to(ctx, f"{kind}/{row.id}"),
-    }
-    if row.domain_id:
-        body |= {"domain_id": row.domain_id, "parent_id": row.parent_id, "is_domain": False}
-    return body
+class Domain(Shape, extra="keep"):
+    id: str
+    name: str
+    description: str
+    enabled: bool
+    tags: list[str]
+    options: JsonObject
+    links: JsonObject
 
 
-def acting_body(ctx: Context, row: Any, tags: Sequence[str]) -> dict[str, Any]:
-    """A domain, shown as the project that it may act as."""
-    shown = project_body(ctx, row, tags)
-    return shown | {
-        "domain_id": None, "parent_id": None, "is_domain": True, "links": links.to(ctx, f"projects/{row.id}"),
-    }
+class Project(Shape, extra="keep"):
+    id: str
+    name: str
+    domain_id: str | None
+    description: str
+    enabled: bool
+    parent_id: str | None
+    is_domain: bool
+    tags: list[str]
+    options: JsonObject
+    links: JsonObject
+    parents: Any = field(optional=True)
+    subtree: Any = field(optional=True)
 
 
-def with_tags(tx: Tx, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Project id to its tags, sorted; one query for any list that fits in a page."""
-    found: dict[str, list[str]] = {}
-    t = PROJECT_TAGS.c
-    for start in range(0, len(ids), 10_000):
-        chunk = ids[start:start + 10_000]
-        for row in tx.all(sa.select(t.project_id, t.name).where(t.project_id.in_(chunk)).order_by(t.name)):
-            found.setdefault(row.project_id, []).append(row.name)
-    return found
+def domain_view(ctx: Context, row: Any) -> Domain:
+    return Domain(
+        id=row.id, name=row.name, description=row.description, enabled=row.enabled, tags=row.tags,
+        options=row.options, links=links.to(ctx, f"domains/{row.id}"), extra=row.extra,
+    )
+
+
+def project_view(ctx: Context, row: Any, **more: Any) -> Project:
+    """A domain is shown as the project that it may act as."""
+    return Project(
+        id=row.id, name=row.name, domain_id=row.domain_id or None, description=row.description,
+        enabled=row.enabled, parent_id=row.parent_id, is_domain=row.is_domain, tags=row.tags,
+        options=row.options, links=links.to(ctx, f"projects/{row.id}"), extra=row.extra, **more,
+    )

@@ -13,10 +13,12 @@ from typing import Any
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
+from skyhold.core.shapes import Page, collection
 from skyhold.identity import policy
 from skyhold.identity.auth import body, methods, payload, reach, revoking, scoping, shape
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
+from skyhold.identity.views import Domain, Project
 
 routes = Routes()
 
@@ -68,14 +70,14 @@ async def catalogue(ctx: Context) -> dict[str, Any]:
     return {"catalog": found, "links": {"self": f"{ctx.core.settings.public_url}/identity/v3/auth/catalog"}}
 
 
-@routes.get("/v3/auth/projects", policy=policy.GET_AUTH_PROJECTS)
-async def projects(ctx: Context) -> dict[str, Any]:
+@routes.get("/v3/auth/projects", policy=policy.GET_AUTH_PROJECTS, reply=collection("projects", Project, links="links"))
+async def projects(ctx: Context) -> Page:
     """Projects that the caller can get a token for."""
     return await ctx.read(reach.projects)
 
 
-@routes.get("/v3/auth/domains", policy=policy.GET_AUTH_DOMAINS)
-async def domains(ctx: Context) -> dict[str, Any]:
+@routes.get("/v3/auth/domains", policy=policy.GET_AUTH_DOMAINS, reply=collection("domains", Domain, links="links"))
+async def domains(ctx: Context) -> Page:
     """Domains that the caller can get a token for."""
     return await ctx.read(reach.domains)
 

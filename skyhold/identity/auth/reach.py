@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from skyhold.core.context import Context
+from skyhold.core.shapes import Page
 from skyhold.identity import grants, links
 from skyhold.identity.tables import ASSIGNMENTS, PROJECTS
-from skyhold.identity.views import project_body, with_tags
+from skyhold.identity.views import domain_view, project_view
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 
-def projects(tx: Tx, ctx: Context) -> dict[str, Any]:
+def projects(tx: Tx, ctx: Context) -> Page:
     rows = [row for row in reachable(tx, ctx, ctx.user_id) if row.domain_id]
-    tags = with_tags(tx, [row.id for row in rows])
-    bodies = [project_body(ctx, row, tags.get(row.id, [])) for row in rows]
-    return {"projects": bodies, "links": links.of_list(ctx, "auth/projects")}
+    return Page([project_view(ctx, row) for row in rows], links.of_list(ctx, "auth/projects"))
 
 
 def reachable(tx: Tx, ctx: Context, user_id: str) -> list[Any]:
@@ -54,9 +53,9 @@ def below(tx: Tx, roots: list[str]) -> set[str]:
     return {row.id for row in tx.all(sa.select(under.c.id))}
 
 
-def domains(tx: Tx, ctx: Context) -> dict[str, Any]:
+def domains(tx: Tx, ctx: Context) -> Page:
     rows = [] if ctx.creds.app_cred_id else [row for row in reachable(tx, ctx, ctx.user_id) if not row.domain_id]
-    return {"domains": [project_body(ctx, row, []) for row in rows], "links": links.of_list(ctx, "auth/domains")}
+    return Page([domain_view(ctx, row) for row in rows], links.of_list(ctx, "auth/domains"))
 
 
 def system(tx: Tx, ctx: Context) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What domains and projects have in common as rows: their stores, names, and how they end.
+
+The resources are domains.py and projects/. Removing one takes along what only makes sense with it:
+assignments, application credentials, and in a domain everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.core import errors, journal
+from skyhold.core.db.tx import Tx
+from skyhold.core.store import Store
+from skyhold.identity.shapes import given
+from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, PROJECTS
+
+P = PROJECTS.c
+
+domains = Store(
+    PROJECTS, service="identity", kind="domain", label="Domain", targets={"target.domain.id": "id"},
+    alive=P.is_domain.is_(True),
+)
+projects = Store(
+    PROJECTS, service="identity", kind="project", label="Project",
+    targets={"target.project.domain_id": "domain_id", "target.project.id": "id"},
+)
+
+
+def insert(tx: Tx, store: Store, **values: Any) -> Any:
+    """Raises Conflict for a name that is taken."""
+    try:
+        with tx.nested():
+            return store.insert(tx, generation=0, **values)
+    except sa.exc.IntegrityError:
+        raise taken(store, values["name"]) from None
+
+
+def change(tx: Tx, store: Store, row: Any, **values: Any) -> Any:
+    """Disabling voids the tokens for it for good, not only until it is enabled again."""
+    if row.enabled and values.get("enabled") is False:
+        values["generation"] = row.generation + 1
+    try:
+        with tx.nested():
+            return store.update(tx, row, **values)
+    except sa.exc.IntegrityError:
+        raise taken(store, values.get("name", row.name)) from None
+
+
+def plain(want: Any) -> dict[str, Any]:
+    """The columns of a change that are taken over as they are; a description of null is an empty one."""
+    values = given(name=want.name, enabled=want.enabled, description=want.description)
+    if "description" in values:
+        values["description"] = values["description"] or ""
+    return values
+
+
+def taken(store: Store, name: str) -> errors.Conflict:
+    where = "" if store.kind == "domain" else " in the same domain"
+    return errors.Conflict(
+        f"Conflict occurred attempting to store {store.kind} - it is not permitted to have two {store.kind}s "
+        f"with the same name{where}: {name}.", reason="name_taken",
+    )
+
+
+def remove(tx: Tx, store: Store, row: Any) -> None:
+    """The row with its assignments and application credentials."""
+    tx.execute(ASSIGNMENTS.delete().where(ASSIGNMENTS.c.target_id == row.id))
+    tx.execute(APP_CREDENTIALS.delete().where(APP_CREDENTIALS.c.project_id == row.id))
+    store.delete(tx, row)
+    journal.record(tx, f"{store.kind}.delete", row, project_id=row.id)
+
+
+def domain(tx: Tx, domain_id: str) -> Any:
+    """The domain that a new thing is to be in, locked against being removed meanwhile; Invalid if none."""
+    row = domains.find(tx, domain_id, lock=True)
+    if row is None:
+        raise errors.NotFound(f"Could not find domain: {domain_id}.", kind="domain", id=domain_id)
+    return row
