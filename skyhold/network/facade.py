@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.store import like_escape
 from skyhold.network import changes, desired, networks, policy, security_groups, subnets
 from skyhold.network.drivers.base import ChangeSet
 from skyhold.network.logic import addresses as logic
@@ -331,3 +332,15 @@ __all__ = [
     "FixedIpView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports", "network_data", "plan",
     "release", "release_port", "remove_security_group", "views", "wiring",
 ]
+
+
+def servers_by_address(tx: Tx, ctx: Context, fragment: str) -> list[str]:
+    """Ids of servers with an address that contains `fragment`, whoever asks: the caller scopes them."""
+    like = "%" + like_escape(fragment) + "%"
+    statement = (
+        sa.select(PORTS.c.device_id)
+        .join(ADDRESSES, ADDRESSES.c.port_id == PORTS.c.id)
+        .where(ADDRESSES.c.ip.like(like, escape="\\"), PORTS.c.device_owner.like("compute:%"))
+        .distinct()
+    )
+    return [row.device_id for row in tx.all(statement)]

@@ -8,16 +8,20 @@ settings, as an operator could.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from skyhold.core.app import Core
 from skyhold.core.service import Service
-from skyhold.core.settings import Identity, Settings
+from skyhold.core.http.server import make_server
+from skyhold.core.settings import Http, Identity, Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"  # noqa: S105 - of clouds that live for a test
@@ -95,13 +99,31 @@ class Cloud:
     def client(self, token: str | None = None) -> Client:
         return Client(self.core.asgi, token)
 
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """The cloud also answers at its public URL, for hosts that fetch and send images."""
+        http = self.core.settings.http
+        server = make_server(self.core, self.core.asgi)
+        task = asyncio.create_task(server.serve(sockets=[socket.create_server((http.host, http.port))]))
+        yield self.core.settings.public_url
+        server.should_exit = True
+        await task
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
 
 async def start_cloud(home: Path, services: Sequence[Service] | None = None) -> Cloud:
     """Started and bootstrapped; stop it with `cloud.core.stop()`."""
     from skyhold.identity import facade
 
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
-    core = Core(Settings(home=home, identity=cheap), list(services or present()))
+    core = Core(
+        Settings(home=home, identity=cheap, http=Http(port=free_port())), list(services or present())
+    )
     core.authenticator = facade.authenticator(core)
     await core.start()
     await facade.bootstrap(core, password=ADMIN_PASSWORD)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user sees of servers: from create to delete, over fake hosts.
+
+Real guests are tests/e2e; what sagas do under failure is tests/sagas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+
+from tests.kit.cloud import Persona
+from tests.story.compute.scene import VERSION, Scene
+
+async def test_a_server_is_built_and_shown_with_its_address(scene: Scene) -> None:
+    server = await scene.server("web")
+    assert server["status"] == "ACTIVE"
+    assert server["OS-EXT-STS:vm_state"] == "active"
+    assert server["OS-EXT-STS:task_state"] is None
+    assert server["OS-EXT-STS:power_state"] == 1
+    (entry,) = server["addresses"]["net"]
+    assert entry["OS-EXT-IPS:type"] == "fixed"
+    assert entry["addr"].startswith("10.20.30.")
+    assert server["image"]["id"] == scene.image_id
+    assert server["flavor"]["original_name"] == scene.flavor_name
+    assert server["security_groups"] == [{"name": "default"}]
+    assert "OS-EXT-SRV-ATTR:host" not in server
+
+
+async def test_several_servers_at_once_get_numbered_names_and_one_reservation(scene: Scene) -> None:
+    body = scene.wish("herd", min_count=3, return_reservation_id=True)
+    answer = await scene.user.post("/compute/v2.1/servers", body, status=202)
+    assert set(answer.json) == {"reservation_id"}
+    await scene.settled()
+    listed = await scene.user.get("/compute/v2.1/servers?name=herd", status=200)
+    assert sorted(one["name"] for one in listed.json["servers"]) == ["herd-1", "herd-2", "herd-3"]
+
+
+async def test_a_deleted_server_gives_everything_back(scene: Scene) -> None:
+    before = await scene.used()
+    server = await scene.server("gone")
+    assert (await scene.used())["instances"] == before["instances"] + 1
+    await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+    await scene.settled()
+    await scene.user.get(f"/compute/v2.1/servers/{server['id']}", status=404)
+    assert await scene.used() == before
+    ports = await scene.user.get(f"/network/v2.0/ports?device_id={server['id']}", status=200)
+    assert ports.json["ports"] == []
+    kept = await scene.cloud.admin.get(f"/placement/allocations/{server['id']}", status=200)
+    assert kept.json["allocations"] == {}
+    assert server["id"] not in {guest.guest_id for guest in (await scene.host.driver.list()).guests}
+
+
+async def test_no_valid_host_says_why_each_host_fell_out(scene: Scene) -> None:
+    flavor = await scene.flavor(ram=9_000_000)
+    server = await scene.server("giant", flavor=flavor, expect="ERROR", ram_quota=-1)
+    message = server["fault"]["message"]
+    assert message.startswith("No valid host was found.")
+    assert scene.host.name in message
+    assert "9000000 MiB of RAM" in message
+    assert server["addresses"] == {}
+    await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+    await scene.settled()
+
+
+async def test_a_host_without_room_after_all_makes_the_server_fail_with_its_reason(scene: Scene) -> None:
+    from skyhold.compute.drivers.base import GuestFailed
+
+    scene.host.driver.fail_next("ensure", GuestFailed("The image has a size that no disk can have."), 1)
+    server = await scene.server("unlucky", expect="ERROR")
+    assert server["fault"]["message"] == "The image has a size that no disk can have."
+    assert server["OS-EXT-STS:task_state"] is None
+
+
+@pytest.mark.parametrize(
+    ("action", "during", "after"),
+    [("os-stop", "ACTIVE", "SHUTOFF"), ("pause", "ACTIVE", "PAUSED"), ("suspend", "ACTIVE", "SUSPENDED")],
+)
+async def test_nov_15_power_goes_down_and_up_again(scene: Scene, action: str, during: str, after: str) -> None:
+    back = {"os-stop": "os-start", "pause": "unpause", "suspend": "resume"}[action]
+    server = await scene.server("power")
+    assert server["status"] == during
+    await scene.act(server, {action: None})
+    assert (await scene.show(server))["status"] == after
+    refused = await scene.user.post(f"/compute/v2.1/servers/{server['id']}/action", {action: None}, status=409)
+    assert "while it is in vm_state" in refused.json["conflictingRequest"]["message"]
+    await scene.act(server, {back: None})
+    assert (await scene.show(server))["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("kind", ["SOFT", "HARD"])
+async def test_a_reboot_ends_in_active(scene: Scene, kind: str) -> None:
+    server = await scene.server("again")
+    await scene.act(server, {"reboot": {"type": kind}})
+    assert (await scene.show(server))["status"] == "ACTIVE"
+
+
+async def test_delete_wins_over_a_slow_build(scene: Scene) -> None:
+    scene.host.driver.delay("ensure", 0.3)
+    try:
+        answer = await scene.user.post("/compute/v2.1/servers", scene.wish("slow"), status=202)
+        server_id = answer.json["server"]["id"]
+        await asyncio.sleep(0.1)
+        await scene.user.delete(f"/compute/v2.1/servers/{server_id}", status=204)
+        await scene.settled()
+    finally:
+        scene.host.driver.delay("ensure", 0)
+    await scene.user.get(f"/compute/v2.1/servers/{server_id}", status=404)
+    assert server_id not in {guest.guest_id for guest in (await scene.host.driver.list()).guests}
+
+
+async def test_a_guest_that_dies_shows_as_shutoff(scene: Scene) -> None:
+    server = await scene.server("mortal")
+    scene.host.driver.crash(server["id"])
+    for _ in range(200):
+        if (await scene.show(server))["status"] == "SHUTOFF":
+            break
+        await asyncio.sleep(0.01)
+    assert (await scene.show(server))["status"] == "SHUTOFF"
+
+
+async def test_an_image_of_a_server_becomes_active_and_boots(scene: Scene) -> None:
+    server = await scene.server("source")
+    answer = await scene.user.post(
+        f"/compute/v2.1/servers/{server['id']}/action",
+        {"createImage": {"name": "copy", "metadata": {"made": "by hand"}}},
+        headers={"OpenStack-API-Version": "compute 2.45"}, status=202,
+    )
+    image_id = answer.json["image_id"]
+    await scene.settled()
+    image = (await scene.user.get(f"/image/v2/images/{image_id}", status=200)).json
+    assert image["status"] == "active"
+    assert image["made"] == "by hand"
+    assert image["instance_uuid"] == server["id"]
+    assert (await scene.server("second", image=image_id))["status"] == "ACTIVE"
+
+
+async def test_a_locked_server_refuses_its_members_with_the_reason(scene: Scene) -> None:
+    server = await scene.server("safe")
+    path = f"/compute/v2.1/servers/{server['id']}"
+    await scene.user.post(path + "/action", {"lock": {"locked_reason": "mine"}}, status=202, headers=VERSION)
+    refused = await scene.user.delete(path, status=409)
+    assert "mine" in refused.json["conflictingRequest"]["message"]
+    await scene.user.post(path + "/action", {"unlock": None}, status=202)
+    await scene.user.delete(path, status=204)
+    await scene.settled()
+
+
+async def test_another_project_sees_nothing_of_a_server(scene: Scene, stranger: Persona) -> None:
+    server = await scene.server("private")
+    path = f"/compute/v2.1/servers/{server['id']}"
+    for method, where, body in (
+        ("GET", path, None), ("DELETE", path, None), ("PUT", path, {"server": {"name": "stolen"}}),
+        ("POST", path + "/action", {"os-stop": None}), ("GET", path + "/os-interface", None),
+    ):
+        answer = await stranger.request(method, where, body, status=404)
+        assert server["name"] not in answer.body.decode()
+    assert (await scene.show(server))["name"] == "private"
+
+
+async def test_a_port_is_attached_and_detached(scene: Scene) -> None:
+    server = await scene.server("two-legged")
+    path = f"/compute/v2.1/servers/{server['id']}/os-interface"
+    made = await scene.user.post(path, {"interfaceAttachment": {"net_id": scene.network_id}}, status=200)
+    port_id = made.json["interfaceAttachment"]["port_id"]
+    listed = await scene.user.get(path, status=200)
+    assert len(listed.json["interfaceAttachments"]) == 2
+    await scene.user.delete(f"{path}/{port_id}", status=202)
+    await scene.settled()
+    listed = await scene.user.get(path, status=200)
+    assert port_id not in {one["port_id"] for one in listed.json["interfaceAttachments"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "word"),
+    [
+        ({"flavorRef": "no-such"}, 400, "Flavor"),
+        ({"imageRef": "6a8f8f84-0000-4000-8000-000000000000"}, 400, "image"),
+        ({"key_name": "nobody"}, 400, "key_name"),
+        ({"name": ""}, 400, "name"),
+        ({"name": None}, 400, "name"),
+        ({"name": "x" * 256}, 400, "name"),
+        ({"colour": "blue"}, 400, "colour"),
+        ({"networks": "everything"}, 400, "networks"),
+        ({"networks": [{"uuid": "6a8f8f84-0000-4000-8000-000000000000"}]}, 400, "network"),
+        ({"user_data": "not base64!"}, 400, "user_data"),
+        ({"metadata": {"a": 1}}, 400, "metadata"),
+        ({"min_count": 0}, 400, "min_count"),
+        ({"min_count": 3, "max_count": 2}, 400, "min_count"),
+        ({"availability_zone": "moon"}, 400, "zone"),
+        ({"security_groups": [{"name": "nobody"}]}, 400, "nobody"),
+        ({"host": "somewhere"}, 403, "admin"),
+    ],
+)
+async def test_a_bad_wish_is_refused_and_leaves_nothing(
+    scene: Scene, change: dict[str, Any], status: int, word: str
+) -> None:
+    before = await scene.used()
+    body = scene.wish("bad")
+    body["server"] |= change
+    answer = await scene.user.post(
+        "/compute/v2.1/servers", body, headers={"OpenStack-API-Version": "compute 2.90"}, status=status
+    )
+    (fault,) = answer.json.values()
+    assert fault["code"] == status
+    assert word.lower() in fault["message"].lower()
+    assert await scene.used() == before
+    listed = await scene.user.get("/compute/v2.1/servers?name=bad", status=200)
+    assert listed.json["servers"] == []
+
+
+async def test_quota_refuses_with_used_limit_and_asked(scene: Scene) -> None:
+    answer = await scene.user.post("/compute/v2.1/servers", scene.wish("many", min_count=500), status=403)
+    message = answer.json["forbidden"]["message"]
+    assert "requested 500" in message
+    assert "instances" in message
+
+
+async def test_a_rehearsed_create_changes_nothing(scene: Scene) -> None:
+    before = await scene.used()
+    answer = await scene.user.post(
+        "/compute/v2.1/servers", scene.wish("dry"), headers={"X-Dry-Run": "true"}, status=202
+    )
+    assert answer.json["server"]["id"]
+    assert await scene.used() == before
+    await scene.user.get(f"/compute/v2.1/servers/{answer.json['server']['id']}", status=404)
+
+
+async def test_xct_07_pages_are_stable_and_linked(scene: Scene) -> None:
+    made = {(await scene.server(f"page-{i}"))["id"] for i in range(3)}
+    seen: list[str] = []
+    path = "/compute/v2.1/servers?limit=1&name=page-"
+    while path:
+        page = (await scene.user.get(path, status=200)).json
+        seen += [one["id"] for one in page["servers"]]
+        links = page.get("servers_links", [])
+        path = "/compute/v2.1" + links[0]["href"].partition("/compute/v2.1")[2] if links else ""
+        path = path + "&name=page-" if path and "name=" not in path else path
+    assert set(seen) == made
+    assert len(seen) == 3
