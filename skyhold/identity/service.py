@@ -10,7 +10,21 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import Routes
 from skyhold.core.loops import Loop
 from skyhold.core.service import Service
-from skyhold.identity import discovery, domains, errors, groups, implied_roles, policy, roles, users
+from skyhold.identity import (
+    access_rules,
+    app_credentials,
+    discovery,
+    domains,
+    endpoints,
+    errors,
+    groups,
+    implied_roles,
+    policy,
+    regions,
+    roles,
+    services,
+    users,
+)
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, sessions
@@ -39,7 +53,8 @@ SERVICE = Service(
     dialect=errors.DIALECT,
     routes=with_heads([
         discovery.routes, auth.routes, domains.routes, projects.routes, users.routes, groups.routes,
-        roles.routes, implied_roles.routes, assignments.routes,
+        roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
+        endpoints.routes, app_credentials.routes, access_rules.routes,
     ]),
     rules=policy.RULES,
     loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
