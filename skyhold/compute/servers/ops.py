@@ -157,7 +157,7 @@ def reset_state(tx: Tx, ctx: Context, server_id: str, state: str) -> None:
 
 
 def refuse_locked(ctx: Context, server: Any, verb: str) -> None:
-    if server.locked_by is not None and not ctx.allows(policy.IGNORE_LOCK, server._asdict()):
+    if server.locked_by is not None and not ctx.allows(policy.UNLOCK_OVERRIDE, server._asdict()):
         reason = f" ({server.locked_reason})" if server.locked_reason else ""
         raise errors.Conflict(
             f"Instance {server.id} is locked by its {server.locked_by}{reason}: unlock it to {verb} it.",
