@@ -305,5 +305,7 @@ async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes]:
                 raise OSError("the content of an image ended early")
             start += len(piece)
             yield piece
+            # A client as fast as the page cache would keep the event loop to itself.
+            await asyncio.sleep(0)
     finally:
         reader.close()

@@ -7,7 +7,7 @@ Content-Length: bytes are counted as they come.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import falcon.asgi
@@ -18,6 +18,8 @@ from skyhold.core.http.routes import Stream
 
 JSON_MEDIA = ("application/json",)
 CHUNK_BYTES = 1024 * 1024
+CONNECTED = "skyhold.connected"
+"""Where core/http/server.py puts into a request's scope whether its client is still there."""
 
 
 async def read_json(req: falcon.asgi.Request, limit_bytes: int, media: tuple[str, ...] = JSON_MEDIA) -> Any:
@@ -54,6 +56,24 @@ def too_large(limit_bytes: int) -> errors.TooLarge:
     return errors.TooLarge(f"Request body too large: more than {limit_bytes} bytes.", limit_bytes=limit_bytes)
 
 
+class ClientGone(Exception):
+    """Nobody is left to answer; core/http/mount.py ends the request with it."""
+
+
+class Watched:
+    """An ASGI `receive` that remembers a disconnect: Falcon's stream ends in silence either way, and a
+    chunked body has no length by which a missing end would show."""
+
+    def __init__(self, receive: Any) -> None:
+        self._receive = receive
+        self.gone = False
+
+    async def __call__(self) -> Any:
+        event = await self._receive()
+        self.gone |= event["type"] == "http.disconnect"
+        return event
+
+
 def stream_of(req: falcon.asgi.Request) -> Stream:
     return Stream(
         chunks=batched(req), length=req.content_length, content_type=req.content_type or "", headers=req.headers
@@ -61,7 +81,11 @@ def stream_of(req: falcon.asgi.Request) -> Stream:
 
 
 async def batched(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
-    """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread."""
+    """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread.
+
+    Raises Invalid (reason client_gone) when the client went away before the end.
+    """
+    watched = req.stream._receive = Watched(req.stream._receive)
     parts, size = [], 0
     async for chunk in req.stream:
         parts.append(chunk)
@@ -69,5 +93,22 @@ async def batched(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
         if size >= CHUNK_BYTES:
             yield b"".join(parts)
             parts, size = [], 0
+    if watched.gone:
+        raise errors.Invalid("The client went away before its request was complete.", reason="client_gone")
     if parts:
         yield b"".join(parts)
+
+
+async def while_connected(
+    chunks: AsyncIterator[bytes], connected: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """The server swallows what is sent to a client that is gone: a long answer stops by raising ClientGone."""
+    try:
+        async for chunk in chunks:
+            if not connected():
+                raise ClientGone
+            yield chunk
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -19,7 +19,7 @@ import structlog
 
 from skyhold.core import errors, metrics, shapes
 from skyhold.core.context import Context, Credentials, new_request_id
-from skyhold.core.http.body import read_json, stream_of
+from skyhold.core.http.body import CONNECTED, read_json, stream_of, while_connected
 from skyhold.core.http.dialect import Dialect
 from skyhold.core.http.routes import Public, Reply, Route
 from skyhold.core.versions import Version
@@ -73,6 +73,8 @@ class Endpoint:
             self._permit(ctx, route, req)
             answer = await self._call(ctx, route, req, params, body)
             await self._write(ctx, route, resp, answer)
+            if resp.stream is not None and (connected := req.scope.get(CONNECTED)) is not None:
+                resp.stream = while_connected(resp.stream, connected)
         except errors.Error as error:
             write_error(self.core, self.service.dialect, resp, error, ctx)
         except Exception:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import orjson
 
 from skyhold.core import errors, metrics
 from skyhold.core.context import Context
+from skyhold.core.http.body import ClientGone
 from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, write_error
 from skyhold.core.http.routes import Route
 
@@ -106,7 +108,9 @@ class Front:
         inner = "/" + rest
         if service.project_in_path and (match := PROJECT_SEGMENT.match(inner)):
             inner = match[1] + (match[2] or "")
-        await app({**scope, "path": inner, "raw_path": inner.encode(), "root_path": service.prefix}, receive, send)
+        scope = {**scope, "path": inner, "raw_path": inner.encode(), "root_path": service.prefix}
+        with suppress(ClientGone):
+            await app(scope, receive, send)
 
     async def _own(self, path: str, send: Send) -> None:
         if path in ("/healthcheck", "/healthcheck/"):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from skyhold.core.http.body import CONNECTED
+
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
@@ -48,6 +50,8 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
             if total > header_limit_bytes:
                 self._refuse(b"431 Request Header Fields Too Large")
                 return
+            transport = self.transport
+            self.scope[CONNECTED] = lambda: not transport.is_closing()
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
