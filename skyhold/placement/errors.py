@@ -37,8 +37,8 @@ class PlacementDialect(ListedErrors):
 DIALECT = PlacementDialect()
 
 
-def bad_query(message: str) -> Invalid:
-    return Invalid(message, code=BAD_VALUE)
+def bad_query(message: str, code: str = BAD_VALUE) -> Invalid:
+    return Invalid(message, code=code)
 
 
 def no_provider(provider_id: str) -> NotFound:

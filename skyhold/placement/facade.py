@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from skyhold.placement import ledger, records, vocabulary
 from skyhold.placement.candidates.flat import fitting
-from skyhold.placement.ledger import Consumer, DoesNotFit
+from skyhold.placement.ledger import Change, Consumer, DoesNotFit
 from skyhold.placement.logic.inventories import Inventory
 from skyhold.placement.tables import AGGREGATES, ALLOCATIONS, INVENTORIES, PROVIDER_TRAITS, PROVIDERS
 
@@ -116,7 +116,7 @@ def claim(
     consumer = Consumer(id=consumer_id, project_id=project_id, user_id=user_id, consumer_type=consumer_type)
     try:
         with tx.nested():
-            ledger.replace(tx, ledger.open_consumer(tx, consumer), wanted)
+            ledger.replace_all(tx, [Change(ledger.open_consumer(tx, consumer), wanted)])
     except (DoesNotFit, ledger.NotThere):
         return False
     return True
@@ -126,7 +126,7 @@ def release(tx: Tx, ctx: Context, consumer_id: str) -> None:
     """The consumer uses nothing any more and is forgotten; nothing happens when it isn't known."""
     consumer = ledger.find_consumer(tx, consumer_id)
     if consumer is not None:
-        ledger.replace(tx, consumer, {})
+        ledger.replace_all(tx, [Change(consumer, {})])
         ledger.forget_consumer(tx, consumer_id)
 
 

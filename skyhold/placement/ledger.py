@@ -8,7 +8,7 @@ two claims never wait for one another in a circle, and a claim that doesn't fit 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -43,18 +43,29 @@ class NotThere(errors.Invalid):
     """A provider that doesn't exist."""
 
 
-def replace(tx: Tx, consumer: Consumer, wanted: Amounts, before: Amounts | None = None) -> None:
-    """Let the consumer use exactly `wanted`; with nothing wanted it is forgotten.
+class Change(msgspec.Struct, frozen=True):
+    """A consumer, whose row exists and is locked, and everything it shall use."""
 
-    The consumer's row exists and is locked (`open_consumer`). Raises DoesNotFit (also for an
-    inventory that isn't there) or NotThere for a provider; the caller's transaction must then be rolled back.
+    consumer: Consumer
+    wanted: Amounts
+
+
+def replace_all(tx: Tx, changes: Sequence[Change]) -> None:
+    """Let each consumer use exactly what is wanted, or raise; then the transaction must be rolled back.
+
+    All that is given up is given up before anything is taken. Raises DoesNotFit (also for an
+    inventory that isn't there) or NotThere for a provider.
     """
-    before = held(tx, [consumer.id]).get(consumer.id, {}) if before is None else before
-    touched = sorted(set(before) | {provider for provider, amounts in wanted.items() if amounts})
-    _advance_providers(tx, touched)
-    for provider_id in touched:
-        _move(tx, consumer.id, provider_id, before.get(provider_id, {}), wanted.get(provider_id, {}))
-    journal.record(tx, "allocation.update", Posting(consumer, wanted), project_id=consumer.project_id)
+    before = held(tx, [change.consumer.id for change in changes]) if changes else {}
+    moves = sorted(
+        (move for change in changes for move in _moves(change, before.get(change.consumer.id, {}))),
+        key=lambda move: (move.after > move.before, move.provider_id, move.resource_class, move.consumer_id),
+    )
+    _advance_providers(tx, sorted({move.provider_id for move in moves}))
+    for move in moves:
+        _book(tx, move)
+    for change in changes:
+        journal.record(tx, "allocation.update", Posting(change.consumer, change.wanted))
 
 
 def held(tx: Tx, consumer_ids: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
@@ -113,6 +124,10 @@ class Posting(msgspec.Struct, frozen=True):
     def id(self) -> str:
         return self.consumer.id
 
+    @property
+    def project_id(self) -> str:
+        return self.consumer.project_id
+
 
 class PostingStore:
     """As much of a Store as the journal asks for."""
@@ -121,7 +136,7 @@ class PostingStore:
 
     @staticmethod
     def public(row: Posting) -> dict[str, Any]:
-        return {**msgspec.structs.asdict(row.consumer), "allocations": row.allocations}
+        return msgspec.structs.asdict(row.consumer) | {"allocations": row.allocations}
 
 
 Posting.store = PostingStore
@@ -144,30 +159,44 @@ def _advance_providers(tx: Tx, provider_ids: list[str]) -> None:
             raise NotThere(f"Allocation for resource provider '{provider_id}' that does not exist.")
 
 
-def _move(tx: Tx, consumer_id: str, provider_id: str, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-    for name in sorted({*before, *after}):
-        row = {"the_consumer": consumer_id, "the_provider": provider_id, "the_class": name}
-        if before.get(name) == after.get(name):
-            continue
-        _book(tx, provider_id, name, before.get(name, 0), after.get(name, 0))
-        if name not in after:
-            tx.execute(DELETE_ALLOCATION, row)
-        elif name in before:
-            tx.execute(UPDATE_ALLOCATION, row | {"used": after[name], "updated_at": tx.now})
-        else:
-            tx.execute(INSERT_ALLOCATION, {
-                "consumer_id": consumer_id, "provider_id": provider_id, "resource_class": name,
-                "used": after[name], "updated_at": tx.now,
-            })
+class _Move(msgspec.Struct, frozen=True):
+    consumer_id: str
+    provider_id: str
+    resource_class: str
+    before: int
+    after: int
 
 
-def _book(tx: Tx, provider_id: str, name: str, before: int, after: int) -> None:
+def _moves(change: Change, before: Amounts) -> Iterator[_Move]:
+    """Only what differs; a provider whose amounts stay isn't touched."""
+    for provider_id in {*before, *change.wanted}:
+        had, wants = before.get(provider_id, {}), change.wanted.get(provider_id, {})
+        for name in {*had, *wants}:
+            if had.get(name, 0) != wants.get(name, 0):
+                yield _Move(change.consumer.id, provider_id, name, had.get(name, 0), wants.get(name, 0))
+
+
+def _book(tx: Tx, move: _Move) -> None:
     """Using less is always possible, even of an inventory that has shrunk below what is used."""
-    where = {"the_provider": provider_id, "the_class": name, "delta": after - before}
-    if after == 0:
+    where = {"the_provider": move.provider_id, "the_class": move.resource_class, "delta": move.after - move.before}
+    if move.after == 0:
         tx.execute(GIVE, where)
-    elif tx.changed(TAKE if after > before else REDUCE, where | {"amount": after}) != 1:
-        raise _why_not(tx, provider_id, name, before, after)
+    elif tx.changed(TAKE if move.after > move.before else REDUCE, where | {"amount": move.after}) != 1:
+        raise _why_not(tx, move.provider_id, move.resource_class, move.before, move.after)
+    _write_allocation(tx, move)
+
+
+def _write_allocation(tx: Tx, move: _Move) -> None:
+    names = {"the_consumer": move.consumer_id, "the_provider": move.provider_id, "the_class": move.resource_class}
+    if move.after == 0:
+        tx.execute(DELETE_ALLOCATION, names)
+    elif move.before:
+        tx.execute(UPDATE_ALLOCATION, names | {"used": move.after, "updated_at": tx.now})
+    else:
+        tx.execute(INSERT_ALLOCATION, {
+            "consumer_id": move.consumer_id, "provider_id": move.provider_id, "resource_class": move.resource_class,
+            "used": move.after, "updated_at": tx.now,
+        })
 
 
 def _why_not(tx: Tx, provider_id: str, name: str, before: int, after: int) -> DoesNotFit:

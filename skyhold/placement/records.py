@@ -138,6 +138,13 @@ def replace_inventories(tx: Tx, provider_id: str, wanted: Mapping[str, Inventory
     _write_inventories(tx, provider_id, present, wanted)
 
 
+def grow_inventories(tx: Tx, provider_id: str, wanted: Mapping[str, Inventory]) -> list[str]:
+    """Write `wanted`, delete nothing; the classes that are there besides."""
+    present = inventories_of(tx, provider_id)
+    _write_inventories(tx, provider_id, present, wanted)
+    return [name for name in present if name not in wanted]
+
+
 def refuse_in_use(provider_id: str, names: Collection[str]) -> None:
     if names:
         raise errors.Conflict(

@@ -4,7 +4,21 @@
 from __future__ import annotations
 
 from skyhold.core.service import Service
-from skyhold.placement import errors, tables, versions
+from skyhold.placement import (
+    aggregates,
+    allocations,
+    errors,
+    inventories,
+    policy,
+    providers,
+    reshaper,
+    resource_classes,
+    root,
+    traits,
+    usages,
+    versions,
+)
+from skyhold.placement.candidates import api as candidates
 
 SERVICE = Service(
     name="placement",
@@ -13,7 +27,9 @@ SERVICE = Service(
     port=8778,
     versions=versions.VERSIONS,
     dialect=errors.DIALECT,
-    routes=[],
-    rules=[],
+    routes=[
+        root.routes, providers.routes, inventories.routes, aggregates.routes, traits.routes,
+        resource_classes.routes, allocations.routes, usages.routes, candidates.routes, reshaper.routes,
+    ],
+    rules=policy.RULES,
 )
-TABLES = tables

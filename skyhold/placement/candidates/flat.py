@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Candidates where one provider alone serves everything: a single query, the limit pushed down.
 
-Trees and sharing providers are combined in trees.py. The one thing to know first: the query joins
-the inventory of each class asked for, so its form depends only on how many classes, traits and
-aggregates there are, and is kept for each such form.
+Trees and sharing providers are combined in trees.py, the answer is written by render.py. The one
+thing to know first: the statement's form depends only on how many classes, traits and aggregates
+are asked for, and is kept for each such form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.placement.logic.asking import Group
 from skyhold.placement.tables import AGGREGATES, INVENTORIES, PROVIDER_TRAITS, PROVIDERS
+from skyhold.placement.vocabulary import SHARING
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -22,68 +24,123 @@ if TYPE_CHECKING:
 
 def fitting(
     tx: Tx, resources: Mapping[str, int], *, required: Sequence[str] = (), forbidden: Sequence[str] = (),
-    any_of: Sequence[Sequence[str]] = (), member_of: Sequence[Sequence[str]] = (), not_in: Sequence[str] = (),
-    tree: str | None = None, limit: int | None = None,
+    limit: int | None = None,
 ) -> list[str]:
-    """Ids of providers that serve every class of `resources` alone, ordered by id.
-
-    `any_of` and `member_of` are lists of sets: one of each set must be there. `tree` is a root's id.
-    """
-    groups = [*([trait] for trait in required), *any_of]
-    statement = fitting_statement(
-        len(resources), len(groups), bool(forbidden), len(member_of), bool(not_in), tree is not None,
-        limit is not None,
+    """Ids of providers that serve every class of `resources` alone, ordered by id."""
+    group = Group(
+        resources=dict(resources), required=[frozenset([trait]) for trait in required], forbidden=frozenset(forbidden)
     )
-    binds: dict[str, Any] = {"the_limit": limit, "tree": tree, "forbidden": list(forbidden), "not_in": list(not_in)}
-    for i, (name, amount) in enumerate(resources.items()):
-        binds |= {f"class_{i}": name, f"amount_{i}": amount}
-    binds |= {f"traits_{i}": list(group) for i, group in enumerate(groups)}
-    binds |= {f"aggregates_{i}": list(group) for i, group in enumerate(member_of)}
-    return [row[0] for row in tx.execute(statement, {k: v for k, v in binds.items() if v not in (None, [])})]
+    return [row[0] for row in fitting_rows(tx, group, limit)]
+
+
+def fitting_rows(tx: Tx, group: Group, limit: int | None) -> Sequence[Any]:
+    """(id, traits as JSON, then capacity and used of each class in the order asked), ordered by id."""
+    statement = fitting_statement(
+        len(group.resources), len(group.required), bool(group.forbidden), len(group.member_of),
+        bool(group.not_member_of), group.in_tree is not None, limit is not None,
+    )
+    values = binds(group)
+    if limit is not None:
+        values["the_limit"] = limit
+    return tx.execute(statement, values).all()
+
+
+def other_stock(tx: Tx, asked: Mapping[str, int], first: str, last: str) -> Sequence[Any]:
+    """(provider, class, capacity, used) of classes nobody asked for, of providers between two ids."""
+    return tx.all(OTHER_STOCK, {"asked": list(asked), "first": first, "last": last})
+
+
+def is_flat(tx: Tx) -> bool:
+    """Whether no provider is below another and none shares: then one provider must serve everything."""
+    return not any(tx.execute(SHAPES).one())
+
+
+def narrowed(statement: Any, group: Group) -> Any:
+    """A statement over providers, with everything the group asks of one provider."""
+    for i in range(len(group.resources)):
+        served = sa.select(INVENTORIES.c.provider_id).where(*serving(INVENTORIES, i))
+        statement = statement.where(PROVIDERS.c.id.in_(served))
+    counts = (
+        len(group.required), bool(group.forbidden), len(group.member_of), bool(group.not_member_of),
+        group.in_tree is not None,
+    )
+    return statement.where(*conditions(*counts)).params(binds(group))
 
 
 @lru_cache(maxsize=256)
 def fitting_statement(
-    classes: int, traits: int, forbidden: bool, aggregates: int, not_in: bool, tree: bool, limited: bool
+    classes: int, required: int, forbidden: bool, member_of: int, not_member_of: bool, in_tree: bool, limited: bool
 ) -> Any:
-    """The statement for that many of each."""
     source: Any = PROVIDERS
+    columns: list[Any] = [PROVIDERS.c.id, PROVIDERS.c.traits]
     for i in range(classes):
-        source = _join_class(source, i)
-    statement = sa.select(PROVIDERS.c.id).select_from(source).order_by(PROVIDERS.c.id)
-    for i in range(traits):
-        statement = statement.where(PROVIDERS.c.id.in_(_bearers(f"traits_{i}")))
-    if forbidden:
-        statement = statement.where(PROVIDERS.c.id.not_in(_bearers("forbidden")))
-    for i in range(aggregates):
-        statement = statement.where(PROVIDERS.c.id.in_(_members(f"aggregates_{i}")))
-    if not_in:
-        statement = statement.where(PROVIDERS.c.id.not_in(_members("not_in")))
-    if tree:
-        statement = statement.where(PROVIDERS.c.root_id == sa.bindparam("tree"))
-    return statement.limit(sa.bindparam("the_limit")) if limited else statement
+        inventory = INVENTORIES.alias(f"inventory_{i}")
+        source = source.join(inventory, sa.and_(inventory.c.provider_id == PROVIDERS.c.id, *serving(inventory, i)))
+        columns += [inventory.c.capacity.label(f"capacity_{i}"), inventory.c.used.label(f"used_{i}")]
+    statement = sa.select(*columns).select_from(source).order_by(PROVIDERS.c.id)
+    statement = statement.where(*conditions(required, forbidden, member_of, not_member_of, in_tree))
+    return statement.limit(sa.bindparam("the_limit", type_=sa.BigInteger())) if limited else statement
 
 
-def _join_class(source: Any, i: int) -> Any:
-    inventory = INVENTORIES.alias(f"inventory_{i}")
+def serving(inventory: Any, i: int) -> list[Any]:
+    """The inventory is of the i-th class and can serve its amount: the same as logic.inventories.serves."""
     amount = sa.bindparam(f"amount_{i}", type_=sa.BigInteger())
-    return source.join(inventory, sa.and_(
-        inventory.c.provider_id == PROVIDERS.c.id,
-        inventory.c.resource_class == sa.bindparam(f"class_{i}"),
+    return [
+        inventory.c.resource_class == sa.bindparam(f"class_{i}", type_=INVENTORIES.c.resource_class.type),
         inventory.c.used + amount <= inventory.c.capacity,
         inventory.c.min_unit <= amount,
         inventory.c.max_unit >= amount,
         amount % inventory.c.step_size == 0,
-    ))
+    ]
 
 
-def _bearers(bind: str) -> Any:
+def conditions(required: int, forbidden: bool, member_of: int, not_member_of: bool, in_tree: bool) -> list[Any]:
+    found = [PROVIDERS.c.id.in_(bearers(f"required_{i}")) for i in range(required)]
+    found += [PROVIDERS.c.id.in_(members(f"member_of_{i}")) for i in range(member_of)]
+    if forbidden:
+        found.append(PROVIDERS.c.id.not_in(bearers("forbidden")))
+    if not_member_of:
+        found.append(PROVIDERS.c.id.not_in(members("not_member_of")))
+    if in_tree:
+        named = PROVIDERS.alias("named")
+        root = sa.select(named.c.root_id).where(named.c.id == sa.bindparam("in_tree")).scalar_subquery()
+        found.append(PROVIDERS.c.root_id == root)
+    return found
+
+
+def binds(group: Group) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for i, (name, amount) in enumerate(group.resources.items()):
+        values[f"class_{i}"], values[f"amount_{i}"] = name, amount
+    values |= {f"required_{i}": list(some) for i, some in enumerate(group.required)}
+    values |= {f"member_of_{i}": list(some) for i, some in enumerate(group.member_of)}
+    if group.forbidden:
+        values["forbidden"] = list(group.forbidden)
+    if group.not_member_of:
+        values["not_member_of"] = list(group.not_member_of)
+    if group.in_tree is not None:
+        values["in_tree"] = group.in_tree
+    return values
+
+
+def bearers(bind: str) -> Any:
     return sa.select(PROVIDER_TRAITS.c.provider_id).where(
         PROVIDER_TRAITS.c.trait.in_(sa.bindparam(bind, expanding=True))
     )
 
 
-def _members(bind: str) -> Any:
+def members(bind: str) -> Any:
     return sa.select(AGGREGATES.c.provider_id).where(
         AGGREGATES.c.aggregate_id.in_(sa.bindparam(bind, expanding=True))
     )
+
+
+SHAPES = sa.select(
+    sa.exists().where(PROVIDERS.c.parent_id.is_not(None)), sa.exists().where(PROVIDER_TRAITS.c.trait == SHARING)
+)
+OTHER_STOCK = sa.select(
+    INVENTORIES.c.provider_id, INVENTORIES.c.resource_class, INVENTORIES.c.capacity, INVENTORIES.c.used
+).where(
+    INVENTORIES.c.provider_id >= sa.bindparam("first"), INVENTORIES.c.provider_id <= sa.bindparam("last"),
+    INVENTORIES.c.resource_class.not_in(sa.bindparam("asked", expanding=True)),
+)
