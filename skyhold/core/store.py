@@ -207,7 +207,7 @@ class Store:
         if limit is not None:
             params["the_limit"] = limit
         make = self.Row._make
-        return [make(row) for row in tx.execute(statement, params)]
+        return [make(row) for row in tx.all(statement, params)]
 
     def _page_statement(
         self, shape: Any, shared: Any, filters: Sequence[Filter], sort: Any, after: Any, limit: int | None
