@@ -102,4 +102,6 @@ def make_driver(settings: Settings, state_dir: Path, engine: NetworkEngine) -> G
         )
     from skyhold.compute.drivers.qemu.driver import QemuDriver
 
-    return QemuDriver(settings.guests_dir, engine, virt_type=host.virt_type)
+    return QemuDriver(
+        settings.guests_dir, engine, virt_type=host.virt_type, reserved_ram_mb=host.reserved_ram_mb
+    )
