@@ -18,6 +18,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.network.answers import chunks
 from skyhold.network.drivers import base
 from skyhold.network.logic import addresses as logic
+from skyhold.network.logic.held import networks_of
 from skyhold.network.ports import store as ports_store
 from skyhold.network.tables import (
     ADDRESSES,
@@ -239,14 +240,6 @@ def around(
         if isinstance(each, base.Port):
             group_ids |= set(each.security_group_ids)
     return [*networks(tx, network_ids), *subnets(tx, network_ids, dns), *security_groups(tx, group_ids)]
-
-
-def networks_of(each: base.Desired) -> set[str]:
-    if isinstance(each, base.Port):
-        return {each.network_id}
-    if isinstance(each, base.Router):
-        return {leg.network_id for leg in each.interfaces} | ({each.gateway.network_id} if each.gateway else set())
-    return set()
 
 
 def stamped(objects: Iterable[base.Desired], revision: int) -> list[base.Desired]:

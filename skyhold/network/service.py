@@ -4,8 +4,23 @@
 from __future__ import annotations
 
 from skyhold.core.service import Service
-from skyhold.network import errors, networks, policy, quotas, security_groups, security_rules, subnets, versions
+from skyhold.network import (
+    errors,
+    extensions,
+    floating_ips,
+    networks,
+    policy,
+    quotas,
+    router_legs,
+    routers,
+    security_groups,
+    security_rules,
+    subnets,
+    tags,
+    versions,
+)
 from skyhold.network.drivers import base
+from skyhold.network.loops import dataplane
 from skyhold.network.ports import api as ports
 
 SERVICE = Service(
@@ -16,8 +31,11 @@ SERVICE = Service(
     dialect=errors.DIALECT,
     routes=[
         versions.routes, networks.routes, subnets.routes, ports.routes, security_groups.routes,
-        security_rules.routes, quotas.routes,
+        security_rules.routes, routers.routes, router_legs.routes, floating_ips.routes, tags.routes, quotas.routes,
+        extensions.routes,
     ],
     rules=policy.RULES,
     verbs=base.VERBS,
+    loops=dataplane.LOOPS,
+    reports=dataplane.REPORTS,
 )
