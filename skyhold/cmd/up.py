@@ -8,7 +8,6 @@ does; a second run finds each thing done and takes a second or two.
 from __future__ import annotations
 
 import os
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -109,5 +108,5 @@ def page(settings: Settings, path: str) -> str:
         with urllib.request.urlopen(settings.public_url + path, timeout=5) as answer:  # noqa: S310
             text: str = answer.read().decode()
             return text
-    except (urllib.error.URLError, socket.timeout, ConnectionError):
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
         return ""

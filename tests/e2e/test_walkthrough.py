@@ -163,9 +163,9 @@ def guest_pids(real: Real, server_id: str) -> list[int]:
             words = path.read_bytes()
         except OSError:
             continue
-        if words.startswith(b"/usr/bin/qemu-system") or b"qemu-system-x86_64" in words.split(b"\0")[0]:
-            if str(real.home).encode() in words and server_id.encode() in words:
-                found.append(int(path.parent.name))
+        ours = str(real.home).encode() in words and server_id.encode() in words
+        if ours and b"qemu-system" in words.split(b"\0")[0]:
+            found.append(int(path.parent.name))
     return found
 
 
