@@ -51,7 +51,9 @@ ONE = ALL + "/{access_rule_id}"
 
 
 @routes.get(
-    ALL, policy=policy.LIST_ACCESS_RULES, query=ListQuery, reply=collection("access_rules", AccessRule, links="links")
+    ALL, policy=policy.LIST_ACCESS_RULES, query=ListQuery, reply=collection(
+        "access_rules", AccessRule, links="links"
+    )
 )
 async def index(ctx: Context, user_id: str, query: ListQuery) -> Page:
     """List a user's access rules."""
@@ -86,11 +88,15 @@ def ensure(tx: Tx, ctx: Context, user_id: str, asked: Sequence[RuleRef]) -> list
             found.append(ref.id)
             continue
         if ABSENT in (ref.service, ref.method, ref.path):
-            raise errors.Invalid("An access rule needs service, method and path, or the id of one that has them.")
+            raise errors.Invalid(
+                "An access rule needs service, method and path, or the id of one that has them."
+            )
         key = (ref.service, ref.method, ref.path)
         if key not in known:
             row = store.insert(
-                tx, id=permits.hex_id(ctx), user_id=user_id, service=ref.service, method=ref.method, path=ref.path
+                tx, id=permits.hex_id(
+                    ctx
+                ), user_id=user_id, service=ref.service, method=ref.method, path=ref.path
             )
             known[key] = row.id
         found.append(known[key])
@@ -142,4 +148,6 @@ def by_id(tx: Tx, ids: Iterable[str]) -> dict[str, dict[str, str]]:
         return {}
     c = ACCESS_RULES.c
     rows = tx.all(sa.select(c.id, c.service, c.method, c.path).where(c.id.in_(ids)))
-    return {row.id: {"id": row.id, "service": row.service, "method": row.method, "path": row.path} for row in rows}
+    return {
+        row.id: {"id": row.id, "service": row.service, "method": row.method, "path": row.path} for row in rows
+    }

@@ -42,7 +42,7 @@ class AppCredentialCreate(Shape, extra="ignore"):
     roles: list[RoleRef] | None = field(default=None, max_items=500)
     unrestricted: bool = field(default=False)
     project_id: str | None = field(default=None)
-    access_rules: list[access_rules.RuleRef] = field(optional=True, max_items=500)
+    access_rules: list[access_rules.RuleRef] | None = field(default=None, max_items=500)
 
 
 class AppCredential(Shape):
@@ -77,7 +77,9 @@ async def index(ctx: Context, user_id: str, query: NamedQuery) -> Page:
 
 
 @routes.post(
-    ALL, policy=policy.CREATE_APPLICATION_CREDENTIAL, body=envelope("application_credential", AppCredentialCreate),
+    ALL, policy=policy.CREATE_APPLICATION_CREDENTIAL, body=envelope(
+        "application_credential", AppCredentialCreate
+    ),
     reply=envelope("application_credential", AppCredential), status=201,
 )
 async def create(ctx: Context, user_id: str, want: AppCredentialCreate) -> AppCredential:
@@ -88,7 +90,9 @@ async def create(ctx: Context, user_id: str, want: AppCredentialCreate) -> AppCr
     return await ctx.write(insert, user_id, want, secret, hashed)
 
 
-@routes.get(ONE, policy=policy.GET_APPLICATION_CREDENTIAL, reply=envelope("application_credential", AppCredential))
+@routes.get(
+    ONE, policy=policy.GET_APPLICATION_CREDENTIAL, reply=envelope("application_credential", AppCredential)
+)
 async def show(ctx: Context, user_id: str, id: str) -> AppCredential:
     """Show an application credential."""
     return await ctx.read(get, user_id, id)
@@ -114,7 +118,8 @@ def insert(
     if want.expires_at is not None and want.expires_at <= ctx.now:
         raise errors.Invalid("Invalid input for field 'expires_at': the moment lies in the past.")
     role_ids = chosen_roles(tx, ctx, want.roles)
-    rule_ids = None if want.access_rules is ABSENT else access_rules.ensure(tx, ctx, user_id, want.access_rules)
+    # Clients that want no limit send an empty list.
+    rule_ids = access_rules.ensure(tx, ctx, user_id, want.access_rules) if want.access_rules else None
     try:
         with tx.nested():
             row = store.insert(
@@ -139,7 +144,8 @@ def check_parent(tx: Tx, ctx: Context) -> Any:
     parent = store.find(tx, ctx.creds.app_cred_id)
     if parent is None or not parent.unrestricted:
         raise errors.Forbidden(
-            "Using method 'application_credential' is not allowed for managing additional application credentials.",
+            "Using method 'application_credential' is not allowed for managing additional application "
+            "credentials.",
             reason="restricted",
         )
     return parent
@@ -161,7 +167,9 @@ def earliest(*moments: int | None) -> int | None:
 def chosen_roles(tx: Tx, ctx: Context, asked: list[RoleRef] | None) -> list[str]:
     """Ids of roles that the token has; all of them unless some are named."""
     held = {row.name: row.id for row in tx.all(
-        sa.select(ROLES.c.id, ROLES.c.name).where(ROLES.c.domain_id == "", ROLES.c.name.in_(list(ctx.creds.roles)))
+        sa.select(ROLES.c.id, ROLES.c.name).where(
+            ROLES.c.domain_id == "", ROLES.c.name.in_(list(ctx.creds.roles))
+        )
     )}
     if not asked:
         return sorted(held.values())
@@ -223,7 +231,8 @@ def view(tx: Tx, ctx: Context, rows: list[Any], secret: str | None = None) -> li
     rules = access_rules.by_id(tx, {id for row in rows for id in row.access_rules or ()})
     return [
         AppCredential(
-            id=row.id, name=row.name, description=row.description, project_id=row.project_id, user_id=row.user_id,
+            id=row.id, name=row.name, description=row.description, project_id=row.project_id,
+            user_id=row.user_id,
             roles=[
                 {"id": id, "name": known[id].name, "domain_id": known[id].domain_id or None}
                 for id in row.roles if id in known

@@ -16,7 +16,16 @@ from skyhold.core.context import Context, internal
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.passwords import passwords
-from skyhold.identity.tables import ASSIGNMENTS, ENDPOINTS, IMPLIED_ROLES, PROJECTS, REGIONS, ROLES, SERVICES, USERS
+from skyhold.identity.tables import (
+    ASSIGNMENTS,
+    ENDPOINTS,
+    IMPLIED_ROLES,
+    PROJECTS,
+    REGIONS,
+    ROLES,
+    SERVICES,
+    USERS,
+)
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -28,7 +37,8 @@ ROLE_NAMES = ("admin", "manager", "member", "reader", "service")
 IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 INTERFACES = ("public", "internal", "admin")
 NAMES = {
-    "identity": "keystone", "compute": "nova", "placement": "placement", "image": "glance", "network": "neutron",
+    "identity": "keystone", "compute": "nova", "placement": "placement", "image": "glance",
+    "network": "neutron",
 }
 
 
@@ -44,8 +54,10 @@ def without_admin(tx: Tx, ctx: Context) -> bool:
 
 
 def ensure_all(tx: Tx, ctx: Context, hashed: str | None) -> None:
-    ensure(tx, PROJECTS, {"id": DEFAULT_DOMAIN_ID}, name="Default", domain_id="", parent_id=None, is_domain=True,
-           description="The default domain", **NEW_PLACE)
+    ensure(
+        tx, PROJECTS, {"id": DEFAULT_DOMAIN_ID}, name="Default", domain_id="", parent_id=None, is_domain=True,
+        description="The default domain", **NEW_PLACE,
+    )
     roles = {name: ensure(tx, ROLES, {"name": name, "domain_id": ""}, **NEW_ROLE).id for name in ROLE_NAMES}
     for prior, implied in IMPLICATIONS:
         ensure(tx, IMPLIED_ROLES, {"prior_id": roles[prior], "implied_id": roles[implied]})
@@ -75,7 +87,9 @@ def ensure_project(tx: Tx, name: str, description: str) -> Any:
 
 def ensure_grant(tx: Tx, user_id: str, kind: str, target_id: str, role_id: str) -> None:
     ensure(
-        tx, ASSIGNMENTS, {"actor_id": user_id, "target_id": target_id, "role_id": role_id, "inherited": False},
+        tx, ASSIGNMENTS, {
+            "actor_id": user_id, "target_id": target_id, "role_id": role_id, "inherited": False
+        },
         actor_type="user", target_type=kind,
     )
 
@@ -92,7 +106,9 @@ def ensure_catalogue(tx: Tx, ctx: Context) -> None:
             ensure_endpoint(tx, service, row.id, settings.region, interface, settings.public_url)
 
 
-def ensure_endpoint(tx: Tx, service: Service, service_id: str, region: str, interface: str, base: str) -> None:
+def ensure_endpoint(
+    tx: Tx, service: Service, service_id: str, region: str, interface: str, base: str
+) -> None:
     url = base + service.prefix + service.endpoint
     key = {"service_id": service_id, "region_id": region, "interface": interface}
     row = ensure(tx, ENDPOINTS, key, url=url, enabled=True, extra={"made_by": "bootstrap"})

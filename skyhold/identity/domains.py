@@ -53,7 +53,9 @@ ONE = envelope("domain", Domain)
 
 
 @routes.get(
-    "/v3/domains", policy=policy.LIST_DOMAINS, query=DomainQuery, reply=collection("domains", Domain, links="links")
+    "/v3/domains", policy=policy.LIST_DOMAINS, query=DomainQuery, reply=collection(
+        "domains", Domain, links="links"
+    )
 )
 async def index(ctx: Context, query: DomainQuery) -> Page:
     """List domains."""

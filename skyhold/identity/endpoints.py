@@ -75,7 +75,9 @@ async def index(ctx: Context, query: EndpointQuery) -> Page:
 
 
 @routes.post(
-    "/v3/endpoints", policy=policy.CREATE_ENDPOINT, body=envelope("endpoint", EndpointCreate), reply=ONE, status=201
+    "/v3/endpoints", policy=policy.CREATE_ENDPOINT, body=envelope(
+        "endpoint", EndpointCreate
+    ), reply=ONE, status=201
 )
 async def create(ctx: Context, want: EndpointCreate) -> Endpoint:
     """Create an endpoint."""
@@ -184,7 +186,9 @@ store = Store(ENDPOINTS, service="identity", kind="endpoint", label="Endpoint")
 def view(ctx: Context, row: Any) -> Endpoint:
     return Endpoint(
         id=row.id, interface=row.interface, region_id=row.region_id, region=row.region_id,
-        service_id=row.service_id, url=row.url, enabled=row.enabled, links=links.to(ctx, f"endpoints/{row.id}"),
+        service_id=row.service_id, url=row.url, enabled=row.enabled, links=links.to(
+            ctx, f"endpoints/{row.id}"
+        ),
         extra={name: value for name, value in row.extra.items() if name != "made_by"},
     )
 

@@ -67,5 +67,7 @@ def prepare(tx: Tx, ctx: Context, user_id: str, project_id: str, lifetime_s: int
 def projects(tx: Tx, ctx: Context, ids: Iterable[str]) -> dict[str, ProjectView]:
     """Those of the ids that are projects, whoever asks."""
     p = PROJECTS.c
-    rows = tx.all(sa.select(p.id, p.name, p.domain_id, p.enabled).where(p.id.in_(list(ids)), p.domain_id != ""))
+    rows = tx.all(
+        sa.select(p.id, p.name, p.domain_id, p.enabled).where(p.id.in_(list(ids)), p.domain_id != "")
+    )
     return {row.id: ProjectView(*row) for row in rows}

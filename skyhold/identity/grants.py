@@ -52,8 +52,12 @@ def ancestors(tx: Tx, place: Any) -> list[str]:
     """Ids of everything above a project, its domain included."""
     if place.parent_id in (None, place.domain_id):
         return [place.domain_id]
-    up = sa.select(PROJECTS.c.id, PROJECTS.c.parent_id).where(PROJECTS.c.id == place.parent_id).cte(recursive=True)
-    up = up.union_all(sa.select(PROJECTS.c.id, PROJECTS.c.parent_id).join(up, PROJECTS.c.id == up.c.parent_id))
+    up = sa.select(
+        PROJECTS.c.id, PROJECTS.c.parent_id
+    ).where(PROJECTS.c.id == place.parent_id).cte(recursive=True)
+    up = up.union_all(
+        sa.select(PROJECTS.c.id, PROJECTS.c.parent_id).join(up, PROJECTS.c.id == up.c.parent_id)
+    )
     found = [row.id for row in tx.all(sa.select(up.c.id))]
     return found if place.domain_id in found else [*found, place.domain_id]
 

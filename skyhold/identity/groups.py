@@ -65,7 +65,9 @@ async def index(ctx: Context, query: GroupQuery) -> Page:
     return await ctx.read(list_page, query)
 
 
-@routes.post("/v3/groups", policy=policy.CREATE_GROUP, body=envelope("group", GroupCreate), reply=ONE, status=201)
+@routes.post(
+    "/v3/groups", policy=policy.CREATE_GROUP, body=envelope("group", GroupCreate), reply=ONE, status=201
+)
 async def create(ctx: Context, want: GroupCreate) -> Group:
     """Create a group."""
     return await ctx.write(insert, want)
@@ -77,7 +79,9 @@ async def show(ctx: Context, group_id: str) -> Group:
     return view(ctx, await ctx.read(store.get, group_id))
 
 
-@routes.patch("/v3/groups/{group_id}", policy=policy.UPDATE_GROUP, body=envelope("group", GroupChange), reply=ONE)
+@routes.patch(
+    "/v3/groups/{group_id}", policy=policy.UPDATE_GROUP, body=envelope("group", GroupChange), reply=ONE
+)
 async def update(ctx: Context, group_id: str, want: GroupChange) -> Group:
     """Change a group."""
     return await ctx.write(change, group_id, want)
@@ -89,7 +93,9 @@ async def delete(ctx: Context, group_id: str) -> None:
     await ctx.write(remove, group_id)
 
 
-@routes.get("/v3/groups/{group_id}/users", policy=policy.LIST_USERS_IN_GROUP, query=users.UserQuery, reply=users.MANY)
+@routes.get(
+    "/v3/groups/{group_id}/users", policy=policy.LIST_USERS_IN_GROUP, query=users.UserQuery, reply=users.MANY
+)
 async def members(ctx: Context, group_id: str, query: users.UserQuery) -> Page:
     """List a group's members."""
     return await ctx.read(list_members, group_id, query)
@@ -269,6 +275,7 @@ def no_member(group_id: str, user_id: str) -> errors.NotFound:
 
 def taken(name: object) -> errors.Conflict:
     return errors.Conflict(
-        f"Conflict occurred attempting to store group - Duplicate entry found with name {name} in the same domain.",
+        f"Conflict occurred attempting to store group - Duplicate entry found with name {name} in the same "
+        "domain.",
         reason="name_taken",
     )

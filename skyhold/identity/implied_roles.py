@@ -103,7 +103,9 @@ def get(tx: Tx, ctx: Context, role_id: str, implied_id: str) -> dict[str, Any]:
 
 def exists(tx: Tx, role_id: str, implied_id: str) -> bool:
     c = IMPLIED_ROLES.c
-    return tx.first(sa.select(c.prior_id).where(c.prior_id == role_id, c.implied_id == implied_id)) is not None
+    return tx.first(
+        sa.select(c.prior_id).where(c.prior_id == role_id, c.implied_id == implied_id)
+    ) is not None
 
 
 def list_of(tx: Tx, ctx: Context, role_id: str) -> dict[str, Any]:

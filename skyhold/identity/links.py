@@ -13,7 +13,11 @@ from skyhold.core.context import Context
 
 
 def base(ctx: Context) -> str:
-    return f"{ctx.core.settings.public_url}/identity/v3"
+    shelf = ctx.core.shelf
+    found: str | None = shelf.get("identity.links")
+    if found is None:
+        found = shelf["identity.links"] = f"{ctx.core.settings.public_url}/identity/v3"
+    return found
 
 
 def to(ctx: Context, path: str) -> dict[str, str]:

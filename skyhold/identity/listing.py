@@ -38,8 +38,12 @@ def page(
 ) -> Page:
     """`equal` and `flags` are columns that the query's attributes of that name filter by."""
     filters = [(name, "eq", value) for name in equal if (value := getattr(query, name, None)) is not None]
-    filters += [(name, "eq", truthy(value)) for name in flags if (value := getattr(query, name, None)) is not None]
-    compared = [clause for key, texts in query.extra.items() if (clause := comparison(store, equal, key, texts[-1]))]
+    filters += [
+        (name, "eq", truthy(value)) for name in flags if (value := getattr(query, name, None)) is not None
+    ]
+    compared = [
+        clause for key, texts in query.extra.items() if (clause := comparison(store, equal, key, texts[-1]))
+    ]
     rows = store.page(
         tx, ctx, filters=filters, sort=[(store.key, "asc")], limit=query.limit, marker=query.marker,
         where=[*where, *compared],
@@ -47,7 +51,9 @@ def page(
     return printed(ctx, [print_row(ctx, row) for row in rows], rows, query, path, store.key)
 
 
-def printed(ctx: Context, items: list[Any], rows: Sequence[Any], query: Any, path: str, key: str = "id") -> Page:
+def printed(
+    ctx: Context, items: list[Any], rows: Sequence[Any], query: Any, path: str, key: str = "id"
+) -> Page:
     full = query.limit is not None and len(rows) == query.limit
     following = {"limit": str(query.limit), "marker": getattr(rows[-1], key)} if full else None
     return Page(items, links.of_list(ctx, path, following))

@@ -28,7 +28,8 @@ def changeable(row: Any, kind: str, verb: str) -> None:
     """Raises Forbidden for a row with the option `immutable`."""
     if row.options.get("immutable"):
         raise errors.Forbidden(
-            f"Cannot {verb} immutable {kind}s. To modify or delete this {kind}, first unset the immutable option.",
+            f"Cannot {verb} immutable {kind}s. To modify or delete this {kind}, first unset the immutable "
+            "option.",
             reason="immutable",
         )
 

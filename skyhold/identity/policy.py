@@ -49,7 +49,9 @@ GET_DOMAIN = rule(
     "get_domain", f"{READER} or ({IN_DOMAIN}) or project_domain_id:%(target.domain.id)s", "Show a domain.",
     "GET /v3/domains/{domain_id}", lists=True,
 )
-LIST_DOMAINS = rule("list_domains", f"{READER} or ({IN_DOMAIN})", "List domains.", "GET /v3/domains", lists=True)
+LIST_DOMAINS = rule(
+    "list_domains", f"{READER} or ({IN_DOMAIN})", "List domains.", "GET /v3/domains", lists=True
+)
 CREATE_DOMAIN = rule("create_domain", ADMIN, "Create a domain.", "POST /v3/domains")
 UPDATE_DOMAIN = rule("update_domain", ADMIN, "Change a domain.", "PATCH /v3/domains/{domain_id}")
 DELETE_DOMAIN = rule("delete_domain", ADMIN, "Delete a domain.", "DELETE /v3/domains/{domain_id}")
@@ -78,18 +80,24 @@ LIST_PROJECT_TAGS = rule("list_project_tags", SEE_PROJECT, "List tags.", f"GET {
 GET_PROJECT_TAG = rule("get_project_tag", SEE_PROJECT, "Check a tag.", f"GET {TAG}", lists=True)
 UPDATE_PROJECT_TAGS = rule("update_project_tags", CHANGE_TAGS, "Replace tags.", f"PUT {TAGS}", lists=True)
 CREATE_PROJECT_TAG = rule("create_project_tag", CHANGE_TAGS, "Add a tag.", f"PUT {TAG}", lists=True)
-DELETE_PROJECT_TAGS = rule("delete_project_tags", CHANGE_TAGS, "Remove all tags.", f"DELETE {TAGS}", lists=True)
+DELETE_PROJECT_TAGS = rule(
+    "delete_project_tags", CHANGE_TAGS, "Remove all tags.", f"DELETE {TAGS}", lists=True
+)
 DELETE_PROJECT_TAG = rule("delete_project_tag", CHANGE_TAGS, "Remove a tag.", f"DELETE {TAG}", lists=True)
 
 # ---- users ---------------------------------------------------------------------------------
 
 SELF = "user_id:%(target.user.id)s"
 
-GET_USER = rule("get_user", f"{readers('user')} or {SELF}", "Show a user.", "GET /v3/users/{user_id}", lists=True)
+GET_USER = rule(
+    "get_user", f"{readers('user')} or {SELF}", "Show a user.", "GET /v3/users/{user_id}", lists=True
+)
 LIST_USERS = rule("list_users", readers("user"), "List users.", "GET /v3/users", lists=True)
 CREATE_USER = rule("create_user", managers("user"), "Create a user.", "POST /v3/users")
 UPDATE_USER = rule("update_user", managers("user"), "Change a user.", "PATCH /v3/users/{user_id}", lists=True)
-DELETE_USER = rule("delete_user", managers("user"), "Delete a user.", "DELETE /v3/users/{user_id}", lists=True)
+DELETE_USER = rule(
+    "delete_user", managers("user"), "Delete a user.", "DELETE /v3/users/{user_id}", lists=True
+)
 
 # ---- groups --------------------------------------------------------------------------------
 
@@ -102,11 +110,16 @@ LIST_GROUPS_FOR_USER = rule(
     "GET /v3/users/{user_id}/groups", lists=True,
 )
 CREATE_GROUP = rule("create_group", managers("group"), "Create a group.", "POST /v3/groups")
-UPDATE_GROUP = rule("update_group", managers("group"), "Change a group.", "PATCH /v3/groups/{group_id}", lists=True)
-DELETE_GROUP = rule("delete_group", managers("group"), "Delete a group.", "DELETE /v3/groups/{group_id}", lists=True)
+UPDATE_GROUP = rule(
+    "update_group", managers("group"), "Change a group.", "PATCH /v3/groups/{group_id}", lists=True
+)
+DELETE_GROUP = rule(
+    "delete_group", managers("group"), "Delete a group.", "DELETE /v3/groups/{group_id}", lists=True
+)
 LIST_USERS_IN_GROUP = rule("list_users_in_group", readers("group"), "List members.",
                            "GET /v3/groups/{group_id}/users", lists=True)
-MEMBERS = f"{ADMIN} or ({MY_DOMAIN.format(role='manager', kind='group')} and domain_id:%(target.user.domain_id)s)"
+SAME_DOMAIN = MY_DOMAIN.format(role="manager", kind="group") + " and domain_id:%(target.user.domain_id)s"
+MEMBERS = f"{ADMIN} or ({SAME_DOMAIN})"
 CHECK_USER_IN_GROUP = rule(
     "check_user_in_group",
     f"{READER} or ({MY_DOMAIN.format(role='reader', kind='group')} and domain_id:%(target.user.domain_id)s)",
@@ -126,16 +139,28 @@ CREATE_ROLE = rule("create_role", ADMIN, "Create a role.", "POST /v3/roles")
 UPDATE_ROLE = rule("update_role", ADMIN, "Change a role.", "PATCH /v3/roles/{role_id}")
 DELETE_ROLE = rule("delete_role", ADMIN, "Delete a role.", "DELETE /v3/roles/{role_id}")
 GET_DOMAIN_ROLE = rule("get_domain_role", READER, "Show a domain's role.", "GET /v3/roles/{role_id}")
-LIST_DOMAIN_ROLES = rule("list_domain_roles", READER, "List a domain's roles.", "GET /v3/roles?domain_id={domain_id}")
+LIST_DOMAIN_ROLES = rule(
+    "list_domain_roles", READER, "List a domain's roles.", "GET /v3/roles?domain_id={domain_id}"
+)
 CREATE_DOMAIN_ROLE = rule("create_domain_role", ADMIN, "Create a domain's role.", "POST /v3/roles")
 UPDATE_DOMAIN_ROLE = rule("update_domain_role", ADMIN, "Change a domain's role.", "PATCH /v3/roles/{role_id}")
-DELETE_DOMAIN_ROLE = rule("delete_domain_role", ADMIN, "Delete a domain's role.", "DELETE /v3/roles/{role_id}")
+DELETE_DOMAIN_ROLE = rule(
+    "delete_domain_role", ADMIN, "Delete a domain's role.", "DELETE /v3/roles/{role_id}"
+)
 GET_IMPLIED_ROLE = rule("get_implied_role", READER, "Show an implication.", f"GET {IMPLIES}/{{implied_id}}")
 LIST_IMPLIED_ROLES = rule("list_implied_roles", READER, "List what a role implies.", f"GET {IMPLIES}")
-CREATE_IMPLIED_ROLE = rule("create_implied_role", ADMIN, "Let a role imply one.", f"PUT {IMPLIES}/{{implied_id}}")
-DELETE_IMPLIED_ROLE = rule("delete_implied_role", ADMIN, "End an implication.", f"DELETE {IMPLIES}/{{implied_id}}")
-CHECK_IMPLIED_ROLE = rule("check_implied_role", READER, "Check an implication.", f"HEAD {IMPLIES}/{{implied_id}}")
-LIST_ROLE_INFERENCE_RULES = rule("list_role_inference_rules", READER, "List implications.", "GET /v3/role_inferences")
+CREATE_IMPLIED_ROLE = rule(
+    "create_implied_role", ADMIN, "Let a role imply one.", f"PUT {IMPLIES}/{{implied_id}}"
+)
+DELETE_IMPLIED_ROLE = rule(
+    "delete_implied_role", ADMIN, "End an implication.", f"DELETE {IMPLIES}/{{implied_id}}"
+)
+CHECK_IMPLIED_ROLE = rule(
+    "check_implied_role", READER, "Check an implication.", f"HEAD {IMPLIES}/{{implied_id}}"
+)
+LIST_ROLE_INFERENCE_RULES = rule(
+    "list_role_inference_rules", READER, "List implications.", "GET /v3/role_inferences"
+)
 
 # ---- assignments ---------------------------------------------------------------------------
 
@@ -156,7 +181,9 @@ GIVE = f"{ADMIN} or ({of_grants('manager')} and ({MANAGED_ROLE}))"
 GRANT = "/v3/{projects|domains}/{target_id}/{users|groups}/{actor_id}/roles"
 SYSTEM_GRANT = "/v3/system/{users|groups}/{actor_id}/roles"
 
-CHECK_GRANT = rule("check_grant", f"{READER} or {of_grants('reader')}", "Check a grant.", f"HEAD {GRANT}/{{role_id}}")
+CHECK_GRANT = rule(
+    "check_grant", f"{READER} or {of_grants('reader')}", "Check a grant.", f"HEAD {GRANT}/{{role_id}}"
+)
 LIST_GRANTS = rule("list_grants", f"{READER} or {of_grants('reader')}", "List grants.", f"GET {GRANT}")
 CREATE_GRANT = rule("create_grant", GIVE, "Give a role.", f"PUT {GRANT}/{{role_id}}")
 REVOKE_GRANT = rule("revoke_grant", GIVE, "Take a role away.", f"DELETE {GRANT}/{{role_id}}")
@@ -174,7 +201,9 @@ LIST_ROLE_ASSIGNMENTS_FOR_TREE = rule(
 def system_rules(kind: str) -> dict[str, Rule]:
     path = SYSTEM_GRANT.replace("{users|groups}", f"{kind}s")
     return {
-        "list": rule(f"list_system_grants_for_{kind}", READER, f"List a {kind}'s system roles.", f"GET {path}"),
+        "list": rule(
+            f"list_system_grants_for_{kind}", READER, f"List a {kind}'s system roles.", f"GET {path}"
+        ),
         "check": rule(f"check_system_grant_for_{kind}", READER, f"Check a {kind}'s system role.",
                       f"GET {path}/{{role_id}}"),
         "create": rule(f"create_system_grant_for_{kind}", ADMIN, f"Give a {kind} a system role.",
@@ -190,7 +219,9 @@ SYSTEM_GRANTS = {"user": system_rules("user"), "group": system_rules("group")}
 
 GET_REGION = rule("get_region", ANYONE, "Show a region.", "GET /v3/regions/{region_id}")
 LIST_REGIONS = rule("list_regions", ANYONE, "List regions.", "GET /v3/regions")
-CREATE_REGION = rule("create_region", ADMIN, "Create a region.", "POST /v3/regions", "PUT /v3/regions/{region_id}")
+CREATE_REGION = rule(
+    "create_region", ADMIN, "Create a region.", "POST /v3/regions", "PUT /v3/regions/{region_id}"
+)
 UPDATE_REGION = rule("update_region", ADMIN, "Change a region.", "PATCH /v3/regions/{region_id}")
 DELETE_REGION = rule("delete_region", ADMIN, "Delete a region.", "DELETE /v3/regions/{region_id}")
 GET_SERVICE = rule("get_service", READER, "Show a service.", "GET /v3/services/{service_id}")

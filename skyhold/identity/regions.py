@@ -55,14 +55,18 @@ ONE = envelope("region", Region)
 
 
 @routes.get(
-    "/v3/regions", policy=policy.LIST_REGIONS, query=RegionQuery, reply=collection("regions", Region, links="links")
+    "/v3/regions", policy=policy.LIST_REGIONS, query=RegionQuery, reply=collection(
+        "regions", Region, links="links"
+    )
 )
 async def index(ctx: Context, query: RegionQuery) -> Page:
     """List regions."""
     return await ctx.read(list_page, query)
 
 
-@routes.post("/v3/regions", policy=policy.CREATE_REGION, body=envelope("region", RegionCreate), reply=ONE, status=201)
+@routes.post(
+    "/v3/regions", policy=policy.CREATE_REGION, body=envelope("region", RegionCreate), reply=ONE, status=201
+)
 async def create(ctx: Context, want: RegionCreate) -> Region:
     """Create a region."""
     return await ctx.write(insert, want, want.id or permits.hex_id(ctx))
@@ -85,7 +89,9 @@ async def show(ctx: Context, region_id: str) -> Region:
     return view(ctx, await ctx.read(store.get, region_id))
 
 
-@routes.patch("/v3/regions/{region_id}", policy=policy.UPDATE_REGION, body=envelope("region", RegionChange), reply=ONE)
+@routes.patch(
+    "/v3/regions/{region_id}", policy=policy.UPDATE_REGION, body=envelope("region", RegionChange), reply=ONE
+)
 async def update(ctx: Context, region_id: str, want: RegionChange) -> Region:
     """Change a region."""
     return await ctx.write(change, region_id, want)

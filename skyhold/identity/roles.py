@@ -142,7 +142,9 @@ def remove(tx: Tx, ctx: Context, role_id: str) -> None:
 
 # ---- queries -------------------------------------------------------------------------------
 
-store = Store(ROLES, service="identity", kind="role", label="Role", targets={"target.role.domain_id": "domain_id"})
+store = Store(
+    ROLES, service="identity", kind="role", label="Role", targets={"target.role.domain_id": "domain_id"}
+)
 
 
 def get(tx: Tx, ctx: Context, role_id: str, of_domain: Rule) -> Any:
@@ -169,5 +171,6 @@ def list_page(tx: Tx, ctx: Context, query: RoleQuery) -> Page:
 
 def taken(name: object) -> errors.Conflict:
     return errors.Conflict(
-        f"Conflict occurred attempting to store role - Duplicate entry found with name {name}.", reason="name_taken"
+        f"Conflict occurred attempting to store role - Duplicate entry found with name {name}.",
+        reason="name_taken",
     )

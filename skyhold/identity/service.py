@@ -40,7 +40,9 @@ def with_heads(resources: Sequence[Routes]) -> list[Routes]:
     heads = Routes()
     for routes in resources:
         have = {route.path for route in routes.all if route.method == "HEAD"}
-        heads.all += [replace(r, method="HEAD") for r in routes.all if r.method == "GET" and r.path not in have]
+        heads.all += [
+            replace(r, method="HEAD") for r in routes.all if r.method == "GET" and r.path not in have
+        ]
     return [*resources, heads]
 
 

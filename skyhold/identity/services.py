@@ -65,7 +65,9 @@ async def index(ctx: Context, query: ServiceQuery) -> Page:
 
 
 @routes.post(
-    "/v3/services", policy=policy.CREATE_SERVICE, body=envelope("service", ServiceCreate), reply=ONE, status=201
+    "/v3/services", policy=policy.CREATE_SERVICE, body=envelope(
+        "service", ServiceCreate
+    ), reply=ONE, status=201
 )
 async def create(ctx: Context, want: ServiceCreate) -> CatalogueService:
     """Create a service."""
@@ -79,7 +81,9 @@ async def show(ctx: Context, service_id: str) -> CatalogueService:
 
 
 @routes.patch(
-    "/v3/services/{service_id}", policy=policy.UPDATE_SERVICE, body=envelope("service", ServiceChange), reply=ONE
+    "/v3/services/{service_id}", policy=policy.UPDATE_SERVICE, body=envelope(
+        "service", ServiceChange
+    ), reply=ONE
 )
 async def update(ctx: Context, service_id: str, want: ServiceChange) -> CatalogueService:
     """Change a service."""
@@ -128,7 +132,9 @@ store = Store(SERVICES, service="identity", kind="service", label="Service")
 
 def view(ctx: Context, row: Any) -> CatalogueService:
     return CatalogueService(
-        id=row.id, type=row.type, name=row.name, enabled=row.enabled, links=links.to(ctx, f"services/{row.id}"),
+        id=row.id, type=row.type, name=row.name, enabled=row.enabled, links=links.to(
+            ctx, f"services/{row.id}"
+        ),
         description=ABSENT if row.description is None else row.description, extra=row.extra,
     )
 

@@ -31,7 +31,9 @@ def options_of(options: Any) -> dict[str, Any]:
     """The options that were given, null among them."""
     if options is ABSENT or options is None:
         return {}
-    return {name: value for name in options.__struct_fields__ if (value := getattr(options, name)) is not ABSENT}
+    return {
+        name: value for name in options.__struct_fields__ if (value := getattr(options, name)) is not ABSENT
+    }
 
 
 def given(**values: Any) -> dict[str, Any]:

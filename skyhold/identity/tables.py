@@ -45,7 +45,9 @@ PROJECTS = table(
 
 PROJECT_TAGS = table(
     "identity_project_tags",
-    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True
+    ),
     sa.Column("name", text(), primary_key=True),
     sa.Index("identity_project_tags_name", "name"),
 )
@@ -82,7 +84,9 @@ GROUPS = table(
 MEMBERSHIPS = table(
     "identity_memberships",
     sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("group_id", text(64), sa.ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "group_id", text(64), sa.ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True
+    ),
     sa.Index("identity_memberships_group", "group_id"),
 )
 
@@ -102,7 +106,9 @@ ROLES = table(
 IMPLIED_ROLES = table(
     "identity_implied_roles",
     sa.Column("prior_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("implied_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "implied_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True
+    ),
 )
 
 ASSIGNMENTS = table(
@@ -140,7 +146,9 @@ SERVICES = table(
 ENDPOINTS = table(
     "identity_endpoints",
     id_column(),
-    sa.Column("service_id", text(64), sa.ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False),
+    sa.Column(
+        "service_id", text(64), sa.ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False
+    ),
     sa.Column("region_id", text(255), sa.ForeignKey("identity_regions.id")),
     sa.Column("interface", text(8), nullable=False),
     sa.Column("url", long_text(), nullable=False),

@@ -188,7 +188,9 @@ def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str, hashe
     if row is None or row.password_hash != proved_hash:
         raise errors.Unauthorized("The request you have made requires authentication.", reason="denied")
     if row.options.get("lock_password"):
-        raise errors.Forbidden("This password is locked: an administrator must change it.", reason="password_locked")
+        raise errors.Forbidden(
+            "This password is locked: an administrator must change it.", reason="password_locked"
+        )
     row = store.update(tx, row, password_hash=hashed, generation=row.generation + 1)
     void(tx)
     journal.record(tx, "user.password", row)
@@ -238,6 +240,7 @@ def enabled_row(tx: Tx, ctx: Context, user_id: str, lock: bool = False) -> Any:
 
 def taken(name: object) -> errors.Conflict:
     return errors.Conflict(
-        f"Conflict occurred attempting to store user - Duplicate entry found with name {name} in the same domain.",
+        f"Conflict occurred attempting to store user - Duplicate entry found with name {name} in the same "
+        "domain.",
         reason="name_taken",
     )

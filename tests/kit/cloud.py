@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from skyhold.core.app import Core
-from skyhold.core.service import Service
 from skyhold.core.http.server import make_server
+from skyhold.core.service import Service
 from skyhold.core.settings import Http, Identity, Settings
 from tests.kit.client import Client
 
-ADMIN_PASSWORD = "the-admin-password"  # noqa: S105 - of clouds that live for a test
+ADMIN_PASSWORD = "the-admin-password"
 SERVICES = ("identity", "placement", "network", "image", "compute")
 """In the order of the street, as cmd/compose.py puts them together."""
 

@@ -61,7 +61,9 @@ for actor in ("user", "group"):
         declare(f"/v3{where}", "", Place(target, actor, False), GRANTS)
         declare(f"/v3/OS-INHERIT{where}", "/inherited_to_projects", Place(target, actor, True), GRANTS)
     declare(
-        f"/v3/system/{actor}s/{{{actor}_id}}/roles", "", Place("system", actor, False), policy.SYSTEM_GRANTS[actor]
+        f"/v3/system/{actor}s/{{{actor}_id}}/roles", "", Place(
+            "system", actor, False
+        ), policy.SYSTEM_GRANTS[actor]
     )
 
 

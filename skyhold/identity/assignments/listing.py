@@ -94,7 +94,8 @@ def allow(tx: Tx, ctx: Context, query: AssignmentQuery) -> None:
     if query.include_subtree is not None and truthy(query.include_subtree):
         place = tx.first(sa.select(PROJECTS.c.domain_id).where(PROJECTS.c.id == query.project_id))
         permits.demand(ctx, policy.LIST_ROLE_ASSIGNMENTS_FOR_TREE, {
-            "target.project.id": query.project_id, "target.project.domain_id": place.domain_id if place else None,
+            "target.project.id": query.project_id,
+            "target.project.domain_id": place.domain_id if place else None,
         })
         return
     # A domain's reader gets what is in the domain: the rest is left out below.
@@ -108,7 +109,9 @@ def is_admin_view(ctx: Context) -> bool:
 
 def within_domain(tx: Tx, found: list[Held], domain_id: str | None, query: AssignmentQuery) -> list[Held]:
     p = PROJECTS.c
-    inside = {row.id for row in tx.all(sa.select(p.id).where(sa.or_(p.domain_id == domain_id, p.id == domain_id)))}
+    inside = {
+        row.id for row in tx.all(sa.select(p.id).where(sa.or_(p.domain_id == domain_id, p.id == domain_id)))
+    }
     return [held for held in found if held.target_id in inside]
 
 
@@ -159,7 +162,9 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     targets = None if wanted is None else set(wanted)
     inherit = any(held.inherited for held in given)
     found: Iterable[Held] = persons(tx, given, query.user_id)
-    found = placed(found, Tree(tx) if inherit else None, targets, only_inherited=query.inherited_to is not None)
+    found = placed(
+        found, Tree(tx) if inherit else None, targets, only_inherited=query.inherited_to is not None
+    )
     seen: dict[tuple[str, str, str], Held] = {}
     for held in implied(grants.Implications(tx), found, query.role_id):
         seen.setdefault((held.actor_id, held.target_id, held.role_id), held)
@@ -216,7 +221,9 @@ class Tree:
 
     def __init__(self, tx: Tx) -> None:
         self._children: dict[str, list[str]] = {}
-        for row in tx.all(sa.select(PROJECTS.c.id, PROJECTS.c.parent_id).where(PROJECTS.c.parent_id.is_not(None))):
+        for row in tx.all(
+            sa.select(PROJECTS.c.id, PROJECTS.c.parent_id).where(PROJECTS.c.parent_id.is_not(None))
+        ):
             self._children.setdefault(row.parent_id, []).append(row.id)
 
     def below(self, id: str) -> list[str]:

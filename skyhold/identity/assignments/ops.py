@@ -42,7 +42,9 @@ class Named(NamedTuple):
     @property
     def where(self) -> sa.ColumnElement[bool]:
         a = ASSIGNMENTS.c
-        same = [a.actor_id == self.actor.id, a.target_id == self.target_id, a.inherited.is_(self.place.inherited)]
+        same = [
+            a.actor_id == self.actor.id, a.target_id == self.target_id, a.inherited.is_(self.place.inherited)
+        ]
         return sa.and_(*same) if self.role is None else sa.and_(*same, a.role_id == self.role.id)
 
 

@@ -70,13 +70,17 @@ async def catalogue(ctx: Context) -> dict[str, Any]:
     return {"catalog": found, "links": {"self": f"{ctx.core.settings.public_url}/identity/v3/auth/catalog"}}
 
 
-@routes.get("/v3/auth/projects", policy=policy.GET_AUTH_PROJECTS, reply=collection("projects", Project, links="links"))
+@routes.get(
+    "/v3/auth/projects", policy=policy.GET_AUTH_PROJECTS, reply=collection("projects", Project, links="links")
+)
 async def projects(ctx: Context) -> Page:
     """Projects that the caller can get a token for."""
     return await ctx.read(reach.projects)
 
 
-@routes.get("/v3/auth/domains", policy=policy.GET_AUTH_DOMAINS, reply=collection("domains", Domain, links="links"))
+@routes.get(
+    "/v3/auth/domains", policy=policy.GET_AUTH_DOMAINS, reply=collection("domains", Domain, links="links")
+)
 async def domains(ctx: Context) -> Page:
     """Domains that the caller can get a token for."""
     return await ctx.read(reach.domains)
@@ -89,7 +93,7 @@ async def system(ctx: Context) -> dict[str, Any]:
 
 
 async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) -> tuple[str, Known]:
-    """The token spoken about; NotFound when it doesn't count, Forbidden when it isn't the caller's business."""
+    """The token spoken about; NotFound when it doesn't count, Forbidden when the caller has no say in it."""
     text = headers["X-Subject-Token"]
     if not text:
         raise errors.Invalid("The header X-Subject-Token is missing.")

@@ -164,7 +164,9 @@ def app_credential(tx: Tx, ctx: Context, given: shape.ByAppCredential) -> tuple[
         if given.name is None or given.user is None:
             raise errors.Invalid("Expecting to find id, or name and user, in application_credential.")
         user = named_user(tx, ctx, given.user)
-        row = user and tx.first(sa.select(*columns).where(columns.user_id == user.id, columns.name == given.name))
+        row = user and tx.first(
+            sa.select(*columns).where(columns.user_id == user.id, columns.name == given.name)
+        )
     if row is None or user is None or (row.expires_at is not None and row.expires_at <= ctx.now):
         return None
     return row, user

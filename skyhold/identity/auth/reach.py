@@ -54,7 +54,9 @@ def below(tx: Tx, roots: list[str]) -> set[str]:
 
 
 def domains(tx: Tx, ctx: Context) -> Page:
-    rows = [] if ctx.creds.app_cred_id else [row for row in reachable(tx, ctx, ctx.user_id) if not row.domain_id]
+    rows = [] if ctx.creds.app_cred_id else [
+        row for row in reachable(tx, ctx, ctx.user_id) if not row.domain_id
+    ]
     return Page([domain_view(ctx, row) for row in rows], links.of_list(ctx, "auth/domains"))
 
 

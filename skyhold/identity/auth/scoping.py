@@ -32,7 +32,9 @@ def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
     now = ctx.now // SECOND_US * SECOND_US
     token = Token(
         user_id=proof.user_id, methods=proof.methods, scope=scope, scope_id=place.id if place else "",
-        issued_at=now, expires_at=max(proof.ends_at, now + SECOND_US) if proof.parent is None else proof.ends_at,
+        issued_at=now, expires_at=max(
+            proof.ends_at, now + SECOND_US
+        ) if proof.parent is None else proof.ends_at,
         audit_id=payload.new_audit_id(), chain_id=proof.chain_id, user_generation=proof.user_generation,
         scope_generation=place.generation if place else 0, app_cred_id=proof.app_cred_id,
     )
@@ -77,11 +79,14 @@ def only(tx: Tx, proof: Proof, wish: Wish) -> tuple[payload.Scope, PlaceView | N
     if wish is None:
         return "project", place
     if proof.parent is None:
-        raise errors.Unauthorized("Application credentials cannot request a scope.", reason="scope_not_allowed")
+        raise errors.Unauthorized(
+            "Application credentials cannot request a scope.", reason="scope_not_allowed"
+        )
     scope, other = asked(tx, wish) if isinstance(wish, shape.Scope) else ("unscoped", None)
     if scope != "project" or other is None or other.id != place.id:
         raise errors.Unauthorized(
-            "A token of an application credential can't be taken to another scope.", reason="scope_not_allowed"
+            "A token of an application credential can't be taken to another scope.",
+            reason="scope_not_allowed",
         )
     return "project", place
 

@@ -151,13 +151,14 @@ USER = (
     .join(DOMAINS, DOMAINS.c.id == USERS.c.domain_id)
     .where(USERS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))
 )
+OWN_DOMAIN = sa.case((PROJECTS.c.domain_id == "", PROJECTS.c.id), else_=PROJECTS.c.domain_id)
 PLACE = (
     sa.select(
         PROJECTS.c.id, PROJECTS.c.name, DOMAINS.c.id.label("domain_id"), DOMAINS.c.name.label("domain_name"),
         PROJECTS.c.is_domain, PROJECTS.c.parent_id,
         (PROJECTS.c.generation + DOMAINS.c.generation).label("generation"),
     )
-    .join(DOMAINS, DOMAINS.c.id == sa.case((PROJECTS.c.domain_id == "", PROJECTS.c.id), else_=PROJECTS.c.domain_id))
+    .join(DOMAINS, DOMAINS.c.id == OWN_DOMAIN)
     .where(PROJECTS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))
 )
 

@@ -8,7 +8,14 @@ from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Page, collection, envelope
 from skyhold.identity import policy
 from skyhold.identity.projects import ops, store, tags, tree
-from skyhold.identity.projects.shape import ProjectChange, ProjectCreate, ProjectQuery, Tags, TagsChange, TreeQuery
+from skyhold.identity.projects.shape import (
+    ProjectChange,
+    ProjectCreate,
+    ProjectQuery,
+    Tags,
+    TagsChange,
+    TreeQuery,
+)
 from skyhold.identity.views import Project
 
 routes = Routes()
@@ -24,7 +31,9 @@ async def index(ctx: Context, query: ProjectQuery) -> Page:
 
 
 @routes.post(
-    "/v3/projects", policy=policy.CREATE_PROJECT, body=envelope("project", ProjectCreate), reply=ONE, status=201
+    "/v3/projects", policy=policy.CREATE_PROJECT, body=envelope(
+        "project", ProjectCreate
+    ), reply=ONE, status=201
 )
 async def create(ctx: Context, want: ProjectCreate) -> Project:
     """Create a project."""
@@ -38,7 +47,9 @@ async def show(ctx: Context, project_id: str, query: TreeQuery) -> Project:
 
 
 @routes.patch(
-    "/v3/projects/{project_id}", policy=policy.UPDATE_PROJECT, body=envelope("project", ProjectChange), reply=ONE
+    "/v3/projects/{project_id}", policy=policy.UPDATE_PROJECT, body=envelope(
+        "project", ProjectChange
+    ), reply=ONE
 )
 async def update(ctx: Context, project_id: str, want: ProjectChange) -> Project:
     """Change a project."""

@@ -120,7 +120,9 @@ def refuse_disabled_above(tx: Tx, row: Any) -> None:
 
 def refuse_enabled_below(tx: Tx, row: Any) -> None:
     if not row.is_domain and any(child.enabled for child in tree.below(tx, row)):
-        raise errors.Forbidden(f"Cannot disable project {row.id} since its subtree contains enabled projects.")
+        raise errors.Forbidden(
+            f"Cannot disable project {row.id} since its subtree contains enabled projects."
+        )
 
 
 def remove(tx: Tx, ctx: Context, project_id: str) -> None:

@@ -19,7 +19,9 @@ class ProjectCreate(Shape, extra="keep"):
     is_domain: bool = field(default=False)
     description: str | None = field(default="")
     enabled: bool = field(default=True)
-    tags: list[str] = field(default_factory=list, min=1, max=255, pattern=TAG, max_items=80, unique_items=True)
+    tags: list[str] = field(
+        default_factory=list, min=1, max=255, pattern=TAG, max_items=80, unique_items=True
+    )
     options: ResourceOptions = field(optional=True)
 
 

@@ -30,7 +30,9 @@ def list_page(tx: Tx, ctx: Context, query: ProjectQuery) -> Page:
     where = [*by_tags(query)]
     only = "projects" if query.is_domain is None or not truthy(query.is_domain) else "domains"
     where.append(P.is_domain.is_(only == "domains"))
-    return page(tx, ctx, places.projects, query, "projects", project_view, equal=EQUAL, flags=["enabled"], where=where)
+    return page(
+        tx, ctx, places.projects, query, "projects", project_view, equal=EQUAL, flags=["enabled"], where=where
+    )
 
 
 def of_user(tx: Tx, ctx: Context, user_id: str, query: ProjectQuery) -> Page:

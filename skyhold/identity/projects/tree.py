@@ -70,7 +70,9 @@ def listed(tx: Tx, ctx: Context, rows: list[Any]) -> list[dict[str, Any]]:
     seen = {row.id for row in tx.all(sa.select(P.id).where(P.id.in_(ids), places.projects.visible(ctx)))}
     seen |= ids_with_role(tx, ctx.user_id)
     write = writer(Project, ctx.version)
-    return [{"project": write(project_view(ctx, row))} for row in rows if row.id in seen and not row.is_domain]
+    return [
+        {"project": write(project_view(ctx, row))} for row in rows if row.id in seen and not row.is_domain
+    ]
 
 
 def chain(rows: list[Any]) -> dict[str, Any] | None:
