@@ -177,7 +177,12 @@ def remove(tx: Tx, ctx: Context, provider_id: str, name: str) -> None:
     found = records.inventories_of(tx, provider_id).get(name)
     if found is None:
         raise errors.NotFound(f"No inventory of class {name} found for delete")
-    records.refuse_in_use(provider_id, [name] if found.used else [])
+    if found.used:
+        # Upstream calls this a concurrent update, other than when all inventories are deleted.
+        raise errors.Conflict(
+            f"Unable to delete inventory of class {name}: Inventory for '{name}' on resource provider "
+            f"'{provider_id}' in use.", code=CONCURRENT_UPDATE,
+        )
     records.delete_inventories(tx, provider_id, [name])
     records.advance(tx, row)
 
