@@ -135,5 +135,113 @@ EXTRA_SPECS_DELETE = extra_specs(
     "delete", ADMIN, "Delete one of a flavor's extra specs.", ("DELETE", EXTRA_SPECS + "/{spec_key}")
 )
 
+
+def quota_rule(name: str, check: str, words: str, *operations: tuple[str, str]) -> Rule:
+    return Rule("os_compute_api:os-quota-" + name, check, PROJECT, words, operations)
+
+
+QUOTA_SET = "/os-quota-sets/{tenant_id}"
+QUOTAS_SHOW = quota_rule("sets:show", PROJECT_READER_OR_ADMIN, "Show a project's quota.", ("GET", QUOTA_SET))
+QUOTAS_DETAIL = quota_rule(
+    "sets:detail", PROJECT_READER_OR_ADMIN, "Show a project's quota and usage.", ("GET", QUOTA_SET + "/detail")
+)
+QUOTAS_DEFAULTS = quota_rule("sets:defaults", ANYONE, "Show the default quota.", ("GET", QUOTA_SET + "/defaults"))
+QUOTAS_UPDATE = quota_rule("sets:update", ADMIN, "Change a project's quota.", ("PUT", QUOTA_SET))
+QUOTAS_DELETE = quota_rule("sets:delete", ADMIN, "Give a project the default quota.", ("DELETE", QUOTA_SET))
+QUOTA_CLASSES_SHOW = quota_rule("class-sets:show", ADMIN, "Show a quota class.", ("GET", "/os-quota-class-sets/{id}"))
+QUOTA_CLASSES_UPDATE = quota_rule(
+    "class-sets:update", ADMIN, "Change a quota class.", ("PUT", "/os-quota-class-sets/{id}")
+)
+LIMITS = Rule("os_compute_api:limits", ANYONE, PROJECT, "Show one's limits and usage.", (("GET", "/limits"),))
+LIMITS_OF_OTHERS = Rule(
+    "os_compute_api:limits:other_project", PROJECT_READER_OR_ADMIN, PROJECT, "Show a project's limits and usage.",
+    (("GET", "/limits?tenant_id="),),
+)
+
+
+def operators(name: str, words: str, *operations: tuple[str, str]) -> Rule:
+    """A rule of what only administrators do."""
+    return Rule("os_compute_api:" + name, ADMIN, PROJECT, words, operations)
+
+
+ZONES_LIST = Rule(
+    "os_compute_api:os-availability-zone:list", ANYONE, PROJECT, "List availability zones.",
+    (("GET", "/os-availability-zone"),),
+)
+ZONES_DETAIL = operators(
+    "os-availability-zone:detail", "List availability zones with hosts.", ("GET", "/os-availability-zone/detail")
+)
+SERVICES_LIST = operators("os-services:list", "List services.", ("GET", "/os-services"))
+SERVICES_UPDATE = operators(
+    "os-services:update", "Enable, disable or force down a service.", ("PUT", "/os-services/{service_id}"),
+    ("PUT", "/os-services/enable"), ("PUT", "/os-services/disable"), ("PUT", "/os-services/disable-log-reason"),
+    ("PUT", "/os-services/force-down"),
+)
+SERVICES_DELETE = operators("os-services:delete", "Forget a service.", ("DELETE", "/os-services/{service_id}"))
+HYPERVISORS_LIST = operators("os-hypervisors:list", "List hypervisors.", ("GET", "/os-hypervisors"))
+HYPERVISORS_DETAIL = operators(
+    "os-hypervisors:list-detail", "List hypervisors with details.", ("GET", "/os-hypervisors/detail")
+)
+HYPERVISORS_STATISTICS = operators(
+    "os-hypervisors:statistics", "Sum up all hypervisors.", ("GET", "/os-hypervisors/statistics")
+)
+HYPERVISORS_SHOW = operators("os-hypervisors:show", "Show a hypervisor.", ("GET", "/os-hypervisors/{hypervisor_id}"))
+HYPERVISORS_UPTIME = operators(
+    "os-hypervisors:uptime", "Show how long a hypervisor has been up.",
+    ("GET", "/os-hypervisors/{hypervisor_id}/uptime"),
+)
+HYPERVISORS_SEARCH = operators(
+    "os-hypervisors:search", "Find hypervisors by name.", ("GET", "/os-hypervisors/{pattern}/search")
+)
+HYPERVISORS_SERVERS = operators(
+    "os-hypervisors:servers", "Find servers by their hypervisor's name.", ("GET", "/os-hypervisors/{pattern}/servers")
+)
+
+ACTIONS_PATH = "/servers/{server_id}/os-instance-actions"
+ACTIONS_LIST = server(
+    "os-instance-actions:list", PROJECT_READER_OR_ADMIN, "List what was done to a server.", ("GET", ACTIONS_PATH)
+)
+ACTIONS_SHOW = server(
+    "os-instance-actions:show", PROJECT_READER_OR_ADMIN, "Show one thing that was done to a server.",
+    ("GET", ACTIONS_PATH + "/{request_id}"),
+)
+ACTIONS_EVENTS = server(
+    "os-instance-actions:events", ADMIN, "See an action's events before 2.51, later their host and traceback.",
+    ("GET", ACTIONS_PATH + "/{request_id}"),
+)
+ACTIONS_DETAILS = server(
+    "os-instance-actions:events:details", ADMIN, "See why an action's event failed.",
+    ("GET", ACTIONS_PATH + "/{request_id}"),
+)
+
+
+def part(name: str, words: str, *operations: tuple[str, str]) -> Rule:
+    """A rule of something that a server has: reading it is for readers, changing it for members."""
+    reads = all(method == "GET" for method, _ in operations)
+    return server(name, PROJECT_READER_OR_ADMIN if reads else PROJECT_MEMBER_OR_ADMIN, words, *operations)
+
+
+METADATA = "/servers/{server_id}/metadata"
+METADATA_INDEX = part("server-metadata:index", "List a server's metadata.", ("GET", METADATA))
+METADATA_SHOW = part("server-metadata:show", "Show one item of a server's metadata.", ("GET", METADATA + "/{key}"))
+METADATA_CREATE = part("server-metadata:create", "Add to a server's metadata.", ("POST", METADATA))
+METADATA_REPLACE = part("server-metadata:update_all", "Replace a server's metadata.", ("PUT", METADATA))
+METADATA_UPDATE = part("server-metadata:update", "Set one item of a server's metadata.", ("PUT", METADATA + "/{key}"))
+METADATA_DELETE = part("server-metadata:delete", "Delete an item of metadata.", ("DELETE", METADATA + "/{key}"))
+TAGS = "/servers/{server_id}/tags"
+TAGS_INDEX = part("os-server-tags:index", "List a server's tags.", ("GET", TAGS))
+TAGS_SHOW = part("os-server-tags:show", "Ask whether a server has a tag.", ("GET", TAGS + "/{tag}"))
+TAGS_UPDATE = part("os-server-tags:update", "Add a tag to a server.", ("PUT", TAGS + "/{tag}"))
+TAGS_REPLACE = part("os-server-tags:update_all", "Replace a server's tags.", ("PUT", TAGS))
+TAGS_DELETE = part("os-server-tags:delete", "Take a tag from a server.", ("DELETE", TAGS + "/{tag}"))
+TAGS_DELETE_ALL = part("os-server-tags:delete_all", "Take all tags from a server.", ("DELETE", TAGS))
+IPS_INDEX = part("ips:index", "List a server's addresses.", ("GET", "/servers/{server_id}/ips"))
+IPS_SHOW = part(
+    "ips:show", "List a server's addresses on a network.", ("GET", "/servers/{server_id}/ips/{network_label}")
+)
+SERVER_SECURITY_GROUPS = part(
+    "os-security-groups:list", "List a server's security groups.", ("GET", "/servers/{server_id}/os-security-groups")
+)
+
 RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]
 """Every rule above; a rule is registered by being written down."""

@@ -3,7 +3,20 @@
 
 from __future__ import annotations
 
-from skyhold.compute import errors, hosts, keypairs, policy, versions
+from skyhold.compute import actions as instance_actions
+from skyhold.compute import (
+    discovery,
+    errors,
+    hosts,
+    hypervisors,
+    keypairs,
+    limits,
+    policy,
+    quotas,
+    services,
+    versions,
+    zones,
+)
 from skyhold.compute.drivers import base
 from skyhold.compute.flavors import api as flavors
 from skyhold.compute.loops import power_sync
@@ -13,6 +26,7 @@ from skyhold.compute.sagas.create_image import CreateImage
 from skyhold.compute.sagas.delete import Delete
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.sagas.reboot import Reboot
+from skyhold.compute.server_parts import ips, metadata, tags
 from skyhold.compute.servers import actions, api, interfaces
 from skyhold.core.bus import Alive, Hello
 from skyhold.core.service import Service
@@ -29,6 +43,16 @@ SERVICE = Service(
     routes=[
         keypairs.routes,
         flavors.routes,
+        quotas.routes,
+        limits.routes,
+        zones.routes,
+        services.routes,
+        hypervisors.routes,
+        instance_actions.routes,
+        metadata.routes,
+        tags.routes,
+        ips.routes,
+        discovery.routes,
         api.routes,
         actions.routes,
         interfaces.routes,
@@ -44,7 +68,7 @@ SERVICE = Service(
         "host.inventory": (base.HostInventory, hosts.inventory),
         "guest.changed": (base.GuestStatus, power_sync.guest_changed),
     },
-    on_start=[hosts.forget_connections],
+    on_start=[quotas.prepare, hosts.forget_connections],
     request_id_header="x-compute-request-id",
     strict_query_since=Version(2, 75),
     project_in_path=True,
