@@ -69,21 +69,27 @@ class Store:
         self.shared = shared
         self.secrets = frozenset(secrets)
         self.alive = alive
-        self.Row: Any = namedtuple("Row", self.columns)  # type: ignore[misc]
-        self.Row.store = self
+        row: Any = namedtuple("Row", self.columns)  # type: ignore[misc]
+        row.store = self
+        self.Row = row
         self._insert = table.insert()
         self._statements: dict[Any, Any] = {}
 
     # ---- one row -------------------------------------------------------------------------
 
     def get(self, tx: Tx, ctx: Context, id: str, *, may: Rule | None = None, lock: bool | None = None) -> Any:
-        """The row, or NotFound; Forbidden when the caller may see but not do what `may` guards."""
+        """The row, or NotFound; Forbidden when the caller may see but not do what `may` guards.
+
+        In a write the row is locked, for it is about to change; `lock=False` says that it is only
+        looked at, and then being visible is enough.
+        """
         rule = may or ctx.rule
-        row = self._fetch(tx, id, self._scope(ctx, rule), tx.writing if lock is None else lock)
+        changing = tx.writing if lock is None else lock
+        row = self._fetch(tx, id, self._scope(ctx, rule), changing)
         if row is not None:
             return row
         if self.shared is not None and (seen := self.see(tx, ctx, id)) is not None:
-            if rule is None or tx.ctx.allows(rule, seen._asdict()) or not tx.writing:
+            if not changing or rule is None or tx.ctx.allows(rule, seen._asdict()):
                 return seen
             raise errors.Forbidden(
                 f"{self.label} {id} is shared with you, but not yours to change: "
@@ -184,9 +190,9 @@ class Store:
         if scope is False and self.shared is None:
             return []
         sort = total_order(sort, self.key)
-        after = self._marker_values(tx, marker, sort) if marker else None
         shape, params = scope_params(scope)
         shared = self.shared(ctx) if self.shared and scope is not True else ()
+        after = self._marker_values(tx, marker, sort, shape, params, shared) if marker else None
         key = (
             "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
             tuple(sort), tuple(v is None for v in after) if after else None, limit is not None,
@@ -212,11 +218,7 @@ class Store:
     def _page_statement(
         self, shape: Any, shared: Any, filters: Sequence[Filter], sort: Any, after: Any, limit: int | None
     ) -> Any:
-        statement = self._select()
-        if shared:
-            statement = statement.where(sa.or_(self._scope_clause(shape or ()), *shared))
-        else:
-            statement = self._where_scope(statement, shape)
+        statement = self._where_visible(self._select(), shape, shared)
         for i, (name, op, value) in enumerate(filters):
             statement = statement.where(filter_clause(self.table.c[name], op, value, i))
         if after:
@@ -230,15 +232,25 @@ class Store:
             statement = statement.order_by(column.desc() if direction == "desc" else column)
         return statement if limit is None else statement.limit(sa.bindparam("the_limit"))
 
-    def _marker_values(self, tx: Tx, marker: str, sort: Any) -> tuple[Any, ...]:
-        row = tx.first(self._select().where(self.table.c[self.key] == marker))
+    def _where_visible(self, statement: Any, shape: Any, shared: Any) -> Any:
+        if shared:
+            return statement.where(sa.or_(self._scope_clause(shape or ()), *shared))
+        return self._where_scope(statement, shape)
+
+    def _marker_values(
+        self, tx: Tx, marker: str, sort: Any, shape: Any, params: dict[str, Any], shared: Any
+    ) -> tuple[Any, ...]:
+        """A foreign row is no marker: its place among the caller's rows would tell about it."""
+        statement = self._where_visible(self._select(), shape, shared)
+        row = tx.first(statement.where(self.table.c[self.key] == sa.bindparam("the_id")), params | {"the_id": marker})
         if row is None:
             raise errors.Invalid(f"The marker {marker} could not be found.", reason="marker_not_found")
         return tuple(getattr(row, name) for name, _ in sort)
 
     def _after_clause(self, sort: Any, after: tuple[Any, ...]) -> Any:
         """(a, b, id) > (x, y, z) spelled out, since directions may differ and values be NULL."""
-        clauses, equal = [], []
+        clauses: list[Any] = []
+        equal: list[Any] = []
         for i, ((name, direction), value) in enumerate(zip(sort, after, strict=True)):
             column, bind = self.table.c[name], sa.bindparam(f"after_{i}", type_=self.table.c[name].type)
             if value is None:
@@ -261,10 +273,14 @@ class Store:
         if values:
             raise TypeError(f"{self.table.name} has no {', '.join(values)}")
         for name in ("created_at", "updated_at"):
-            if name in row and row[name] is None and not (name == "updated_at" and self.table.c[name].nullable):
+            if name in row and row[name] is None and not self._stays_null(name):
                 row[name] = tx.now
         tx.execute(self._insert, row)
         return self.Row(**row)
+
+    def _stays_null(self, name: str) -> bool:
+        """Upstream shows some resources' `updated_at` as null until the first change."""
+        return name == "updated_at" and bool(self.table.c[name].nullable)
 
     def update(self, tx: Tx, row: Any, **values: Any) -> Any:
         """Set columns of a row that was looked up (and so locked) in this transaction."""
