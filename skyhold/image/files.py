@@ -292,14 +292,12 @@ async def opened(ctx: Context, row: Any) -> Reader:
         raise errors.NotFound(f"The content of image {row.id} is not in the store.") from None
 
 
-async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes]:
+async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
     """What is in memory is read at once; only what waits for the disk goes to a thread."""
     try:
         while start < end:
             length = min(READ_BYTES, end - start)
-            piece = reader.ready(start, length)
-            if piece is None:
-                piece = await blobs.in_thread(reader.read, start, length)
+            piece = reader.ready(start, length) or await blobs.in_thread(reader.read, start, length)
             if not piece:
                 # The promised length can't be kept: breaking off tells the client.
                 raise OSError("the content of an image ended early")

@@ -40,7 +40,7 @@ class Reader(Protocol):
 
     size_bytes: int
 
-    def ready(self, offset: int, length: int) -> bytes | None:
+    def ready(self, offset: int, length: int) -> bytes | bytearray | None:
         """What is in memory already, at most `length` bytes; None when that would mean waiting."""
 
     def read(self, offset: int, length: int) -> bytes:

@@ -18,7 +18,8 @@ from pathlib import Path
 from skyhold.image.drivers.base import NoSuchBlob, StoreFull
 
 PART = ".part"
-KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}/[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+PART_OF_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+KEY = re.compile(f"{PART_OF_KEY.pattern}/{PART_OF_KEY.pattern}")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -56,7 +57,7 @@ class FileStore:
 
     def path(self, image_id: str) -> Path | None:
         """The one finished file; None too in the moment in which an outdated upload is being removed."""
-        if "/" in image_id or image_id.startswith("."):
+        if not PART_OF_KEY.fullmatch(image_id):
             return None
         try:
             found = [entry for entry in os.scandir(self._root / image_id) if not entry.name.endswith(PART)]
@@ -129,14 +130,15 @@ class FileReader:
         self._fd = self._file.fileno()
         self.size_bytes = os.fstat(self._fd).st_size
 
-    def ready(self, offset: int, length: int) -> bytes | None:
+    def ready(self, offset: int, length: int) -> bytes | bytearray | None:
         buffer = bytearray(length)
         try:
             got = os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
         except OSError:
             # Not in the page cache, or a file system that can't tell.
             return None
-        return bytes(memoryview(buffer)[:got]) if got < length else buffer if got else None
+        del buffer[got:]
+        return buffer or None
 
     def read(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)

@@ -78,7 +78,8 @@ def add(tx: Tx, ctx: Context, **values: Any) -> Any:
 
 
 def owner_of(ctx: Context, want: ImageCreate) -> str | None:
-    owner = (ctx.project_id or None) if want.owner is ABSENT else want.owner
+    given: Any = want.owner
+    owner: str | None = (ctx.project_id or None) if given is ABSENT else given
     if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
         raise errors.Forbidden(f"You are not permitted to create images owned by '{owner}'.")
     return owner
@@ -278,4 +279,5 @@ def check_tags(tags: list[str]) -> None:
 def check_visibility(ctx: Context, visibility: str, owner: str | None) -> None:
     rule = {"public": policy.PUBLICIZE_IMAGE, "community": policy.COMMUNITIZE_IMAGE}.get(visibility)
     if rule is not None and not ctx.allows(rule, {"project_id": owner}):
-        raise errors.Forbidden(f"You may not make an image {visibility}: " + ctx.core.policy.explain(rule.name, ctx.creds))
+        reason = ctx.core.policy.explain(rule.name, ctx.creds)
+        raise errors.Forbidden(f"You may not make an image {visibility}: {reason}")

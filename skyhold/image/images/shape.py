@@ -40,6 +40,7 @@ class ImageCreate(Shape, extra="keep"):
     min_ram: int = field(default=0, min=0, max=INT32_MAX)
     tags: list[str] = field(default_factory=list, max=255)
     owner: str | None = field(optional=True, max=64)
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Image(Shape, extra="keep"):
@@ -71,6 +72,8 @@ class Image(Shape, extra="keep"):
 class ImageQuery(Shape, extra="keep"):
     """Attributes, `tag`, `size_min`, `size_max`, `member_status`, properties; `limit`, `marker`, `sort`,
     `sort_key`, `sort_dir`: all of them may be given several times (logic/listing.py reads them)."""
+
+    extra: dict[str, list[str]] = field(default_factory=dict)
 
 
 class ImageList(Shape):

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every store of images promises (image/drivers/base.py), held to by each of them.
+
+What only files promise (modes, paths, hard links) is at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreFull
+from skyhold.image.drivers.fake import FakeStore
+from skyhold.image.drivers.file import FileStore, full
+
+KEY, OTHER = "image-1/upload-1", "image-1/upload-2"
+
+
+@pytest.fixture(params=["file", "fake"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return FileStore(tmp_path / "images") if request.param == "file" else FakeStore()
+
+
+def put(store: BlobStore, key: str, *pieces: bytes) -> None:
+    writer = store.create(key)
+    for piece in pieces:
+        writer.write(piece)
+    writer.commit()
+
+
+def content(store: BlobStore, key: str) -> bytes:
+    reader = store.open(key)
+    try:
+        return reader.read(0, reader.size_bytes + 10)
+    finally:
+        reader.close()
+
+
+def test_what_was_written_is_read(store: BlobStore) -> None:
+    put(store, KEY, b"one", b"", b"two")
+    assert content(store, KEY) == b"onetwo" and list(store.keys()) == [KEY]
+    reader = store.open(KEY)
+    assert reader.size_bytes == 6 and reader.read(2, 2) == b"et" and reader.read(6, 5) == b""
+    assert reader.ready(1, 3) in (None, b"net") and reader.ready(6, 1) is None
+    reader.close()
+
+
+def test_nothing_is_seen_before_the_commit(store: BlobStore) -> None:
+    writer = store.create(KEY, 100)
+    writer.write(b"half")
+    with pytest.raises(NoSuchBlob):
+        store.open(KEY)
+    assert list(store.keys()) == [KEY] and store.path("image-1") is None
+    writer.abort()
+    writer.abort()
+    assert list(store.keys()) == []
+
+
+def test_abort_after_commit_keeps_the_blob(store: BlobStore) -> None:
+    writer = store.create(KEY)
+    writer.write(b"x")
+    writer.commit()
+    writer.abort()
+    assert content(store, KEY) == b"x"
+
+
+def test_a_key_is_written_by_one(store: BlobStore) -> None:
+    store.create(KEY)
+    with pytest.raises(FileExistsError):
+        store.create(KEY)
+
+
+def test_deleting_is_idempotent_and_takes_unfinished_ones_too(store: BlobStore) -> None:
+    put(store, KEY, b"x")
+    unfinished = store.create(OTHER)
+    for _ in range(2):
+        store.delete(KEY)
+        store.delete(OTHER)
+    assert list(store.keys()) == []
+    with pytest.raises(NoSuchBlob):
+        unfinished.commit()
+    assert list(store.keys()) == []
+
+
+def test_an_open_blob_outlives_its_deletion(store: BlobStore) -> None:
+    put(store, KEY, b"still here")
+    reader = store.open(KEY)
+    store.delete(KEY)
+    assert reader.read(0, 100) == b"still here"
+    reader.close()
+
+
+def test_two_uploads_of_one_image_do_not_meet(store: BlobStore) -> None:
+    first, second = store.create(KEY), store.create(OTHER)
+    first.write(b"first")
+    second.write(b"second")
+    second.commit()
+    first.abort()
+    assert content(store, OTHER) == b"second" and list(store.keys()) == [OTHER]
+
+
+def test_an_unknown_key_is_told(store: BlobStore) -> None:
+    for key in ("nothing/here", "../../etc/passwd", "a/../../b", "/etc/passwd", "a/.hidden", "a", "a/b.part"):
+        with pytest.raises(NoSuchBlob):
+            store.open(key)
+
+
+def test_what_cannot_fit_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    for store in (FileStore(tmp_path / "images"), FakeStore(capacity_bytes=1000)):
+        with pytest.raises(StoreFull, match="free"):
+            store.create(KEY, 2**62)
+        assert list(store.keys()) == []
+
+
+def test_a_fake_store_fills_up() -> None:
+    store = FakeStore(capacity_bytes=3)
+    writer = store.create(KEY)
+    writer.write(b"abc")
+    with pytest.raises(StoreFull):
+        writer.write(b"d")
+
+
+def test_a_file_store_fills_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    writer = store.create(KEY)
+
+    def no_space(fd: int, piece: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", no_space)
+    with pytest.raises(StoreFull, match="No space left"):
+        writer.write(b"x")
+    writer.abort()
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_only_a_full_disk_is_called_full() -> None:
+    broken = OSError(errno.EIO, "Input/output error")
+    assert full(broken) is broken and isinstance(full(OSError(errno.EDQUOT, "")), StoreFull)
+
+
+def test_files_are_closed_to_others_and_can_be_linked(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "images")
+    put(store, KEY, b"disk")
+    path = store.path("image-1")
+    assert path is not None and path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    linked = tmp_path / "guest-disk"
+    os.link(path, linked)
+    store.delete(KEY)
+    assert linked.read_bytes() == b"disk" and store.path("image-1") is None
+
+
+@pytest.mark.parametrize("image_id", ["nothing", "..", ".", "", "a/b", "image-1/upload-1"])
+def test_no_path_leads_out_of_the_store(tmp_path: Path, image_id: str) -> None:
+    store = FileStore(tmp_path / "images")
+    put(store, KEY, b"disk")
+    (tmp_path / "secret").write_bytes(b"x")
+    assert store.path(image_id) is None
