@@ -29,15 +29,17 @@ def run(settings: Settings, demo: Client, say: Progress) -> None:
     key = keypair(settings, demo)
     security_group(demo)
     server = find(demo) or create(demo, images[0]["id"])
+    if server.get("status") == "SHUTOFF":
+        # It was shut off with the cloud; the line printed at the end must work again.
+        demo.post(f"/compute/v2.1/servers/{server['id']}/action", {"os-start": None})
     with say.step("Booting the server `first`"):
         server = until_active(demo, server["id"])
     address = floating_ip(demo, server)
     say.done(f"Server `first` is {server['status']}, floating IP {address}")
     if settings.host.hypervisor == "fake":
         return
-    if server["status"] == "ACTIVE":
-        with say.step("Waiting for SSH"):
-            until_ssh(address)
+    with say.step("Waiting for SSH"):
+        until_ssh(address)
     print(f"ssh -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null {USER}@{address}")
 
 
@@ -89,11 +91,11 @@ def create(demo: Client, image_id: str) -> dict[str, Any]:
 
 
 def until_active(demo: Client, server_id: str) -> dict[str, Any]:
-    """A server that somebody shut off is left so; one in ERROR is told with its reason."""
+    """The server at rest; one in ERROR is told with its reason."""
     end = time.monotonic() + ACTIVE_S
     while True:
         server: dict[str, Any] = demo.get(f"/compute/v2.1/servers/{server_id}")["server"]
-        if server["status"] not in ("BUILD", "REBOOT", "HARD_REBOOT"):
+        if server["status"] != "BUILD" and server["OS-EXT-STS:task_state"] is None:
             break
         if time.monotonic() > end:
             raise NotUp(f"The server `first` is still {server['status']} after {ACTIVE_S:g} s.")

@@ -137,17 +137,23 @@ def create(admin: Client, kind: str, wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def private_network(demo: Client, say: Progress) -> None:
-    """A network of the demo project's own, routed to `public`."""
-    if demo.get("/network/v2.0/networks?name=private&router:external=false")["networks"]:
-        return
-    network = demo.post("/network/v2.0/networks", {"network": {"name": "private"}})["network"]
-    wish = {"name": "private", "network_id": network["id"], "ip_version": 4, "cidr": PRIVATE_RANGE}
-    subnet = demo.post("/network/v2.0/subnets", {"subnet": wish})["subnet"]
+    """A network of the demo project's own, routed to `public`; what an interrupted start left out is added."""
+    network = one(demo, "network", {"name": "private"}, "&router:external=false")
+    subnet = one(demo, "subnet", {"name": "private", "network_id": network["id"], "ip_version": 4, "cidr": PRIVATE_RANGE})
     public = demo.get("/network/v2.0/networks?name=public")["networks"][0]
-    router_wish = {"name": "router", "external_gateway_info": {"network_id": public["id"]}}
-    router = demo.post("/network/v2.0/routers", {"router": router_wish})["router"]
+    router = one(demo, "router", {"name": "router", "external_gateway_info": {"network_id": public["id"]}})
+    if demo.get(f"/network/v2.0/ports?device_id={router['id']}&network_id={network['id']}")["ports"]:
+        return
     demo.put(f"/network/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet["id"]})
     say.done(f"Network `private` ({PRIVATE_RANGE}), routed to `public`")
+
+
+def one(demo: Client, kind: str, wish: dict[str, Any], more: str = "") -> dict[str, Any]:
+    """The project's own thing of that name, made if it isn't there."""
+    path = f"/network/v2.0/{kind}s"
+    found: list[dict[str, Any]] = demo.get(f"{path}?name={wish['name']}{more}")[kind + "s"]
+    made: dict[str, Any] = found[0] if found else demo.post(path, {kind: wish})[kind]
+    return made
 
 
 # ---- files for clients -----------------------------------------------------------------------
