@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from skyhold.core import errors
 from skyhold.core.context import Context
@@ -145,41 +146,40 @@ def set_all(tx: Tx, ctx: Context, wanted: Wanted) -> None:
     if unknown := vocabulary.unknown_classes(tx, classes):
         raise errors.Invalid(f"Unable to allocate inventory: No such resource class {unknown[0]}.")
     changes = [
-        Change(opened(tx, ctx, consumer_id, wanted[consumer_id], amounts[consumer_id]), amounts[consumer_id])
-        for consumer_id in sorted(wanted)
+        change for consumer_id in sorted(wanted)
+        if (change := opened(tx, ctx, consumer_id, wanted[consumer_id], amounts[consumer_id]))
     ]
-    known = [change for change in changes if change.consumer.generation]
-    ledger.replace_all(tx, known)
-    for change in known:
+    ledger.replace_all(tx, changes)
+    for change in changes:
         if not change.wanted:
             ledger.forget_consumer(tx, change.consumer.id)
 
 
 def opened(
     tx: Tx, ctx: Context, consumer_id: str, want: AllocationsPut | AllocationsPost, amounts: ledger.Amounts
-) -> Consumer:
-    """The consumer's row after the generation was checked; of one that shall use nothing and isn't
-    there, a consumer of generation 0 that no row stands for."""
-    named = ctx.version >= versions.CONSUMER_GENERATION
-    consumer = Consumer(
-        id=read_id(consumer_id),
-        project_id=want.project_id if isinstance(want.project_id, str) else UNKNOWN_OWNER,
-        user_id=want.user_id if isinstance(want.user_id, str) else UNKNOWN_OWNER,
-        consumer_type=want.consumer_type if isinstance(want.consumer_type, str) else None,
-    )
-    known = ledger.find_consumer(tx, consumer.id)
+) -> Change | None:
+    """What becomes of one consumer, its row locked; None when it isn't there and shall use nothing.
+    Conflict when its generation is another than the request says."""
+    wanted = owner(ctx, consumer_id, want)
+    known = ledger.find_consumer(tx, wanted.id)
+    if ctx.version >= versions.CONSUMER_GENERATION:
+        now = known.generation if known else None
+        if want.consumer_generation != now:
+            raise generation_conflict("null" if now is None else now, want.consumer_generation)
     if known is None:
-        if named and want.consumer_generation is not None:
-            raise generation_conflict("null", want.consumer_generation)
-        return ledger.open_consumer(tx, consumer) if amounts else consumer
-    if named and want.consumer_generation != known.generation:
-        raise generation_conflict(known.generation, want.consumer_generation)
+        return Change(ledger.insert_consumer(tx, wanted), amounts, new=True) if amounts else None
     if ctx.version < versions.CONSUMER_TYPES:
-        consumer = Consumer(
-            id=consumer.id, project_id=consumer.project_id, user_id=consumer.user_id,
-            consumer_type=known.consumer_type,
-        )
-    return ledger.update_consumer(tx, known, consumer)
+        wanted = structs.replace(wanted, consumer_type=known.consumer_type)
+    return Change(ledger.update_consumer(tx, known, wanted), amounts)
+
+
+def owner(ctx: Context, consumer_id: str, want: AllocationsPut | AllocationsPost) -> Consumer:
+    named = ctx.version >= versions.OWNER_REQUIRED
+    return Consumer(
+        id=read_id(consumer_id), project_id=want.project_id if named else UNKNOWN_OWNER,
+        user_id=want.user_id if named else UNKNOWN_OWNER,
+        consumer_type=want.consumer_type if ctx.version >= versions.CONSUMER_TYPES else None,
+    )
 
 
 def remove(tx: Tx, ctx: Context, consumer_id: str) -> None:

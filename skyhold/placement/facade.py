@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from skyhold.placement import ledger, records, vocabulary
 from skyhold.placement.candidates.flat import fitting
+from skyhold.placement.candidates.trees import trait_set
 from skyhold.placement.ledger import Change, Consumer, DoesNotFit
 from skyhold.placement.logic.inventories import Inventory
-from skyhold.placement.tables import AGGREGATES, ALLOCATIONS, INVENTORIES, PROVIDER_TRAITS, PROVIDERS
+from skyhold.placement.tables import AGGREGATES, ALLOCATIONS, INVENTORIES, PROVIDERS
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -80,18 +81,17 @@ def remove_provider(tx: Tx, ctx: Context, provider_id: str) -> None:
 
 
 def rooms(tx: Tx, ctx: Context, ids: Iterable[str] | None = None) -> list[Room]:
-    """Providers with their inventories, traits and aggregates, by id; four queries for any number."""
+    """Providers with their inventories, traits and aggregates, by id; three queries for any number."""
     wanted = None if ids is None else list(ids)
     inventories: dict[str, dict[str, RoomOf]] = {}
-    for row in tx.all(_of(ROOM_INVENTORIES, INVENTORIES.c.provider_id, wanted)):
-        inventories.setdefault(row[0], {})[row[1]] = RoomOf(*row[2:])
-    traits = _sets(tx, _of(ROOM_TRAITS, PROVIDER_TRAITS.c.provider_id, wanted))
-    aggregates = _sets(tx, _of(ROOM_AGGREGATES, AGGREGATES.c.provider_id, wanted))
-    nothing: frozenset[str] = frozenset()
+    for provider_id, name, *numbers in tx.all(_of(ROOM_INVENTORIES, INVENTORIES.c.provider_id, wanted)):
+        inventories.setdefault(provider_id, {})[name] = RoomOf(*numbers)
+    aggregates: dict[str, set[str]] = {}
+    for provider_id, aggregate_id in tx.all(_of(ROOM_AGGREGATES, AGGREGATES.c.provider_id, wanted)):
+        aggregates.setdefault(provider_id, set()).add(aggregate_id)
     return [
-        Room(id, name, inventories.get(id, {}), frozenset(traits.get(id, nothing)),
-             frozenset(aggregates.get(id, nothing)))
-        for id, name in tx.all(_of(ROOM_PROVIDERS, PROVIDERS.c.id, wanted))
+        Room(id, name, inventories.get(id, {}), trait_set(traits), frozenset(aggregates.get(id, ())))
+        for id, name, traits in tx.all(_of(ROOM_PROVIDERS, PROVIDERS.c.id, wanted))
     ]
 
 
@@ -99,8 +99,12 @@ def candidates(
     tx: Tx, ctx: Context, resources: dict[str, int], *, required: Sequence[str] = (),
     forbidden: Sequence[str] = (), limit: int | None = None,
 ) -> list[str]:
-    """Ids of providers that could serve all of `resources` alone, in one query, ordered by id."""
-    return fitting(tx, resources, required=required, forbidden=forbidden, limit=limit)
+    """Ids of providers that could serve all of `resources` alone, in one query, ordered by id.
+
+    Classes of which nothing is asked for don't count.
+    """
+    asked = {name: amount for name, amount in resources.items() if amount}
+    return fitting(tx, asked, required=required, forbidden=forbidden, limit=limit)
 
 
 def claim(
@@ -114,9 +118,11 @@ def claim(
     """
     wanted = {provider_id: {name: amount for name, amount in resources.items() if amount}}
     consumer = Consumer(id=consumer_id, project_id=project_id, user_id=user_id, consumer_type=consumer_type)
+    known = ledger.find_consumer(tx, consumer_id)
     try:
         with tx.nested():
-            ledger.replace_all(tx, [Change(ledger.open_consumer(tx, consumer), wanted)])
+            opened = ledger.update_consumer(tx, known, consumer) if known else ledger.insert_consumer(tx, consumer)
+            ledger.replace_all(tx, [Change(opened, wanted, new=known is None)])
     except (DoesNotFit, ledger.NotThere):
         return False
     return True
@@ -145,18 +151,10 @@ def _of(statement: Any, column: Any, ids: list[str] | None) -> Any:
     return statement if ids is None else statement.where(column.in_(ids))
 
 
-def _sets(tx: Tx, statement: Any) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for key, value in tx.all(statement):
-        found.setdefault(key, set()).add(value)
-    return found
-
-
-ROOM_PROVIDERS = sa.select(PROVIDERS.c.id, PROVIDERS.c.name).order_by(PROVIDERS.c.id)
+ROOM_PROVIDERS = sa.select(PROVIDERS.c.id, PROVIDERS.c.name, PROVIDERS.c.traits).order_by(PROVIDERS.c.id)
 ROOM_INVENTORIES = sa.select(
     INVENTORIES.c.provider_id, INVENTORIES.c.resource_class, INVENTORIES.c.total, INVENTORIES.c.reserved,
     INVENTORIES.c.allocation_ratio, INVENTORIES.c.min_unit, INVENTORIES.c.max_unit, INVENTORIES.c.step_size,
     INVENTORIES.c.used,
 )
-ROOM_TRAITS = sa.select(PROVIDER_TRAITS.c.provider_id, PROVIDER_TRAITS.c.trait)
 ROOM_AGGREGATES = sa.select(AGGREGATES.c.provider_id, AGGREGATES.c.aggregate_id)

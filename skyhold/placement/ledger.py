@@ -44,10 +44,12 @@ class NotThere(errors.Invalid):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A consumer, whose row exists and is locked, and everything it shall use."""
+    """A consumer, whose row exists and is locked, and everything it shall use; `new` when the row was
+    made in this transaction, so that nothing needs to be looked up."""
 
     consumer: Consumer
     wanted: Amounts
+    new: bool = False
 
 
 def replace_all(tx: Tx, changes: Sequence[Change]) -> None:
@@ -56,7 +58,8 @@ def replace_all(tx: Tx, changes: Sequence[Change]) -> None:
     All that is given up is given up before anything is taken. Raises DoesNotFit (also for an
     inventory that isn't there) or NotThere for a provider.
     """
-    before = held(tx, [change.consumer.id for change in changes]) if changes else {}
+    known = [change.consumer.id for change in changes if not change.new]
+    before = held(tx, known) if known else {}
     moves = sorted(
         (move for change in changes for move in _moves(change, before.get(change.consumer.id, {}))),
         key=lambda move: (move.after > move.before, move.provider_id, move.resource_class, move.consumer_id),
@@ -64,6 +67,7 @@ def replace_all(tx: Tx, changes: Sequence[Change]) -> None:
     _advance_providers(tx, sorted({move.provider_id for move in moves}))
     for move in moves:
         _book(tx, move)
+    _write_allocations(tx, moves)
     for change in changes:
         journal.record(tx, "allocation.update", Posting(change.consumer, change.wanted))
 
@@ -83,12 +87,14 @@ def find_consumer(tx: Tx, consumer_id: str) -> Consumer | None:
     return None if row is None else Consumer(**row._mapping)
 
 
-def open_consumer(tx: Tx, consumer: Consumer) -> Consumer:
-    """The consumer's row, locked: made when new, else its owner and type brought up to date."""
-    known = find_consumer(tx, consumer.id)
-    if known is None:
-        return _insert_consumer(tx, consumer)
-    return update_consumer(tx, known, consumer)
+def insert_consumer(tx: Tx, consumer: Consumer) -> Consumer:
+    """The consumer's first row; Conflict when another request made it while we looked."""
+    values = msgspec.structs.asdict(consumer) | {"created_at": tx.now, "updated_at": tx.now, "generation": 1}
+    try:
+        tx.execute(INSERT_CONSUMER, values)
+    except sa.exc.IntegrityError:
+        raise consumer_changed(consumer.id) from None
+    return msgspec.structs.replace(consumer, generation=1)
 
 
 def update_consumer(tx: Tx, known: Consumer, wanted: Consumer) -> Consumer:
@@ -142,17 +148,6 @@ class PostingStore:
 Posting.store = PostingStore
 
 
-def _insert_consumer(tx: Tx, consumer: Consumer) -> Consumer:
-    values = msgspec.structs.asdict(consumer) | {"created_at": tx.now, "updated_at": tx.now, "generation": 1}
-    try:
-        with tx.nested():
-            tx.execute(INSERT_CONSUMER, values)
-    except sa.exc.IntegrityError:
-        # Another request made the same consumer while we looked.
-        raise consumer_changed(consumer.id) from None
-    return msgspec.structs.replace(consumer, generation=1)
-
-
 def _advance_providers(tx: Tx, provider_ids: list[str]) -> None:
     for provider_id in provider_ids:
         if tx.changed(ADVANCE, {"the_id": provider_id, "updated_at": tx.now}) != 1:
@@ -183,20 +178,26 @@ def _book(tx: Tx, move: _Move) -> None:
         tx.execute(GIVE, where)
     elif tx.changed(TAKE if move.after > move.before else REDUCE, where | {"amount": move.after}) != 1:
         raise _why_not(tx, move.provider_id, move.resource_class, move.before, move.after)
-    _write_allocation(tx, move)
 
 
-def _write_allocation(tx: Tx, move: _Move) -> None:
+def _write_allocations(tx: Tx, moves: Sequence[_Move]) -> None:
+    for move in moves:
+        if move.before:
+            _change_allocation(tx, move)
+    rows = [{
+        "consumer_id": move.consumer_id, "provider_id": move.provider_id, "resource_class": move.resource_class,
+        "used": move.after, "updated_at": tx.now,
+    } for move in moves if not move.before]
+    if rows:
+        tx.execute(INSERT_ALLOCATION, rows)
+
+
+def _change_allocation(tx: Tx, move: _Move) -> None:
     names = {"the_consumer": move.consumer_id, "the_provider": move.provider_id, "the_class": move.resource_class}
     if move.after == 0:
         tx.execute(DELETE_ALLOCATION, names)
-    elif move.before:
-        tx.execute(UPDATE_ALLOCATION, names | {"used": move.after, "updated_at": tx.now})
     else:
-        tx.execute(INSERT_ALLOCATION, {
-            "consumer_id": move.consumer_id, "provider_id": move.provider_id, "resource_class": move.resource_class,
-            "used": move.after, "updated_at": tx.now,
-        })
+        tx.execute(UPDATE_ALLOCATION, names | {"used": move.after, "updated_at": tx.now})
 
 
 def _why_not(tx: Tx, provider_id: str, name: str, before: int, after: int) -> DoesNotFit:

@@ -11,6 +11,7 @@ from skyhold.core.versions import Version, Versions
 
 AGGREGATES = Version(1, 1)
 TRAITS = Version(1, 6)
+OWNER_REQUIRED = Version(1, 8)
 ALLOCATION_LINK = Version(1, 11)
 ALLOCATIONS_BY_PROVIDER = Version(1, 12)
 NESTED = Version(1, 14)

@@ -55,8 +55,8 @@ def found_flat(tx: Tx, ctx: Context, request: Request) -> bytes:
     group = of_the_root_too(request)
     rows = flat.fitting_rows(tx, group, request.limit)
     others: Any = ()
-    if rows and ctx.version >= versions.SUMMARY_ALL_CLASSES:
-        others = flat.other_stock(tx, group.resources, rows[0][0], rows[-1][0])
+    if ctx.version >= versions.SUMMARY_ALL_CLASSES:
+        others = flat.other_stock(tx, group.resources, [row[0] for row in rows])
     return render.flat_body(rows, others, group, ctx.version)
 
 

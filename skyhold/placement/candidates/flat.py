@@ -30,6 +30,8 @@ def fitting(
     group = Group(
         resources=dict(resources), required=[frozenset([trait]) for trait in required], forbidden=frozenset(forbidden)
     )
+    if not resources:
+        return [row.id for row in tx.all(narrowed(sa.select(PROVIDERS.c.id).order_by(PROVIDERS.c.id).limit(limit), group))]
     return [row[0] for row in fitting_rows(tx, group, limit)]
 
 
@@ -45,9 +47,16 @@ def fitting_rows(tx: Tx, group: Group, limit: int | None) -> Sequence[Any]:
     return tx.execute(statement, values).all()
 
 
-def other_stock(tx: Tx, asked: Mapping[str, int], first: str, last: str) -> Sequence[Any]:
-    """(provider, class, capacity, used) of classes nobody asked for, of providers between two ids."""
-    return tx.all(OTHER_STOCK, {"asked": list(asked), "first": first, "last": last})
+def other_stock(tx: Tx, asked: Mapping[str, int], ids: Sequence[str]) -> Sequence[Any]:
+    """(provider, class, capacity, used) of classes nobody asked for; may tell of further providers too.
+
+    Many ids are asked for as the range they span: a thousand binds cost more than the rows between.
+    """
+    if not ids:
+        return []
+    if len(ids) <= FEW:
+        return tx.all(OTHER_STOCK_OF_FEW, {"asked": list(asked), "ids": list(ids)})
+    return tx.all(OTHER_STOCK, {"asked": list(asked), "first": ids[0], "last": ids[-1]})
 
 
 def is_flat(tx: Tx) -> bool:
@@ -71,13 +80,15 @@ def narrowed(statement: Any, group: Group) -> Any:
 def fitting_statement(
     classes: int, required: int, forbidden: bool, member_of: int, not_member_of: bool, in_tree: bool, limited: bool
 ) -> Any:
-    source: Any = PROVIDERS
-    columns: list[Any] = [PROVIDERS.c.id, PROVIDERS.c.traits]
-    for i in range(classes):
-        inventory = INVENTORIES.alias(f"inventory_{i}")
-        source = source.join(inventory, sa.and_(inventory.c.provider_id == PROVIDERS.c.id, *serving(inventory, i)))
-        columns += [inventory.c.capacity.label(f"capacity_{i}"), inventory.c.used.label(f"used_{i}")]
-    statement = sa.select(*columns).select_from(source).order_by(PROVIDERS.c.id)
+    stocks = [INVENTORIES.alias(f"inventory_{i}") for i in range(classes)]
+    first = stocks[0]
+    source = first.join(PROVIDERS, PROVIDERS.c.id == first.c.provider_id)
+    for i, stock in enumerate(stocks[1:], 1):
+        source = source.join(stock, sa.and_(stock.c.provider_id == first.c.provider_id, *serving(stock, i)))
+    columns = [column for stock in stocks for column in (stock.c.capacity, stock.c.used)]
+    # The key of inventories is (class, provider): ordered by that, a limit ends the scan early.
+    statement = sa.select(PROVIDERS.c.id, PROVIDERS.c.traits, *columns).select_from(source)
+    statement = statement.where(*serving(first, 0)).order_by(first.c.provider_id)
     statement = statement.where(*conditions(required, forbidden, member_of, not_member_of, in_tree))
     return statement.limit(sa.bindparam("the_limit", type_=sa.BigInteger())) if limited else statement
 
@@ -138,9 +149,11 @@ def members(bind: str) -> Any:
 SHAPES = sa.select(
     sa.exists().where(PROVIDERS.c.parent_id.is_not(None)), sa.exists().where(PROVIDER_TRAITS.c.trait == SHARING)
 )
-OTHER_STOCK = sa.select(
+FEW = 50
+OTHERS = sa.select(
     INVENTORIES.c.provider_id, INVENTORIES.c.resource_class, INVENTORIES.c.capacity, INVENTORIES.c.used
-).where(
-    INVENTORIES.c.provider_id >= sa.bindparam("first"), INVENTORIES.c.provider_id <= sa.bindparam("last"),
-    INVENTORIES.c.resource_class.not_in(sa.bindparam("asked", expanding=True)),
+).where(INVENTORIES.c.resource_class.not_in(sa.bindparam("asked", expanding=True)))
+OTHER_STOCK_OF_FEW = OTHERS.where(INVENTORIES.c.provider_id.in_(sa.bindparam("ids", expanding=True)))
+OTHER_STOCK = OTHERS.where(
+    INVENTORIES.c.provider_id >= sa.bindparam("first"), INVENTORIES.c.provider_id <= sa.bindparam("last")
 )

@@ -7,6 +7,7 @@ here (flat.py).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
@@ -37,11 +38,17 @@ def load(tx: Tx) -> dict[str, Provider]:
 def provider(
     id: str, root_id: str, parent_id: str | None, traits: str, aggregates: object, stock: dict[str, Stock]
 ) -> Provider:
-    words = frozenset(orjson.loads(traits)) if traits != "[]" else frozenset()
+    words = trait_set(traits)
     return Provider(
         id=id, root_id=root_id, parent_id=parent_id, traits=words, aggregates=frozenset(aggregates),  # type: ignore[call-overload]
         stock=stock, sharing=SHARING in words,
     )
+
+
+@lru_cache(maxsize=4096)
+def trait_set(text: str) -> frozenset[str]:
+    """Parsed once for all providers of the same kind."""
+    return frozenset(orjson.loads(text))
 
 
 STOCK = sa.select(
