@@ -9,8 +9,8 @@ validators that are compiled when first used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import falcon
 import falcon.asgi
@@ -74,7 +74,7 @@ class Endpoint:
             answer = await self._call(ctx, route, req, params, body)
             await self._write(ctx, route, resp, answer)
             if resp.stream is not None and (connected := req.scope.get(CONNECTED)) is not None:
-                resp.stream = while_connected(resp.stream, connected)
+                resp.stream = while_connected(cast(AsyncIterator[bytes], resp.stream), connected)
         except errors.Error as error:
             write_error(self.core, self.service.dialect, resp, error, ctx)
         except Exception:

@@ -10,6 +10,7 @@ Follows oslo.utils `format_inspector`; CVE-2022-47951, CVE-2024-32498, CVE-2024-
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from oslo_utils.imageutils import format_inspector
@@ -142,12 +143,19 @@ class Inspection:
 
     def _virtual_size(self, found: list[FileInspector]) -> int:
         own = next((each for each in found if str(each) == self._claim and self._claim != "iso"), None)
-        size = int(own.virtual_size) if own is not None else self._size_bytes
+        size = int(own.virtual_size) if own is not None else self._plain_size()
         if size > self._virtual_limit_bytes:
             raise Refused(
                 f"The image would become a disk of {size} bytes; at most {self._virtual_limit_bytes} are allowed."
             )
         return size
+
+    def _plain_size(self) -> int:
+        """Of content that is the disk itself; a fixed VHD is that with a footer behind it."""
+        if self._claim == "vhd" and self._tail.startswith(VHD_FOOTER):
+            (size,) = struct.unpack(">Q", self._tail[40:48])
+            return int(size)
+        return self._size_bytes
 
     def _mismatch(self, names: set[str]) -> str:
         claim = self._claim if self._container not in ARCHIVES else self._container

@@ -42,7 +42,7 @@ def refusal(content: bytes, claim: str, container: str = "bare", **kw: int) -> s
     ("raw", corpus.mbr(gpt=False), 65536), ("raw", corpus.luks(), 8192), ("ami", bytes(100), 100),
     ("aki", corpus.mbr(), 65536), ("qcow2", corpus.qcow2(), 10 * MIB), ("qcow2", corpus.qcow2(version=2), 10 * MIB),
     ("vmdk", corpus.vmdk(), 10 * MIB), ("vmdk", corpus.vmdk(kind="streamOptimized"), 10 * MIB),
-    ("vdi", corpus.vdi(), 10 * MIB), ("vhd", corpus.vhd(), 10 * MIB), ("vhd", corpus.vhd_fixed(), MIB + 512),
+    ("vdi", corpus.vdi(), 10 * MIB), ("vhd", corpus.vhd(), 10 * MIB), ("vhd", corpus.vhd_fixed(), MIB),
     ("vhdx", corpus.vhdx(), 10 * MIB), ("iso", corpus.iso(), 40 * 1024), ("iso", corpus.mbr(corpus.iso()), 40 * 1024),
     ("ploop", bytes(700), 700),
 ])
