@@ -8,12 +8,16 @@ as the program itself would write them.
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from skyhold.compute import hosts, states
 from skyhold.compute.drivers.base import HostInventory
 from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.compute.tables import HOSTS, SERVERS
 from skyhold.core import context
+from skyhold.placement import facade as placement
 from tests.kit.cloud import Cloud, Persona
 
 OFFERED = HostInventory(
@@ -26,17 +30,28 @@ FLAVOR = {
 }
 
 
-async def add_host(cloud: Cloud, offered: HostInventory | None = OFFERED) -> tuple[str, str]:
-    """(id, name) of a host that has just connected."""
+@asynccontextmanager
+async def a_host(cloud: Cloud, offered: HostInventory | None = OFFERED) -> AsyncIterator[tuple[str, str]]:
+    """(id, name) of a host that has just connected; forgotten again, since nothing answers there."""
     host_id, name = str(uuid.uuid4()), "host-" + uuid.uuid4().hex[:8]
 
-    def write(tx: Any, ctx: Any) -> None:
+    def arrive(tx: Any, ctx: Any) -> None:
         hosts.connect(tx, ctx, host_id, name)
         if offered is not None:
             hosts.take_inventory(tx, ctx, host_id, offered)
 
-    await context.internal(cloud.core).write(write)
-    return host_id, name
+    def leave(tx: Any, ctx: Any) -> None:
+        tx.execute(SERVERS.delete().where(SERVERS.c.host_id == host_id))
+        tx.execute(HOSTS.delete().where(HOSTS.c.id == host_id))
+        for consumer_id in placement.consumers_of(tx, ctx, host_id):
+            placement.release(tx, ctx, consumer_id)
+        placement.remove_provider(tx, ctx, host_id)
+
+    await context.internal(cloud.core).write(arrive)
+    try:
+        yield host_id, name
+    finally:
+        await context.internal(cloud.core).write(leave)
 
 
 async def add_server(cloud: Cloud, owner: Persona, **values: Any) -> Any:
