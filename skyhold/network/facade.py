@@ -31,6 +31,7 @@ from skyhold.network.tables import (
     PORT_GROUPS,
     PORTS,
     SECURITY_GROUPS,
+    SECURITY_RULES,
     SUBNETS,
 )
 
@@ -45,6 +46,17 @@ class PortAsk(msgspec.Struct, frozen=True, kw_only=True):
     port_id: str | None = None
     fixed_ip: str | None = None
     tag: str | None = None
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """A security group with its incoming rules, each (id, ethertype, protocol, port_min, port_max,
+    remote_cidr, remote_group_id) with None for "any"."""
+
+    id: str
+    name: str
+    description: str
+    project_id: str
+    ingress: list[tuple[str, str, str | None, int | None, int | None, str | None, str | None]]
 
 
 def plan(tx: Tx, ctx: Context, asks: Sequence[PortAsk] | Literal["auto", "none"] | None) -> list[PortAsk]:
@@ -329,8 +341,9 @@ def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 __all__ = [
-    "FixedIpView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports", "network_data", "plan",
-    "release", "release_port", "remove_security_group", "views", "wiring",
+    "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports",
+    "group_views", "network_data", "plan", "release", "release_port", "remove_security_group",
+    "servers_by_address", "views", "wiring",
 ]
 
 
@@ -344,3 +357,20 @@ def servers_by_address(tx: Tx, ctx: Context, fragment: str) -> list[str]:
         .distinct()
     )
     return [row.device_id for row in tx.all(statement)]
+
+
+def group_views(tx: Tx, ctx: Context, ids: Sequence[str]) -> dict[str, GroupView]:
+    """Groups by id, whoever asks, with their rules in order of age: two queries for any number."""
+    rules: dict[str, list[Any]] = {}
+    r = SECURITY_RULES.c
+    statement = (
+        sa.select(
+            r.group_id, r.id, r.ethertype, r.protocol, r.port_min, r.port_max, r.remote_cidr, r.remote_group_id
+        )
+        .where(r.group_id.in_(list(ids)), r.direction == "ingress").order_by(r.created_at, r.id)
+    )
+    for row in tx.all(statement):
+        rules.setdefault(row.group_id, []).append(tuple(row)[1:])
+    g = SECURITY_GROUPS.c
+    groups = tx.all(sa.select(g.id, g.name, g.description, g.project_id).where(g.id.in_(list(ids))))
+    return {row.id: GroupView(*row, rules.get(row.id, [])) for row in groups}
