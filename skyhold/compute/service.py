@@ -26,7 +26,7 @@ from skyhold.compute.sagas.create_image import CreateImage
 from skyhold.compute.sagas.delete import Delete
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.sagas.reboot import Reboot
-from skyhold.compute.server_parts import ips, metadata, tags
+from skyhold.compute.server_parts import ips, metadata, security_groups, tags
 from skyhold.compute.servers import actions, api, interfaces
 from skyhold.core.bus import Alive, Hello
 from skyhold.core.service import Service
@@ -52,6 +52,7 @@ SERVICE = Service(
         metadata.routes,
         tags.routes,
         ips.routes,
+        security_groups.routes,
         discovery.routes,
         api.routes,
         actions.routes,
