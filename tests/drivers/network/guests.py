@@ -200,6 +200,11 @@ class EchoServer:
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
 
+    def push(self, word: bytes) -> None:
+        """Say something unasked on every connection."""
+        for one in self._connections:
+            one.sendall(word)
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:

@@ -123,13 +123,14 @@ class Lab:
             for net, address in legs.items()
         ]
         length = self.external_cidr.partition("/")[2]
+        snat = more.pop("snat", True)
         gateway = public and RouterGateway(
             port_id=f"{name}-gw",
             network_id="ext",
             mac=leg_mac(name, "ext"),
             addresses=[f"{public}/{length}"],
             next_hops=[self.public[0]],
-            snat=more.pop("snat", True),
+            snat=snat,
         )
         revision = more.pop("revision", 1)
         return Router(id=name, revision=revision, interfaces=interfaces, gateway=gateway or None, **more)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from skyhold.network.drivers.base import Port
+from skyhold.network.drivers.native import names
 from skyhold.network.drivers.native.dns_message import A
 from tests.drivers.network.conftest import native_lab
 from tests.drivers.network.guests import Guest
@@ -168,3 +170,8 @@ async def test_ipv6_guests_configure_themselves_and_find_the_router(served: Nati
     found = await eventually(lambda: eui in served.guests["a1"].run("ip", "-6", "addr").stdout, 8.0)
     assert found, served.guests["a1"].run("ip", "-6", "addr").stdout
     assert await eventually(lambda: served.pings("a1", "fd00:2::12", 0.5), 5.0)
+    # Advertisements leave from another port of the bridge in the router's name, which must not learn it.
+    inside = ["ip", "netns", "exec", served.engine.names.plane]
+    command = [*inside, "bridge", "-d", "link", "show", "dev", names.service_peer("six")]
+    port = (await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)).stdout
+    assert "learning off" in port

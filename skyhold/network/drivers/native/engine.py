@@ -195,8 +195,10 @@ class NativeEngine:
 
     async def _check_loop(self) -> None:
         while True:
+            # Not wait_for: it can swallow the cancellation of a stop that comes as the alarm rings.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._alarm.rang(), self._check_every_s)
+                async with asyncio.timeout(self._check_every_s):
+                    await self._alarm.rang()
             try:
                 async with self._turn:
                     await self._check()

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import subprocess
 from pathlib import Path
 
 from skyhold.network.drivers.base import Capabilities, EngineUnavailable
@@ -115,4 +116,11 @@ def _try_conntrack(netfilter: Netfilter) -> None:
 
 
 def _notes() -> list[str]:
-    return ["one host only: no tunnels between machines", "a bridge per network: no VLAN trunks"]
+    notes = ["one host only: no tunnels between machines", "a bridge per network: no VLAN trunks"]
+    chain = ["nft", "list", "chain", "ip", "filter", "FORWARD"]
+    if "policy drop" in subprocess.run(chain, capture_output=True, text=True, check=False).stdout:
+        notes.append(
+            "another program's firewall drops what this machine forwards: guests get out only once its "
+            "FORWARD chain accepts the links named sk*"
+        )
+    return notes

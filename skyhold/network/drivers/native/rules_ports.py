@@ -155,7 +155,6 @@ _ANTISPOOF = (
     "ether type arp iifname . arp saddr ether . arp saddr ip @v4_ok accept",
     # An address probe (RFC 5227) has no sender yet.
     "ether type arp arp operation request arp saddr ip 0.0.0.0 iifname . arp saddr ether @mac_ok accept",
-    "ether type arp drop",
     "ether type ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
     "ether type ip udp sport 67 udp dport 68 drop",
     "ether type ip iifname . ether saddr . ip saddr @v4_ok accept",

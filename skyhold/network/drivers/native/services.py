@@ -197,7 +197,8 @@ def _router_macs(world: World, network_id: str, subnets: list[Subnet]) -> dict[s
 
 def _packet_socket(space: str, device: str) -> socket.socket:
     def make() -> socket.socket:
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        # Protocol 0 hears nothing until bound: no frame of another link, and no wait in the kernel.
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             sock.bind((device, _ETH_P_ALL))
         except OSError:
