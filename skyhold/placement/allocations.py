@@ -19,7 +19,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import ABSENT, Shape, field
 from skyhold.placement import ledger, policy, records, versions, vocabulary
 from skyhold.placement.answers import UUID_PATTERN, answer, latest
 from skyhold.placement.errors import CONCURRENT_UPDATE
@@ -44,7 +44,7 @@ class ListedResources(Shape):
 
 class Resources(Shape):
     resources: dict[str, int] = field(min=1, min_items=1, keys=vocabulary.WORD_PATTERN)
-    generation: int = field(optional=True)
+    generation: int = field(default=ABSENT)
 
 
 class Owned(Shape):
@@ -74,10 +74,10 @@ class OfProvider(Shape):
 
 class OfConsumer(Shape):
     allocations: dict[str, OfProvider]
-    project_id: str = field(optional=True, since="1.12")
-    user_id: str = field(optional=True, since="1.12")
-    consumer_generation: int = field(optional=True, since="1.28")
-    consumer_type: str = field(optional=True, since="1.38")
+    project_id: str = field(default=ABSENT, since="1.12")
+    user_id: str = field(default=ABSENT, since="1.12")
+    consumer_generation: int = field(default=ABSENT, since="1.28")
+    consumer_type: str = field(default=ABSENT, since="1.38")
 
 
 class ByConsumer(Shape):
@@ -109,7 +109,9 @@ async def update(ctx: Context, consumer_uuid: str, want: AllocationsPut) -> None
     await ctx.write(set_all, {consumer_uuid: want})
 
 
-@routes.post("/allocations", policy=policy.ALLOCATIONS_MANAGE, since="1.13", body=dict[str, AllocationsPost], status=204)
+@routes.post(
+    "/allocations", policy=policy.ALLOCATIONS_MANAGE, since="1.13", body=dict[str, AllocationsPost], status=204
+)
 async def manage(ctx: Context, want: dict[str, AllocationsPost]) -> None:
     """Manage allocations."""
     if not want:

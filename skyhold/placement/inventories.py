@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -24,7 +26,7 @@ from skyhold.placement.logic.inventories import MAX_INT, Inventory
 
 
 class Amounts(Shape):
-    resource_provider_generation: int = field(optional=True)
+    resource_provider_generation: int = field(default=ABSENT)
     total: int = field(min=1, max=MAX_INT)
     reserved: int = field(min=0, max=MAX_INT, default=0)
     min_unit: int = field(min=1, max=MAX_INT, default=1)
@@ -53,7 +55,7 @@ class Shown(Shape):
     max_unit: int
     step_size: int
     allocation_ratio: float
-    resource_provider_generation: int = field(optional=True)
+    resource_provider_generation: int = field(default=ABSENT)
 
 
 class ShownAll(Shape):
@@ -90,7 +92,8 @@ async def create(ctx: Context, uuid: str, want: InventoryCreate) -> Reply:
 @routes.delete(PATH, policy=policy.INVENTORIES_DELETE, until="1.4")
 async def refuse_delete_all(ctx: Context, uuid: str) -> None:
     """Delete resource provider inventories, before this was possible."""
-    raise errors.NotAllowed("Inventories can be deleted at once since microversion 1.5.", allowed=["GET", "PUT", "POST"])
+    allowed = ["GET", "PUT", "POST"]
+    raise errors.NotAllowed("Inventories can be deleted at once since microversion 1.5.", allowed=allowed)
 
 
 @routes.delete(PATH, policy=policy.INVENTORIES_DELETE, since="1.5")
@@ -120,11 +123,11 @@ async def delete(ctx: Context, uuid: str, resource_class: str) -> None:
 
 
 def shown(row: Any, generation: int | None = None) -> Shown:
-    return Shown(
+    one = Shown(
         total=row.total, reserved=row.reserved, min_unit=row.min_unit, max_unit=row.max_unit,
         step_size=row.step_size, allocation_ratio=row.allocation_ratio,
-        resource_provider_generation=ABSENT if generation is None else generation,
     )
+    return one if generation is None else structs.replace(one, resource_provider_generation=generation)
 
 
 def all_of(ctx: Context, rows: Mapping[str, Any], generation: int) -> Reply:

@@ -239,7 +239,7 @@ _UNITS = (
 )
 GIVE = _at(INVENTORIES.update()).values(used=_USED)
 REDUCE = GIVE.where(*_UNITS)
-TAKE = REDUCE.where(_USED <= INVENTORIES.c.capacity)
+TAKE = REDUCE.where(INVENTORIES.c.capacity >= _USED)
 WHY = _at(sa.select(INVENTORIES))
 
 HELD = (

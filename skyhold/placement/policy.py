@@ -28,7 +28,9 @@ PROVIDERS_UPDATE = rule("resource_providers:update", "Update a resource provider
 PROVIDERS_DELETE = rule("resource_providers:delete", "Delete a resource provider.", "DELETE", ONE)
 
 INVENTORIES_LIST = rule("resource_providers:inventories:list", "List inventories.", "GET", ONE + "/inventories")
-INVENTORIES_CREATE = rule("resource_providers:inventories:create", "Create one inventory.", "POST", ONE + "/inventories")
+INVENTORIES_CREATE = rule(
+    "resource_providers:inventories:create", "Create one inventory.", "POST", ONE + "/inventories"
+)
 INVENTORIES_SHOW = rule(
     "resource_providers:inventories:show", "Show one inventory.", "GET", ONE + "/inventories/{resource_class}"
 )

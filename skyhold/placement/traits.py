@@ -8,7 +8,6 @@ by records.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 import sqlalchemy as sa

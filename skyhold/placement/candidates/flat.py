@@ -31,7 +31,8 @@ def fitting(
         resources=dict(resources), required=[frozenset([trait]) for trait in required], forbidden=frozenset(forbidden)
     )
     if not resources:
-        return [row.id for row in tx.all(narrowed(sa.select(PROVIDERS.c.id).order_by(PROVIDERS.c.id).limit(limit), group))]
+        everyone = sa.select(PROVIDERS.c.id).order_by(PROVIDERS.c.id).limit(limit)
+        return [row.id for row in tx.all(narrowed(everyone, group))]
     return [row[0] for row in fitting_rows(tx, group, limit)]
 
 
@@ -106,7 +107,7 @@ def serving(inventory: Any, i: int) -> list[Any]:
 
 
 def conditions(required: int, forbidden: bool, member_of: int, not_member_of: bool, in_tree: bool) -> list[Any]:
-    found = [PROVIDERS.c.id.in_(bearers(f"required_{i}")) for i in range(required)]
+    found: list[Any] = [PROVIDERS.c.id.in_(bearers(f"required_{i}")) for i in range(required)]
     found += [PROVIDERS.c.id.in_(members(f"member_of_{i}")) for i in range(member_of)]
     if forbidden:
         found.append(PROVIDERS.c.id.not_in(bearers("forbidden")))

@@ -8,7 +8,7 @@ here (flat.py).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
@@ -30,18 +30,16 @@ def load(tx: Tx) -> dict[str, Provider]:
     for provider_id, aggregate_id in tx.all(MEMBERSHIPS):
         aggregates.setdefault(provider_id, set()).add(aggregate_id)
     return {
-        row.id: provider(row.id, row.root_id, row.parent_id, row.traits, aggregates.get(row.id, ()), stock.get(row.id, {}))
+        row.id: provider(row, frozenset(aggregates.get(row.id, ())), stock.get(row.id, {}))
         for row in tx.all(PROVIDERS_ALL)
     }
 
 
-def provider(
-    id: str, root_id: str, parent_id: str | None, traits: str, aggregates: object, stock: dict[str, Stock]
-) -> Provider:
-    words = trait_set(traits)
+def provider(row: Any, aggregates: frozenset[str], stock: dict[str, Stock]) -> Provider:
+    traits = trait_set(row.traits)
     return Provider(
-        id=id, root_id=root_id, parent_id=parent_id, traits=words, aggregates=frozenset(aggregates),  # type: ignore[call-overload]
-        stock=stock, sharing=SHARING in words,
+        id=row.id, root_id=row.root_id, parent_id=row.parent_id, traits=traits, aggregates=aggregates, stock=stock,
+        sharing=SHARING in traits,
     )
 
 

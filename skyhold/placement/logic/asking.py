@@ -239,7 +239,9 @@ def read_subtrees(pairs: Mapping[str, list[str]], suffixes: list[str]) -> list[f
     for text in pairs.get("same_subtree", []):
         names = frozenset(text.split(","))
         if "" in names:
-            raise bad_query(f"Empty string (unsuffixed group) can not be specified in `same_subtree`. Got: {text[:200]}")
+            raise bad_query(
+                f"Empty string (unsuffixed group) can not be specified in `same_subtree`. Got: {text[:200]}"
+            )
         unknown_names = sorted(names.difference(suffixes))
         if unknown_names:
             raise bad_query(f"Real suffixes should be specified in `same_subtree`: {', '.join(unknown_names)[:200]}")

@@ -24,8 +24,8 @@ def at(api: Client, version: str) -> Client:
 
 
 async def provider(
-    api: Client, name: str, parent: str | None = None, *, traits: tuple[str, ...] = (), aggregates: tuple[str, ...] = (),
-    **stock: Any,
+    api: Client, name: str, parent: str | None = None, *, traits: tuple[str, ...] = (),
+    aggregates: tuple[str, ...] = (), **stock: Any,
 ) -> str:
     """A provider's id. `stock` is class=total, or class={"total": …}."""
     made = (await api.post("/resource_providers", {"name": name, "parent_provider_uuid": parent}, status=200)).json

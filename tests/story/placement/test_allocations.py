@@ -41,7 +41,9 @@ async def test_what_does_not_fit_is_a_conflict_and_changes_nothing(api):
         api, "one", VCPU=4, DISK_GB={"total": 100, "min_unit": 10, "max_unit": 50, "step_size": 10}
     )
     consumer = new_id()
-    for amounts in ({"VCPU": 5}, {"DISK_GB": 5}, {"DISK_GB": 60}, {"DISK_GB": 15}, {"MEMORY_MB": 1}, {"VCPU": 1, "DISK_GB": 99}):
+    for amounts in (
+        {"VCPU": 5}, {"DISK_GB": 5}, {"DISK_GB": 60}, {"DISK_GB": 15}, {"MEMORY_MB": 1}, {"VCPU": 1, "DISK_GB": 99},
+    ):
         refused = (await api.put(f"/allocations/{consumer}", using({one: amounts}), status=409)).json["errors"][0]
         assert "Unable to allocate inventory" in refused["detail"]
     assert (await api.get(f"/allocations/{consumer}")).json == {"allocations": {}}

@@ -17,8 +17,9 @@ SHARES = ("MISC_SHARES_VIA_AGGREGATE",)
 @pytest.fixture
 async def flat(api):
     """Three lone hosts."""
+    doubled = {"total": 16, "allocation_ratio": 2.0}
     return [
-        await provider(api, "big", VCPU={"total": 16, "allocation_ratio": 2.0}, MEMORY_MB=4096, traits=("HW_CPU_X86_VMX",)),
+        await provider(api, "big", VCPU=doubled, MEMORY_MB=4096, traits=("HW_CPU_X86_VMX",)),
         await provider(api, "small", VCPU=2, MEMORY_MB=1024),
         await provider(api, "disk", DISK_GB=100),
     ]
@@ -83,7 +84,9 @@ async def test_every_version_has_its_form(api, flat):
 
 async def test_flat_and_searched_answers_agree(api, flat):
     ask = {"resources": "VCPU:1", "limit": 5}
-    before = {version: (await at(api, version).get("/allocation_candidates", ask)).json for version in ("1.16", "1.26", "1.39")}
+    before = {
+        version: (await at(api, version).get("/allocation_candidates", ask)).json for version in ("1.16", "1.26", "1.39")
+    }
     await provider(api, "child", flat[2], VGPU=1)
     for version, answer in before.items():
         assert (await at(api, version).get("/allocation_candidates", ask)).json == answer
@@ -163,7 +166,7 @@ async def test_aggregates_of_a_root_count_for_its_tree(api):
 
 
 async def test_required_traits_may_be_spread_but_forbidden_ones_count_everywhere(api, numa):
-    host, cells, cards, _ = numa
+    _, _, cards, _ = numa
     found = await candidates(api, resources="VCPU:1,SRIOV_NET_VF:1", required="CUSTOM_NET0")
     assert len(found) == 2 and all(cards[0] in each for each in found)
     found = await candidates(api, resources="VCPU:1,SRIOV_NET_VF:1", required="!CUSTOM_NET0")
@@ -173,7 +176,7 @@ async def test_required_traits_may_be_spread_but_forbidden_ones_count_everywhere
 
 
 async def test_a_limit_spreads_over_trees(api, numa):
-    host, _, _, lone = numa
+    host, _, _, _ = numa
     found = await candidates(api, resources="VCPU:1,MEMORY_MB:1", limit=2)
     assert {host in each for each in found} == {True, False}
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
 import sqlalchemy as sa
 
+from skyhold.core import errors
 from skyhold.placement import facade
 from skyhold.placement.facade import Inventory
 from skyhold.placement.tables import ALLOCATIONS, INVENTORIES, PROVIDERS
 
-SMALL = {"VCPU": Inventory(4, allocation_ratio=2.0), "MEMORY_MB": Inventory(4096, reserved=512), "DISK_GB": Inventory(100)}
+SMALL = {
+    "VCPU": Inventory(4, allocation_ratio=2.0), "MEMORY_MB": Inventory(4096, reserved=512), "DISK_GB": Inventory(100),
+}
 
 
 def room(tx, ctx, provider_id, name, inventories=SMALL, traits=("HW_CPU_X86_AVX2",)):
@@ -127,10 +131,6 @@ async def test_plc_04_concurrent_claims_never_exceed_capacity_and_used_equals_th
 
 
 async def test_a_provider_goes_only_when_nothing_uses_it(ctx):
-    import pytest
-
-    from skyhold.core import errors
-
     await ctx.write(room, "p1", "host-1")
     await ctx.write(facade.claim, **want("c1"))
     with pytest.raises(errors.Conflict):

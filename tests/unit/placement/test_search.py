@@ -58,16 +58,17 @@ def problems(draw):
     numbered = [suffix for suffix in suffixes if suffix]
     return world, Request(
         groups=[draw(groups(suffix, world)) for suffix in suffixes], isolate=draw(st.booleans()),
-        root_required=draw(st.just(frozenset()) | some_of(TRAITS)), root_forbidden=draw(st.just(frozenset()) | some_of(TRAITS)),
+        root_required=draw(st.just(frozenset()) | some_of(TRAITS)),
+        root_forbidden=draw(st.just(frozenset()) | some_of(TRAITS)),
         same_subtree=[frozenset(numbered)] if len(numbered) > 1 and draw(st.booleans()) else [],
     )
 
 
 def oracle(world, request):
     """Every assignment that fulfils the definition, as comparable keys."""
-    tasks = [
-        (group, {name: amount}) for group in request.groups if not group.suffix for name, amount in group.resources.items()
-    ] + [(group, group.resources) for group in request.groups if group.suffix]
+    spread = [group for group in request.groups if not group.suffix]
+    tasks = [(group, {name: amount}) for group in spread for name, amount in group.resources.items()]
+    tasks += [(group, group.resources) for group in request.groups if group.suffix]
     found = set()
     for chosen in product(world.values(), repeat=len(tasks)):
         if any(holds(world, request, tasks, chosen, root) for root in world.values() if root.parent_id is None):
@@ -154,8 +155,10 @@ def test_old_clients_see_only_roots_and_no_difference_in_mappings(problem):
 
 
 def test_the_oracle_is_not_always_empty():
-    stock = {"CPU": Stock(4, 0, 1, 4, 1)}
-    world = {"p0": Provider(id="p0", root_id="p0", parent_id=None, traits=frozenset(), aggregates=frozenset(), stock=stock)}
+    nothing = frozenset()
+    world = {"p0": Provider(
+        id="p0", root_id="p0", parent_id=None, traits=nothing, aggregates=nothing, stock={"CPU": Stock(4, 0, 1, 4, 1)}
+    )}
     request = Request(groups=[Group(resources={"CPU": 2})])
     assert oracle(world, request) == {(frozenset({(("p0", "CPU"), 2)}), frozenset({("", frozenset({"p0"}))}))}
 
