@@ -67,7 +67,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     user.mkdir()
     command = [sys.executable, "-m", "skyhold"]
     env = os.environ | {"HOME": str(user), "PYTHONPATH": str(REPO)}
-    image = os.environ["SKYHOLD_TEST_IMAGE"]
+    image = os.environ.get("SKYHOLD_TEST_IMAGE") or built_image()
     up = [*command, "up", "--home", str(home), "--port", str(port), "--image", image]
     try:
         done = subprocess.run(up, capture_output=True, text=True, timeout=400, env=env)
@@ -78,6 +78,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
             [*command, "down", "--home", str(home), "--destroy"], timeout=120, env=env, check=True,
             capture_output=True,
         )
+
+
+def built_image() -> str:
+    """The product's own small image; in seconds when it was built before."""
+    script = [str(REPO / "script" / "guest-image")]
+    return subprocess.run(script, capture_output=True, text=True, timeout=300, check=True).stdout.strip()
 
 
 def logs(home: Path) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from skyhold.cmd.client import Client
 from skyhold.cmd.serve import admin_password
+from skyhold.network.drivers.native.names import CloudNames
 from tests.e2e.conftest import Real, reachable, ssh
 
 pytestmark = pytest.mark.guest
@@ -133,10 +134,12 @@ def test_after_deleting_everything_nothing_is_left(real: Real) -> None:
     real.openstack("network", "delete", "private")
 
     assert guest_pids(real, "") == []
-    assert list((real.home / "guests").glob("guests/*")) == []
-    space = next(line.split()[0] for line in run("ip", "netns", "list").splitlines() if cloud_mark(real) in line)
+    assert list((real.home / "guests" / "guests").glob("*")) == []
+    names = CloudNames((real.home / "cloud-id").read_text().strip())
+    space = names.plane
+    assert f"{space}-r-" not in run("ip", "netns", "list")
     assert "tap" not in run("ip", "netns", "exec", space, "ip", "-o", "link")
-    assert "p_" not in run("ip", "netns", "exec", space, "nft", "list", "maps")
+    assert "tap" not in run("ip", "netns", "exec", space, "nft", "list", "ruleset")
     assert used_of_hosts(real) == {"VCPU": 0, "MEMORY_MB": 0, "DISK_GB": 0}
     ports = real.json("port", "list", cloud="skyhold-admin")
     assert [port for port in ports if port.get("Status") == "ACTIVE"] == []
@@ -156,15 +159,14 @@ def until_closed(address: str, timeout_s: float = 5.0) -> None:
 
 
 def guest_pids(real: Real, server_id: str) -> list[int]:
-    """QEMU processes of this cloud."""
+    """QEMU processes of this cloud: they work in their guest's directory."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            words = path.read_bytes()
+            where = os.readlink(path)
         except OSError:
             continue
-        ours = str(real.home).encode() in words and server_id.encode() in words
-        if ours and b"qemu-system" in words.split(b"\0")[0]:
+        if where.startswith(str(real.home)) and server_id in where:
             found.append(int(path.parent.name))
     return found
 
@@ -175,10 +177,6 @@ def used_of_hosts(real: Real) -> dict[str, int]:
     (provider,) = admin.get("/placement/resource_providers")["resource_providers"]
     usages: dict[str, int] = admin.get(f"/placement/resource_providers/{provider['uuid']}/usages")["usages"]
     return usages
-
-
-def cloud_mark(real: Real) -> str:
-    return (real.home / "cloud-id").read_text().strip()[:8]
 
 
 def run(*words: str) -> str:
