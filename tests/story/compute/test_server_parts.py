@@ -10,6 +10,8 @@ import pytest
 from skyhold.compute import states
 from tests.kit.cloud import Cloud
 from tests.kit.compute_rows import add_server
+from tests.kit.host import until
+from tests.story.compute.scene import Scene
 
 LATEST = {"OpenStack-API-Version": "compute 2.96"}
 
@@ -126,3 +128,39 @@ async def test_a_strangers_server_is_not_there_and_a_reader_only_reads(
     reader = await user.colleague(["reader"])
     answer = await reader.request(method, path(server, tail), body, headers=LATEST)
     assert (answer.status == 403) == (method != "GET")
+
+
+async def test_addresses_and_security_groups_are_those_of_the_servers_ports(scene: Scene) -> None:
+    server = await scene.server("web")
+    base = f"/compute/v2.1/servers/{server['id']}"
+    addresses = (await scene.user.get(base + "/ips", status=200)).json["addresses"]
+    (entry,) = addresses["net"]
+    assert set(entry) == {"version", "addr"} and entry["addr"].startswith("10.20.30.")
+    assert (await scene.user.get(base + "/ips/net", status=200)).json == {"net": [entry]}
+    answer = await scene.user.get(base + "/ips/other", status=404)
+    assert answer.json["itemNotFound"]["message"] == "Instance is not a member of specified network"
+
+    (group,) = (await scene.user.get(base + "/os-security-groups", status=200)).json["security_groups"]
+    assert group["name"] == "default" and group["tenant_id"] == scene.user.project_id
+    assert group["rules"] == [
+        rule | {"ip_protocol": None, "ip_range": {}, "parent_group_id": group["id"],
+                "group": {"name": "default", "tenant_id": scene.user.project_id}}
+        for rule in group["rules"]
+    ] and len(group["rules"]) == 2
+    rule = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp",
+            "remote_ip_prefix": "192.0.2.0/24"}
+    await scene.user.post("/network/v2.0/security-group-rules", {"security_group_rule": rule}, status=201)
+    (group,) = (await scene.user.get(base + "/os-security-groups", status=200)).json["security_groups"]
+    assert [
+        (each["ip_protocol"], each["from_port"], each["to_port"], each["ip_range"])
+        for each in group["rules"] if each["ip_protocol"]
+    ] == [("tcp", 1, 65535, {"cidr": "192.0.2.0/24"})]
+
+
+async def test_new_metadata_reaches_the_guests_host(scene: Scene) -> None:
+    server = await scene.server("web")
+    changed = {"metadata": {"role": "database"}}
+    await scene.user.put(f"/compute/v2.1/servers/{server['id']}/metadata", changed, status=200)
+    assert (await scene.show(server))["metadata"] == changed["metadata"]
+    shelf = scene.host.state_dir / "metadata"
+    await until(lambda: any(b"database" in path.read_bytes() for path in shelf.glob(f"{server['id']}*")))

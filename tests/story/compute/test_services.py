@@ -93,7 +93,7 @@ async def test_a_host_is_forgotten_only_when_empty_and_silent(cloud: Cloud) -> N
         one = f"{SERVICES}/{host_id}"
         await add_server(cloud, user, host_id=host_id)
         await cloud.admin.delete(one, headers=LATEST, status=409)
-    async with a_host(cloud) as (host_id, name):
+    async with a_host(cloud) as (host_id, _):
         one = f"{SERVICES}/{host_id}"
         await cloud.admin.delete(one, headers=LATEST, status=409)
         await context.internal(cloud.core).write(hosts.mark, host_id, False)
