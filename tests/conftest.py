@@ -2,7 +2,7 @@
 """Fixtures that all tests share: the cloud.
 
 How it is made is tests/kit/cloud.py. One cloud serves the whole run, so tests that use it run in
-the session's event loop: tests/story does so for all (its conftest.py).
+the session's event loop; that is arranged here, and no test needs to say so.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
 
-__all__ = ["ProjectView", "authenticator", "bootstrap", "mint", "projects"]
+__all__ = ["ProjectView", "authenticator", "bootstrap", "mint", "projects", "rotate_token_keys"]
 
 
 class ProjectView(msgspec.Struct, frozen=True):
@@ -62,6 +62,14 @@ def prepare(tx: Tx, ctx: Context, user_id: str, project_id: str, lifetime_s: int
         return validate.read(tx, ctx, token).token
     except errors.NotFound as error:
         raise errors.Unauthorized(error.message) from None
+
+
+def rotate_token_keys(core: Core, keep: int = 3) -> None:
+    """Tokens are signed with a new key from now on; the last `keep` keys still open theirs.
+
+    Rotate no more often than tokens live, and nobody is logged out.
+    """
+    sessions(core).keys.rotate(keep)
 
 
 def projects(tx: Tx, ctx: Context, ids: Iterable[str]) -> dict[str, ProjectView]:

@@ -31,15 +31,15 @@ def effective(tx: Tx, user_id: str, scope: str, place: Any) -> Roles:
 def direct(tx: Tx, user_id: str, scope: str, place: Any) -> list[str]:
     """Ids of the roles that assignments give there, before implication."""
     a = ASSIGNMENTS.c
-    here = sa.and_(a.target_id == (SYSTEM_ID if scope == "system" else place.id), a.inherited.is_(False))
+    here = sa.and_(
+        a.target_id == (SYSTEM_ID if scope == "system" else place.id), a.target_type == scope,
+        a.inherited.is_(False),
+    )
     if scope == "project" and not place.is_domain:
         above = ancestors(tx, place)
         here = sa.or_(here, sa.and_(a.target_id.in_(above), a.inherited.is_(True)))
-    statement = sa.select(a.role_id).where(held_by(user_id), a.target_type.in_(TARGETS[scope]), here)
+    statement = sa.select(a.role_id).where(held_by(user_id), here)
     return [row.role_id for row in tx.all(statement.distinct())]
-
-
-TARGETS = {"project": ("project", "domain"), "domain": ("domain",), "system": ("system",)}
 
 
 def held_by(user_id: str) -> sa.ColumnElement[bool]:

@@ -117,9 +117,9 @@ ASSIGNMENTS = table(
     sa.Column("target_id", text(64), primary_key=True),
     sa.Column("role_id", text(64), sa.ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("inherited", flag(), primary_key=True),
+    # project, domain or system; the id of the system is "all". A domain may also act as a project.
+    sa.Column("target_type", text(8), primary_key=True),
     sa.Column("actor_type", text(8), nullable=False),
-    # project, domain or system; the id of the system is "all".
-    sa.Column("target_type", text(8), nullable=False),
     sa.Index("identity_assignments_target", "target_id"),
 )
 

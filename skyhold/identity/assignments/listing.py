@@ -129,7 +129,7 @@ def plain_ones(tx: Tx, query: AssignmentQuery) -> Iterator[Held]:
         clauses.append(A.inherited.is_(True))
     targets = target_ids(tx, query)
     if targets is not None:
-        clauses.append(A.target_id.in_(targets))
+        clauses += [A.target_id.in_(targets), A.target_type == target_type(query)]
     return read(tx, clauses)
 
 
@@ -143,6 +143,10 @@ def target_ids(tx: Tx, query: AssignmentQuery) -> list[str] | None:
     if query.include_subtree is not None and truthy(query.include_subtree):
         return [query.project_id, *Tree(tx).below(query.project_id)]
     return [query.project_id]
+
+
+def target_type(query: AssignmentQuery) -> str:
+    return "system" if query.system is not None else "domain" if query.domain_id else "project"
 
 
 def read(tx: Tx, clauses: Iterable[Any]) -> Iterator[Held]:
@@ -159,15 +163,15 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     clauses = [grants.held_by(query.user_id)] if query.user_id else []
     given = list(read(tx, clauses))
     wanted = target_ids(tx, query)
-    targets = None if wanted is None else set(wanted)
+    targets = None if wanted is None else {(target_type(query), id) for id in wanted}
     inherit = any(held.inherited for held in given)
     found: Iterable[Held] = persons(tx, given, query.user_id)
     found = placed(
         found, Tree(tx) if inherit else None, targets, only_inherited=query.inherited_to is not None
     )
-    seen: dict[tuple[str, str, str], Held] = {}
+    seen: dict[tuple[str, ...], Held] = {}
     for held in implied(grants.Implications(tx), found, query.role_id):
-        seen.setdefault((held.actor_id, held.target_id, held.role_id), held)
+        seen.setdefault((held.actor_id, held.target_type, held.target_id, held.role_id), held)
     return list(seen.values())
 
 
@@ -189,16 +193,16 @@ def persons(tx: Tx, given: list[Held], only: str | None) -> Iterator[Held]:
 
 
 def placed(
-    found: Iterable[Held], tree: Tree | None, targets: set[str] | None, only_inherited: bool
+    found: Iterable[Held], tree: Tree | None, targets: set[tuple[str, str]] | None, only_inherited: bool
 ) -> Iterator[Held]:
     for held in found:
         if not held.inherited:
-            if not only_inherited and (targets is None or held.target_id in targets):
+            if not only_inherited and (targets is None or (held.target_type, held.target_id) in targets):
                 yield held
             continue
         assert tree is not None
         for project_id in tree.below(held.target_id):
-            if targets is None or project_id in targets:
+            if targets is None or ("project", project_id) in targets:
                 yield held._replace(
                     target_type="project", target_id=project_id, via_target=(held.target_type, held.target_id)
                 )

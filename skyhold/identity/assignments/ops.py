@@ -43,6 +43,7 @@ class Named(NamedTuple):
     def where(self) -> sa.ColumnElement[bool]:
         a = ASSIGNMENTS.c
         same = [
+            a.target_type == self.place.target,
             a.actor_id == self.actor.id, a.target_id == self.target_id, a.inherited.is_(self.place.inherited)
         ]
         return sa.and_(*same) if self.role is None else sa.and_(*same, a.role_id == self.role.id)

@@ -96,7 +96,7 @@ async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) ->
     """The token spoken about; NotFound when it doesn't count, Forbidden when the caller has no say in it."""
     text = headers["X-Subject-Token"]
     if not text:
-        raise errors.Invalid("The header X-Subject-Token is missing.")
+        raise errors.NotFound("Could not find token: the header X-Subject-Token is missing.")
     known = await sessions(ctx.core).look(text)
     target = {"target.token.user_id": known.creds.user_id}
     if not ctx.allows(rule, target):

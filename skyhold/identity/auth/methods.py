@@ -100,6 +100,7 @@ async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
         user_id=token.user_id, user_generation=token.user_generation,
         methods=tuple(dict.fromkeys((*token.methods, "token"))), ends_at=token.expires_at,
         chain_id=token.chain_id or token.audit_id, parent=token, app_cred_id=token.app_cred_id,
+        default_project_id=valid.user.default_project_id,
         only_project_id=token.scope_id if token.app_cred_id else None,
     )
 

@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 
 def projects(tx: Tx, ctx: Context) -> Page:
-    rows = [row for row in reachable(tx, ctx, ctx.user_id) if row.domain_id]
+    rows = reachable(tx, ctx, "project")
     return Page([project_view(ctx, row) for row in rows], links.of_list(ctx, "auth/projects"))
 
 
-def reachable(tx: Tx, ctx: Context, user_id: str) -> list[Any]:
-    """Enabled projects and domains with a role for the user, by name."""
+def reachable(tx: Tx, ctx: Context, kind: str) -> list[Any]:
+    """Enabled projects, or domains, with a role for the caller, by name."""
     if ctx.creds.app_cred_id is not None:
         mine = PROJECTS.c.id == ctx.project_id
     else:
-        mine = PROJECTS.c.id.in_(ids_with_role(tx, user_id))
+        mine = PROJECTS.c.id.in_(ids_with_role(tx, ctx.user_id, kind))
     statement = sa.select(*PROJECTS.c).where(mine, PROJECTS.c.enabled.is_(True))
     return list(tx.all(statement.order_by(PROJECTS.c.name, PROJECTS.c.id)))
 
 
-def ids_with_role(tx: Tx, user_id: str) -> set[str]:
-    """Direct targets, and every project below an inherited one."""
+def ids_with_role(tx: Tx, user_id: str, kind: str = "project") -> set[str]:
+    """Direct targets of this kind, and every project below an inherited one."""
     a = ASSIGNMENTS.c
-    rows = tx.all(sa.select(a.target_id, a.inherited).where(grants.held_by(user_id)).distinct())
-    direct = {row.target_id for row in rows if not row.inherited}
-    roots = [row.target_id for row in rows if row.inherited]
+    rows = tx.all(sa.select(a.target_type, a.target_id, a.inherited).where(grants.held_by(user_id)).distinct())
+    direct = {row.target_id for row in rows if not row.inherited and row.target_type == kind}
+    roots = [row.target_id for row in rows if row.inherited and kind == "project"]
     return direct | (below(tx, roots) if roots else set())
 
 
@@ -54,9 +54,7 @@ def below(tx: Tx, roots: list[str]) -> set[str]:
 
 
 def domains(tx: Tx, ctx: Context) -> Page:
-    rows = [] if ctx.creds.app_cred_id else [
-        row for row in reachable(tx, ctx, ctx.user_id) if not row.domain_id
-    ]
+    rows = [] if ctx.creds.app_cred_id else reachable(tx, ctx, "domain")
     return Page([domain_view(ctx, row) for row in rows], links.of_list(ctx, "auth/domains"))
 
 

@@ -115,8 +115,8 @@ def found(place: PlaceView | None) -> PlaceView:
 
 
 def by_default(tx: Tx, proof: Proof) -> tuple[payload.Scope, PlaceView | None]:
-    """A token keeps its scope when none is asked for; a user gets the default project if it is usable."""
-    if proof.parent is not None or proof.default_project_id is None:
+    """The user's default project if it is usable, else no scope."""
+    if proof.default_project_id is None:
         return "unscoped", None
     place = place_by(tx, PROJECTS.c.id == proof.default_project_id, PROJECTS.c.domain_id != "")
     if place is None or not grants.direct(tx, proof.user_id, "project", place):

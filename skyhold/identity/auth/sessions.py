@@ -50,6 +50,7 @@ class Sessions:
         self._epoch = 0
         self.keys = KeySet(core.settings.fernet_keys_dir)
         self.catalogue: tuple[int, Any] | None = None
+        self._stamp = 0
 
     async def authenticate(self, token: str) -> Credentials:
         """Raises Unauthorized."""
@@ -84,15 +85,13 @@ class Sessions:
             return payload.unseal(self.keys, text)
 
     def keys_changed(self) -> bool:
-        before = self._key_stamp()
-        if before == getattr(self, "_stamp", None):
+        """Whether the set on disk is another than when it was last asked for; it is read anew then."""
+        stamp = self._core.settings.fernet_keys_dir.stat().st_mtime_ns
+        if stamp == self._stamp:
             return False
-        self._stamp = before
+        self._stamp = stamp
         self.keys.reload()
         return True
-
-    def _key_stamp(self) -> int:
-        return self._core.settings.fernet_keys_dir.stat().st_mtime_ns
 
     @property
     def _shared(self) -> bool:
