@@ -19,7 +19,7 @@ from skyhold.core.versions import Version
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
-    from skyhold.core.db import Tx
+    from skyhold.core.db.tx import Tx
     from skyhold.core.policy.rules import Rule
 
 P = ParamSpec("P")
@@ -122,7 +122,7 @@ class Context:
         """The same request, acting as another."""
         return Context(
             self.core, creds, request_id=self.request_id,
-            global_request_id=self.global_request_id, version=self.version,
+            global_request_id=self.global_request_id, version=self.version, dry_run=self.dry_run,
         )
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 INSERT = JOURNAL.insert()
+LAST = sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.position), 0))
+NUMBER = (
+    JOURNAL.update()
+    .where(JOURNAL.c.id == sa.bindparam("row"))
+    .values(position=sa.bindparam("at_position"))
+)
 
 
 def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> None:
@@ -54,12 +60,15 @@ def sequence(tx: Tx, ctx: Context, batch: int = 1000) -> int:
     waiting = tx.all(sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).order_by("id").limit(batch))
     if not waiting:
         return 0
-    last = tx.scalar(sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.position), 0)))
-    number = JOURNAL.update().where(JOURNAL.c.id == sa.bindparam("row")).values(position=sa.bindparam("at_position"))
-    tx.execute(number, [{"row": row.id, "at_position": last + i} for i, row in enumerate(waiting, 1)])
+    last = tx.scalar(LAST)
+    tx.execute(NUMBER, [{"row": row.id, "at_position": last + i} for i, row in enumerate(waiting, 1)])
     return len(waiting)
 
 
 def forget(tx: Tx, ctx: Context, before_us: int) -> int:
-    """Drop rows older than the retention."""
-    return tx.changed(JOURNAL.delete().where(JOURNAL.c.at < before_us))
+    """Drop rows older than the retention; what has no position yet was never shown to a reader.
+
+    The last position stays, for the next one is counted from it.
+    """
+    last = tx.scalar(LAST)
+    return tx.changed(JOURNAL.delete().where(JOURNAL.c.at < before_us, JOURNAL.c.position < last))

@@ -24,7 +24,10 @@ SAME_ROW = (QUOTA_USAGES.c.project_id == sa.bindparam("project")) & (
 )
 LIMIT = (
     sa.select(QUOTA_LIMITS.c.maximum)
-    .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
+    .where(
+        QUOTA_LIMITS.c.project_id == sa.bindparam("project"),
+        QUOTA_LIMITS.c.resource == sa.bindparam("what"),
+    )
     .scalar_subquery()
 )
 EVERYBODYS = (
@@ -42,6 +45,14 @@ TAKE = (
 GIVE = QUOTA_USAGES.update().where(SAME_ROW).values(used=QUOTA_USAGES.c.used - sa.bindparam("n"))
 USED = sa.select(QUOTA_USAGES.c.used).where(SAME_ROW)
 ADD = QUOTA_USAGES.insert()
+SET_LIMIT = (
+    QUOTA_LIMITS.update()
+    .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
+    .values(maximum=sa.bindparam("n"))
+)
+ADD_LIMIT = QUOTA_LIMITS.insert().values(
+    project_id=sa.bindparam("project"), resource=sa.bindparam("what"), maximum=sa.bindparam("n")
+)
 
 
 class Quota:
@@ -84,14 +95,15 @@ class Quota:
 
     def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
         for resource, maximum in limits.items():
-            where = (QUOTA_LIMITS.c.project_id == project_id) & (QUOTA_LIMITS.c.resource == self._name(resource))
-            if not tx.changed(QUOTA_LIMITS.update().where(where).values(maximum=maximum)):
-                # MariaDB counts only rows that changed, so the row may exist with this very value.
-                if tx.first(sa.select(QUOTA_LIMITS.c.maximum).where(where)) is None:
-                    tx.execute(
-                        QUOTA_LIMITS.insert(),
-                        {"project_id": project_id, "resource": self._name(resource), "maximum": maximum},
-                    )
+            params = {"project": project_id, "what": self._name(resource), "n": maximum}
+            if tx.changed(SET_LIMIT, params):
+                continue
+            try:
+                with tx.nested():
+                    tx.execute(ADD_LIMIT, params)
+            except sa.exc.IntegrityError:
+                # Another transaction was first; now there is a row to change.
+                tx.execute(SET_LIMIT, params)
 
     def clear_limits(self, tx: Tx, project_id: str) -> None:
         tx.execute(
@@ -119,8 +131,8 @@ class Quota:
         used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
         limit = self.limits(tx, project_id)[resource]
         raise errors.OverQuota(
-            f"Quota exceeded for {resource}: requested {amount}, but already used {used} of {limit} {resource}. "
-            f"Delete what is not needed or ask for a higher quota.",
+            f"Quota exceeded for {resource}: requested {amount}, but already used {used} of {limit} "
+            f"{resource}. Delete what is not needed or ask for a higher quota.",
             resource=resource, used=used, limit=limit, asked=amount,
         )
 

@@ -69,9 +69,9 @@ class Store:
         self.shared = shared
         self.secrets = frozenset(secrets)
         self.alive = alive
-        row: Any = namedtuple("Row", self.columns)  # type: ignore[misc]
-        row.store = self
-        self.Row = row
+        self.Row: Any = namedtuple("Row", self.columns)  # type: ignore[misc]
+        # So that journal.record knows where a row comes from.
+        setattr(self.Row, "store", self)  # noqa: B010
         self._insert = table.insert()
         self._statements: dict[Any, Any] = {}
 
@@ -241,8 +241,8 @@ class Store:
         self, tx: Tx, marker: str, sort: Any, shape: Any, params: dict[str, Any], shared: Any
     ) -> tuple[Any, ...]:
         """A foreign row is no marker: its place among the caller's rows would tell about it."""
-        statement = self._where_visible(self._select(), shape, shared)
-        row = tx.first(statement.where(self.table.c[self.key] == sa.bindparam("the_id")), params | {"the_id": marker})
+        statement = self._select().where(self.table.c[self.key] == sa.bindparam("the_id"))
+        row = tx.first(self._where_visible(statement, shape, shared), params | {"the_id": marker})
         if row is None:
             raise errors.Invalid(f"The marker {marker} could not be found.", reason="marker_not_found")
         return tuple(getattr(row, name) for name, _ in sort)

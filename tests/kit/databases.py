@@ -74,9 +74,7 @@ class ServerProcess:
             os.chown(self.directory, pwd.getpwnam(account).pw_uid, pwd.getpwnam(account).pw_gid)
 
     def run(self, *command: str) -> None:
-        done = subprocess.run(
-            [*self._drop, *command], cwd=self.directory, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([*self._drop, *command], cwd=self.directory, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
 
@@ -112,10 +110,18 @@ class Postgresql(ServerProcess):
         initdb = binary(f"{POSTGRES_BIN}/initdb", "postgresql-15")
         super().__init__("postgres" if has_account("postgres") else "nobody")
         data, socket = str(self.directory / "data"), str(self.directory)
-        self.run(initdb, "-D", data, "-A", "trust", "-U", "skyhold", "--no-sync", "-E", "UTF8",
-                 "--locale=C.UTF-8")
-        options = ["listen_addresses=", f"unix_socket_directories={socket}", "fsync=off", "full_page_writes=off",
-                   "synchronous_commit=off", "max_connections=100", "shared_buffers=32MB", "autovacuum=off"]
+        self.run(initdb, "-D", data, "-A", "trust", "-U", "skyhold", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        options = [
+            "listen_addresses=",
+            f"unix_socket_directories={socket}",
+            "fsync=off",
+            "full_page_writes=off",
+            "synchronous_commit=off",
+            "max_connections=100",
+            "shared_buffers=32MB",
+            "autovacuum=off",
+            "deadlock_timeout=50ms",
+        ]
         self.start(
             [f"{POSTGRES_BIN}/postgres", "-D", data, *(word for option in options for word in ("-c", option))],
             lambda: self._sql("SELECT 1") == 0,
@@ -124,7 +130,8 @@ class Postgresql(ServerProcess):
     def _sql(self, statement: str) -> int:
         return subprocess.run(
             [f"{POSTGRES_BIN}/psql", "-h", str(self.directory), "-U", "skyhold", "-d", "postgres", "-qc", statement],
-            capture_output=True, check=False,
+            capture_output=True,
+            check=False,
         ).returncode
 
     def fresh(self) -> str:
@@ -141,14 +148,24 @@ class Mariadb(ServerProcess):
         super().__init__("mysql" if has_account("mysql") else "nobody")
         data, self._socket = str(self.directory / "data"), str(self.directory / "socket")
         self.run(
-            binary("mariadb-install-db", "mariadb-server"), "--no-defaults", f"--datadir={data}",
-            "--auth-root-authentication-method=normal", "--skip-test-db",
+            binary("mariadb-install-db", "mariadb-server"),
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
         )
         self.start(
             [
-                daemon, "--no-defaults", f"--datadir={data}", f"--socket={self._socket}", "--skip-networking",
-                f"--pid-file={self.directory}/pid", "--innodb-flush-log-at-trx-commit=0",
-                "--innodb-doublewrite=0", "--innodb-buffer-pool-size=64M", "--skip-log-bin",
+                daemon,
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--socket={self._socket}",
+                "--skip-networking",
+                f"--pid-file={self.directory}/pid",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-doublewrite=0",
+                "--innodb-buffer-pool-size=64M",
+                "--skip-log-bin",
                 "--max-connections=100",
             ],
             lambda: self._sql("SELECT 1") == 0,
@@ -157,7 +174,8 @@ class Mariadb(ServerProcess):
     def _sql(self, statement: str) -> int:
         return subprocess.run(
             [self._client, "--no-defaults", f"--socket={self._socket}", "-uroot", "-e", statement],
-            capture_output=True, check=False,
+            capture_output=True,
+            check=False,
         ).returncode
 
     def fresh(self) -> str:
@@ -181,7 +199,11 @@ def has_account(name: str) -> bool:
 def unprivileged(account: str) -> list[str]:
     entry = pwd.getpwnam(account)
     return [
-        binary("setpriv", "util-linux"), f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--",
+        binary("setpriv", "util-linux"),
+        f"--reuid={entry.pw_uid}",
+        f"--regid={entry.pw_gid}",
+        "--clear-groups",
+        "--",
     ]
 
 
@@ -243,6 +265,7 @@ def caller(core: Core, project_id: str = "p1", *roles: str, **more: Any) -> Cont
 
 async def make_tables(core: Core, *tables: sa.Table) -> None:
     """Create tables that tests declared for themselves."""
+
     def create(tx: Any, ctx: Context) -> None:
         for table in tables:
             table.create(tx.conn)
@@ -252,6 +275,7 @@ async def make_tables(core: Core, *tables: sa.Table) -> None:
 
 async def rows_of(core: Core, *tables: sa.Table) -> list[Any]:
     """Everything in these tables, to compare before and after."""
+
     def read(tx: Any, ctx: Context) -> list[Any]:
         return [sorted(map(repr, tx.all(sa.select(table)))) for table in tables]
 

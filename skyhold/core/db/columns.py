@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData()
 
@@ -22,7 +24,8 @@ MARIADB_OPTIONS = {
 
 
 def table(name: str, *items: Any, **options: Any) -> sa.Table:
-    return sa.Table(name, metadata, *items, **MARIADB_OPTIONS, **options)
+    made: sa.Table = sa.Table(name, metadata, *items, **(MARIADB_OPTIONS | options))
+    return made
 
 
 def text(length: int = 255) -> sa.types.TypeEngine[str]:
@@ -31,17 +34,12 @@ def text(length: int = 255) -> sa.types.TypeEngine[str]:
 
 
 def long_text() -> sa.types.TypeEngine[str]:
-    from sqlalchemy.dialects.mysql import LONGTEXT
-
-    return (
-        sa.Text().with_variant(sa.Text(collation="C"), "postgresql").with_variant(LONGTEXT(), "mysql", "mariadb")
-    )
+    binary = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    return binary.with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
 def blob() -> sa.types.TypeEngine[bytes]:
-    from sqlalchemy.dialects.mysql import LONGBLOB
-
-    return sa.LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
+    return sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 def micros() -> sa.types.TypeEngine[int]:
@@ -58,7 +56,17 @@ def flag() -> sa.types.TypeEngine[bool]:
 
 
 def json() -> sa.types.TypeEngine[Any]:
-    return sa.JSON(none_as_null=True)
+    """Anything JSON can say; None is SQL's NULL."""
+    return sa.JSON(none_as_null=True).with_variant(TextJson(none_as_null=True), "sqlite")
+
+
+class TextJson(sqlite.JSON):
+    """SQLite gives columns of type JSON a numeric affinity, and would keep `1.0` as the integer 1."""
+
+
+@compiles(TextJson, "sqlite")
+def text_json(type_: TextJson, compiler: Any, **options: Any) -> str:
+    return "TEXT"
 
 
 def id_column(name: str = "id", **options: Any) -> sa.Column[str]:

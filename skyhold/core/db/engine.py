@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 import sqlalchemy as sa
 
-from skyhold.core import metrics
+from skyhold.core import errors, metrics
 from skyhold.core.db.columns import metadata
-from skyhold.core.db.tx import Tx
+from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -28,7 +28,9 @@ Operation = Callable[..., Any]
 
 RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
-TRIES = 8
+TRIES = 12
+LANE_AFTER = 2
+"""Tries after which a write goes into the lane where conflicting ones run one after another."""
 
 
 class Database(Protocol):
@@ -61,6 +63,14 @@ class DryRun(Exception):
         self.answer = answer
 
 
+class LostBeforeCommit(Exception):
+    """The connection broke while nothing was committed: it can be done again."""
+
+
+def unreachable() -> errors.Unavailable:
+    return errors.Unavailable("The database does not answer now; try again.", reason="database")
+
+
 def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -72,9 +82,10 @@ class ServerDatabase:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self.name = url.split(":", 1)[0].split("+")[0]
+        self._lane = asyncio.Lock()
         self._engine = create_async_engine(
             url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
-            json_serializer=dumps, json_deserializer=orjson.loads, pool_pre_ping=False,
+            json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
         )
 
     def data_version(self) -> int | None:
@@ -84,26 +95,48 @@ class ServerDatabase:
         def run(conn: sa.Connection) -> Any:
             return operation(Tx(conn, ctx, writing=False), ctx, *args, **kw)
 
-        async with self._engine.connect() as conn:
-            return await conn.run_sync(run)
+        for _ in range(TRIES):
+            try:
+                async with self._engine.connect() as conn:
+                    return await conn.run_sync(run)
+            except sa.exc.DBAPIError as error:
+                # One lost connection empties the whole pool: the next try has a new one.
+                if not error.connection_invalidated:
+                    raise
+            except OSError:
+                raise unreachable() from None
+        raise unreachable()
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
         for attempt in range(TRIES):
             try:
-                return await self._write_once(ctx, operation, args, kw)
+                if attempt < LANE_AFTER:
+                    return await self._write_once(ctx, operation, args, kw)
+                async with self._lane:
+                    return await self._write_once(ctx, operation, args, kw)
             except sa.exc.DBAPIError as error:
                 if attempt == TRIES - 1 or not is_conflict(error):
                     raise
+            except LostBeforeCommit:
+                if attempt == TRIES - 1:
+                    raise unreachable() from None
+                continue
+            except OSError:
+                raise unreachable() from None
             metrics.COMMIT_RETRIES.inc()
-            await asyncio.sleep(random.uniform(0.2, 1) * 0.005 * 2**attempt)  # noqa: S311
+            await asyncio.sleep(random.uniform(0.2, 1) * 0.005 * 2 ** min(attempt, 6))  # noqa: S311
         raise AssertionError("unreachable")
 
     async def _write_once(self, ctx: Context, operation: Operation, args: Any, kw: Any) -> Any:
+        committing = False
+
         def run(conn: sa.Connection) -> tuple[Any, list[Callable[[], None]]]:
+            nonlocal committing
             tx = Tx(conn, ctx, writing=True)
             answer = operation(tx, ctx, *args, **kw)
             if ctx.dry_run:
                 raise DryRun(answer)
+            committing = True
             return answer, tx.take_after()
 
         try:
@@ -111,9 +144,12 @@ class ServerDatabase:
                 answer, after = await conn.run_sync(run)
         except DryRun as rehearsed:
             return rehearsed.answer
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated and not committing:
+                raise LostBeforeCommit from error
+            raise
         metrics.COMMITS.inc()
-        for call in after:
-            call()
+        run_after(after)
         return answer
 
     async def create_all(self) -> None:

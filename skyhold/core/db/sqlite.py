@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from skyhold.core import metrics
 from skyhold.core.db.columns import metadata
 from skyhold.core.db.engine import DryRun, Operation, dumps
-from skyhold.core.db.tx import Tx
+from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -52,15 +52,19 @@ class SqliteDatabase:
     def __init__(self, path: Path, synchronous: str) -> None:
         self._path = path
         self._synchronous = synchronous
-        self._reader = self._connect("BEGIN")
+        # The writer first: it makes the file, which a connection that may only query can't.
         self._writer = self._connect("BEGIN IMMEDIATE")
+        self._reader = self._connect("BEGIN")
+        self._reader.exec_driver_sql("PRAGMA query_only=ON")
+        self._reader.rollback()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     def _connect(self, begin: str) -> sa.Connection:
         engine = sa.create_engine(
-            "sqlite://", creator=self._open, poolclass=NullPool,
+            "sqlite://", creator=self._open, poolclass=NullPool, hide_parameters=True,
             json_serializer=dumps, json_deserializer=orjson.loads,
         )
         sa.event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
@@ -73,6 +77,8 @@ class SqliteDatabase:
         for pragma in (
             "journal_mode=WAL", f"synchronous={self._synchronous}", "busy_timeout=10000",
             "foreign_keys=ON", "cache_size=-16384", "mmap_size=268435456", "temp_store=MEMORY",
+            # The other databases compare text byte by byte in LIKE too.
+            "case_sensitive_like=ON",
         ):
             conn.execute(f"PRAGMA {pragma}")
         return conn
@@ -88,6 +94,8 @@ class SqliteDatabase:
                 transaction.rollback()
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        if self._closed:
+            raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._jobs.put(Job(ctx, operation, args, kw, future, loop))
@@ -99,6 +107,8 @@ class SqliteDatabase:
             metadata.create_all(self._writer)
 
     async def close(self) -> None:
+        """What was already asked for is still written."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
@@ -108,41 +118,41 @@ class SqliteDatabase:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            batch = [job]
-            stop = False
-            while len(batch) < BATCH:
-                try:
-                    following = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    stop = True
-                    break
-                batch.append(following)
+            batch, stop = self._batch(job)
             self._deliver(self._alone(job) if len(batch) == 1 else self._together(batch))
             if stop:
                 return
 
+    def _batch(self, first: Job) -> tuple[list[Job], bool]:
+        """What waits by now, and whether it ends with the wish to stop."""
+        batch = [first]
+        while len(batch) < BATCH:
+            try:
+                following = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                return batch, True
+            batch.append(following)
+        return batch, False
+
     def _alone(self, job: Job) -> list[Done]:
         try:
             with self._writer.begin():
-                tx = Tx(self._writer, job.ctx, writing=True)
-                answer = job.operation(tx, job.ctx, *job.args, **job.kw)
-                if job.ctx.dry_run:
-                    raise DryRun(answer)
-        except DryRun as rehearsed:
-            return [Done(job, rehearsed.answer, None, [])]
+                done = self._run(job)
         except BaseException as error:
-            return [Done(job, None, error, [])]
+            self._clear()
+            return [failed(job, error)]
         metrics.COMMITS.inc()
-        return [Done(job, answer, None, tx.take_after())]
+        return [done]
 
     def _together(self, batch: list[Job]) -> list[Done]:
         try:
             with self._writer.begin():
                 done = [self._in_savepoint(job) for job in batch]
         except BaseException:
-            # The commit itself failed (disk full): each gets its own chance and its own error.
+            # The transaction itself failed (a full disk): each gets its own chance and its own error.
+            self._clear()
             return [result for job in batch for result in self._alone(job)]
         metrics.COMMITS.inc()
         return done
@@ -150,15 +160,30 @@ class SqliteDatabase:
     def _in_savepoint(self, job: Job) -> Done:
         try:
             with self._writer.begin_nested():
-                tx = Tx(self._writer, job.ctx, writing=True)
-                answer = job.operation(tx, job.ctx, *job.args, **job.kw)
-                if job.ctx.dry_run:
-                    raise DryRun(answer)
-        except DryRun as rehearsed:
-            return Done(job, rehearsed.answer, None, [])
+                return self._run(job)
         except BaseException as error:
-            return Done(job, None, error, [])
+            # After some errors SQLite has rolled back everything, the batch's other operations too.
+            if not self._in_transaction():
+                raise
+            return failed(job, error)
+
+    def _run(self, job: Job) -> Done:
+        tx = Tx(self._writer, job.ctx, writing=True)
+        answer = job.operation(tx, job.ctx, *job.args, **job.kw)
+        if job.ctx.dry_run:
+            raise DryRun(answer)
         return Done(job, answer, None, tx.take_after())
+
+    def _in_transaction(self) -> bool:
+        return bool(self._driver().in_transaction)
+
+    def _clear(self) -> None:
+        """A COMMIT that failed leaves its transaction open, and the next couldn't begin."""
+        if self._in_transaction():
+            self._driver().rollback()
+
+    def _driver(self) -> Any:
+        return self._writer.connection.driver_connection
 
     def _deliver(self, done: list[Done]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
@@ -172,10 +197,15 @@ class SqliteDatabase:
                 continue
 
 
+def failed(job: Job, error: BaseException) -> Done:
+    if isinstance(error, DryRun):
+        return Done(job, error.answer, None, [])
+    return Done(job, None, error, [])
+
+
 def resolve(results: list[Done]) -> None:
     for result in results:
-        for call in result.after:
-            call()
+        run_after(result.after)
         if result.job.future.cancelled():
             continue
         if result.error is not None:

@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 
 from skyhold.core import metrics
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
+
+log = structlog.get_logger("database")
 
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -38,7 +41,7 @@ class Tx:
     def execute(self, statement: sa.Executable, params: Params = None) -> sa.CursorResult[Any]:
         self.queries += 1
         metrics.QUERIES.inc()
-        return self.conn.execute(statement, params)  # type: ignore[call-overload, no-any-return]
+        return self.conn.execute(statement, params)
 
     def all(self, statement: sa.Executable, params: Params = None) -> Sequence[sa.Row[Any]]:
         return self.execute(statement, params).all()
@@ -65,3 +68,12 @@ class Tx:
     def take_after(self) -> list[Callable[[], None]]:
         calls, self._after = self._after, []
         return calls
+
+
+def run_after(calls: list[Callable[[], None]]) -> None:
+    """What was handed to `after_commit`: one that fails must not make the commit look undone."""
+    for call in calls:
+        try:
+            call()
+        except Exception:
+            log.exception("a call after the commit failed")

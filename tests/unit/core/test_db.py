@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions: roll-back, savepoints, retries, rehearsals, and SQLite's commits for several at once.
+
+Queries are test_store.py. What is true of all databases runs on each of the run's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.app import Core
+from skyhold.core.context import Context, internal
+from skyhold.core.db.columns import metadata, number, table, text
+from skyhold.core.db.engine import is_conflict
+from skyhold.core.db.sqlite import SqliteDatabase
+from tests.kit.databases import caller, core_on, make_tables, rows_of
+
+COUNTERS = table(
+    "test_counters", sa.Column("name", text(64), primary_key=True), sa.Column("n", number(), nullable=False)
+)
+metadata.remove(COUNTERS)
+
+
+@pytest.fixture
+async def counters(core: Core) -> Core:
+    await make_tables(core, COUNTERS)
+    return core
+
+
+def put(tx: Any, ctx: Context, name: str, n: int = 0) -> str:
+    tx.execute(COUNTERS.insert(), {"name": name, "n": n})
+    return name
+
+
+def add(tx: Any, ctx: Context, name: str, n: int = 1) -> int:
+    return int(tx.changed(COUNTERS.update().where(COUNTERS.c.name == name).values(n=COUNTERS.c.n + n)))
+
+
+def value(tx: Any, ctx: Context, name: str) -> Any:
+    return tx.scalar(sa.select(COUNTERS.c.n).where(COUNTERS.c.name == name))
+
+
+def names(tx: Any, ctx: Context) -> set[str]:
+    return {row.name for row in tx.all(sa.select(COUNTERS.c.name))}
+
+
+def put_and_fail(tx: Any, ctx: Context, name: str) -> None:
+    put(tx, ctx, name)
+    raise errors.Conflict("no")
+
+
+# ---- on every database ----------------------------------------------------------------------
+
+
+async def test_an_error_rolls_everything_back(counters: Core) -> None:
+    ctx = internal(counters)
+    with pytest.raises(errors.Conflict):
+        await ctx.write(put_and_fail, "a")
+    assert await ctx.read(names) == set()
+
+
+async def test_an_expected_duplicate_leaves_the_transaction_usable(counters: Core) -> None:
+    ctx = internal(counters)
+
+    def twice(tx: Any, ctx: Context) -> str:
+        put(tx, ctx, "a")
+        with pytest.raises(sa.exc.IntegrityError), tx.nested():
+            put(tx, ctx, "a")
+        with tx.nested():
+            put(tx, ctx, "b")
+        return "went on"
+
+    assert await ctx.write(twice) == "went on"
+    assert await ctx.read(names) == {"a", "b"}
+
+
+async def test_savepoints_nest(counters: Core) -> None:
+    ctx = internal(counters)
+
+    def deep(tx: Any, ctx: Context) -> None:
+        with tx.nested():
+            put(tx, ctx, "a")
+            with pytest.raises(sa.exc.IntegrityError), tx.nested():
+                put(tx, ctx, "lost")
+                put(tx, ctx, "a")
+
+    await ctx.write(deep)
+    assert await ctx.read(names) == {"a"}
+
+
+async def test_bells_ring_after_the_commit_and_never_without(counters: Core) -> None:
+    ctx, rung = internal(counters), []
+
+    def ring(tx: Any, ctx: Context, name: str, fail: bool = False) -> None:
+        tx.after_commit(lambda: rung.append(name))
+        assert rung == []
+        if fail:
+            raise errors.Conflict("no")
+
+    with pytest.raises(errors.Conflict):
+        await ctx.write(ring, "undone", True)
+    await ctx.write(ring, "done")
+    assert rung == ["done"]
+
+
+async def test_a_bell_that_fails_does_not_undo_the_answer(counters: Core) -> None:
+    ctx, rung = internal(counters), []
+
+    def ring(tx: Any, ctx: Context) -> str:
+        tx.after_commit(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        tx.after_commit(lambda: rung.append(1))
+        return put(tx, ctx, "a")
+
+    assert await ctx.write(ring) == "a"
+    assert rung == [1]
+
+
+async def test_many_increments_at_once_are_all_counted(counters: Core) -> None:
+    ctx = internal(counters)
+    await ctx.write(put, "a")
+    await asyncio.gather(*[ctx.write(add, "a") for _ in range(100)])
+    assert await ctx.read(value, "a") == 100
+
+
+async def test_an_update_that_changes_nothing_still_matched_its_row(counters: Core) -> None:
+    ctx = internal(counters)
+    await ctx.write(put, "a", 5)
+    assert await ctx.write(add, "a", 0) == 1
+    assert await ctx.write(add, "nobody", 0) == 0
+
+
+async def test_deadlocks_are_run_again_unseen(counters: Core) -> None:
+    """Two transactions that lock two rows in opposite order; SQLite has one writer and knows none."""
+    ctx = internal(counters)
+    for name in ("a", "b"):
+        await ctx.write(put, name)
+
+    def both(tx: Any, ctx: Context, first: str, second: str) -> None:
+        add(tx, ctx, first)
+        tx.scalar(sa.text("SELECT pg_sleep(0.01)" if tx.dialect == "postgresql" else "SELECT 1"))
+        add(tx, ctx, second)
+
+    pairs = [("a", "b"), ("b", "a")] * 4
+    await asyncio.gather(*[ctx.write(both, *pair) for pair in pairs])
+    assert await ctx.read(value, "a") == await ctx.read(value, "b") == 8
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01", 1213, 1205])
+def test_only_known_conflicts_are_run_again(code: Any) -> None:
+    class Original(Exception):
+        sqlstate = code if isinstance(code, str) else None
+
+    assert is_conflict(sa.exc.DBAPIError("", {}, Original(code, "x")))
+    assert not is_conflict(sa.exc.DBAPIError("", {}, Exception(1062, "duplicate")))
+
+
+async def test_a_rehearsal_answers_and_leaves_the_database_as_it_was(counters: Core) -> None:
+    await internal(counters).write(put, "a")
+    before = await rows_of(counters, *metadata.tables.values(), COUNTERS)
+    rehearsal, rung = caller(counters, dry_run=True), []
+
+    def much(tx: Any, ctx: Context) -> str:
+        put(tx, ctx, "b")
+        with tx.nested():
+            put(tx, ctx, "c")
+        add(tx, ctx, "a")
+        tx.after_commit(lambda: rung.append(1))
+        return "would work"
+
+    assert await rehearsal.write(much) == "would work"
+    with pytest.raises(errors.Conflict):
+        await rehearsal.write(put_and_fail, "d")
+    assert await rows_of(counters, *metadata.tables.values(), COUNTERS) == before
+    assert rung == []
+
+
+async def test_a_context_acting_for_another_still_only_rehearses(counters: Core) -> None:
+    ctx = caller(counters, dry_run=True)
+    await ctx.derive(ctx.creds).write(put, "a")
+    assert await internal(counters).read(names) == set()
+
+
+async def test_an_errors_text_holds_no_values(counters: Core) -> None:
+    """Values of a failed statement may be secrets, and the text goes into the log."""
+    await internal(counters).write(put, "hunter2")
+    with pytest.raises(sa.exc.IntegrityError) as refused:
+        await internal(counters).write(put, "hunter2")
+    assert "[parameters" not in str(refused.value) or "hunter2" not in str(refused.value).partition("[param")[2]
+
+
+async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
+    """A database that restarts has closed every pooled connection."""
+    if counters.db.name == "sqlite":
+        await internal(counters).write(put, "a")
+        return
+    ctx = internal(counters)
+    await ctx.write(put, "a")
+    kill = {
+        "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()",
+        "mariadb": "KILL USER root",  # its own connection too
+    }[counters.db.name]
+    await asyncio.gather(*[ctx.read(names) for _ in range(4)])
+
+    once = [kill]
+
+    def terminate(tx: Any, ctx: Context) -> None:
+        if once:
+            tx.execute(sa.text(once.pop()))
+
+    await ctx.read(terminate)
+    results = await asyncio.gather(*[ctx.write(add, "a") for _ in range(4)], *[ctx.read(names) for _ in range(4)])
+    assert results[:4] == [1] * 4
+    assert await ctx.read(value, "a") == 4
+
+
+# ---- SQLite's writer thread -----------------------------------------------------------------
+
+
+@pytest.fixture
+async def single(tmp_path: Path) -> Any:
+    core = core_on("", tmp_path)
+    core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
+    await core.db.create_all()
+    await make_tables(core, COUNTERS)
+    yield core
+    await core.db.close()
+
+
+async def together(core: Core, *jobs: Any) -> list[Any]:
+    """Run operations in one commit: the first holds the writer until all are waiting."""
+    ctx, gate = internal(core), threading.Event()
+    held = asyncio.create_task(ctx.write(lambda tx, ctx: gate.wait(10)))
+    await asyncio.sleep(0.02)
+    tasks = [asyncio.create_task(ctx.write(*job) if isinstance(job, tuple) else ctx.write(job)) for job in jobs]
+    await asyncio.sleep(0.02)
+    gate.set()
+    await held
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_one_failure_in_a_commit_harms_no_other(single: Core) -> None:
+    results = await together(single, (put, "a"), (put_and_fail, "b"), (put, "c"))
+    assert [results[0], results[2]] == ["a", "c"]
+    assert isinstance(results[1], errors.Conflict)
+    assert await internal(single).read(names) == {"a", "c"}
+
+
+async def test_waiting_writes_share_one_commit(single: Core) -> None:
+    commits: list[int] = []
+    engine = single.db._writer.engine  # type: ignore[attr-defined]
+    sa.event.listen(engine, "commit", lambda conn: commits.append(1))
+    await together(single, *[(put, f"n{i}") for i in range(20)])
+    # One of the operation that held the writer, one of the twenty.
+    assert len(commits) == 2
+
+
+async def test_a_failing_commit_runs_each_again_alone(single: Core) -> None:
+    failures = [1]
+
+    def fail_once(conn: sa.Connection) -> None:
+        if failures and len(waiting) > 1:
+            failures.pop()
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    waiting: list[str] = []
+
+    def counted(tx: Any, ctx: Context, name: str) -> str:
+        waiting.append(name)
+        return put(tx, ctx, name)
+
+    sa.event.listen(single.db._writer.engine, "commit", fail_once)  # type: ignore[attr-defined]
+    results = await together(single, (counted, "a"), (put_and_fail, "b"), (counted, "c"))
+    assert [results[0], results[2]] == ["a", "c"]
+    assert waiting == ["a", "c", "a", "c"]
+    assert await internal(single).read(names) == {"a", "c"}
+
+
+async def test_an_error_that_rolled_back_the_whole_batch_loses_no_other(single: Core) -> None:
+    """SQLite ends the whole transaction on some errors, the savepoints of others included."""
+
+    def ruin(tx: Any, ctx: Context) -> None:
+        tx.conn.connection.driver_connection.execute("ROLLBACK")
+        raise sa.exc.OperationalError("", {}, Exception("disk full"))
+
+    results = await together(single, (put, "a"), ruin, (put, "c"))
+    assert [results[0], results[2]] == ["a", "c"]
+    assert isinstance(results[1], sa.exc.OperationalError)
+    assert await internal(single).read(names) == {"a", "c"}
+
+
+async def test_a_full_disk_is_an_error_for_those_it_hits_only(single: Core) -> None:
+    db = single.db
+    driver = db._writer.connection.driver_connection  # type: ignore[attr-defined]
+    pages = driver.execute("PRAGMA page_count").fetchone()[0]
+    db._writer.rollback()  # type: ignore[attr-defined]
+    driver.execute(f"PRAGMA max_page_count={pages + 2}")
+
+    def large(tx: Any, ctx: Context) -> None:
+        for i in range(500):
+            put(tx, ctx, f"{i:060}")
+
+    results = await together(single, (put, "a"), large, (put, "c"))
+    assert [results[0], results[2]] == ["a", "c"]
+    assert isinstance(results[1], sa.exc.OperationalError)
+    assert await internal(single).read(names) == {"a", "c"}
+
+
+async def test_a_rehearsal_in_a_shared_commit_changes_nothing(single: Core) -> None:
+    ctx, gate = internal(single), threading.Event()
+    held = asyncio.create_task(ctx.write(lambda tx, ctx: gate.wait(10)))
+    await asyncio.sleep(0.02)
+    tasks = [
+        asyncio.create_task(ctx.write(put, "a")),
+        asyncio.create_task(caller(single, dry_run=True).write(put, "b")),
+        asyncio.create_task(ctx.write(put, "c")),
+    ]
+    await asyncio.sleep(0.02)
+    gate.set()
+    await held
+    assert await asyncio.gather(*tasks) == ["a", "b", "c"]
+    assert await ctx.read(names) == {"a", "c"}
+
+
+async def test_a_cancelled_caller_still_has_its_bells_rung(single: Core) -> None:
+    ctx, rung, gate = internal(single), [], threading.Event()
+
+    def slow(tx: Any, ctx: Context) -> None:
+        tx.after_commit(lambda: rung.append(1))
+        put(tx, ctx, "a")
+        gate.wait(10)
+
+    task = asyncio.create_task(ctx.write(slow))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await ctx.write(add, "a") == 1
+    assert rung == [1]
+
+
+async def test_a_read_can_not_write(single: Core) -> None:
+    with pytest.raises(sa.exc.OperationalError, match="readonly"):
+        await internal(single).read(put, "a")
+    assert await internal(single).read(names) == set()
+
+
+async def test_closing_writes_what_was_asked_and_refuses_more(tmp_path: Path) -> None:
+    core = core_on("", tmp_path)
+    db = core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
+    await make_tables(core, COUNTERS)
+    ctx = internal(core)
+    task = asyncio.create_task(ctx.write(put, "a"))
+    await asyncio.sleep(0)
+    await db.close()
+    assert await task == "a"
+    with pytest.raises(RuntimeError, match="closed"):
+        await ctx.write(put, "b")
+    again = core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
+    assert await ctx.read(names) == {"a"}
+    await again.close()
