@@ -61,6 +61,9 @@ class Endpoint:
             dry_run=req.get_header("X-Dry-Run") == "true",
         )
         try:
+            if "\0" in req.path:
+                # PostgreSQL's texts can't hold one, so nothing has such a name.
+                raise errors.NotFound("There is nothing whose name has a NUL character.")
             if not self.public:
                 ctx.creds = await self.core.authenticate(req.get_header("X-Auth-Token"))
             ctx.version = self.service.versions.negotiate(version_headers(self.service, req))
