@@ -18,9 +18,12 @@ import pytest_asyncio
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Credentials
-from skyhold.core.settings import Settings
+from skyhold.core.settings import Database, Settings
 from skyhold.image.service import SERVICE
 from tests.kit.client import Answer, Client
+from tests.kit.databases import database_url, servers
+
+__all__ = ["database_url", "servers"]
 
 IMPLIED = {"admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
 V21 = "application/openstack-images-v2.1-json-patch"
@@ -90,7 +93,7 @@ async def start_house(home: Path, **settings: Any) -> House:
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    made = await start_house(tmp_path)
+async def house(tmp_path: Path, database_url: str) -> AsyncIterator[House]:
+    made = await start_house(tmp_path, database=Database(url=database_url))
     yield made
     await made.core.stop()
