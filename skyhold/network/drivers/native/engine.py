@@ -122,7 +122,7 @@ class NativeEngine:
             diff, batch = await self._in_thread(lambda: self._writer.reconcile(desired, dry_run))
             if batch is not None:
                 await self._settle(batch)
-                self._report(await self._services.reopen(self._writer.world) if diff.missing else [])
+                await self._reopen_after(diff)
             self._unsaved.set()
         return diff
 
@@ -214,9 +214,13 @@ class NativeEngine:
         for port_id in repair.lost_ports:
             self._tell(PortEvent(port_id=port_id, up=False))
             self._tell(PortEvent(port_id=port_id, up=True))
-        if diff.missing:
-            self._report(await self._services.reopen(self._writer.world))
+        await self._reopen_after(diff)
         self._unsaved.set()
+
+    async def _reopen_after(self, diff: Diff) -> None:
+        """Sockets stay in a namespace or on a link that was lost: open them in the new one."""
+        if any(line.startswith(("namespace ", "link sv-", "link sl-")) for line in diff.missing):
+            self._report(await self._services.reopen(self._writer.world))
 
     # Small things
 

@@ -197,8 +197,8 @@ class Kernel:
         return (link for piece in self.held.values() for link in piece.links)
 
     def _absent_links(self) -> list[Link]:
-        seen = {name: self.space(name).links.seen() for name in self._wanted_spaces()}
-        return [link for link in self._links() if link.name not in seen.get(link.space, {})]
+        seen = {name: self.space(name).link_names() for name in self._wanted_spaces()}
+        return [link for link in self._links() if link.name not in seen.get(link.space, ())]
 
     def _remove_links(self, old: Piece, new: Piece) -> None:
         kept = {(link.space, link.name) for link in new.links}

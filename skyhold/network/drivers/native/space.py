@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from skyhold.network.drivers.native import names, netns
 from skyhold.network.drivers.native.links import Links
@@ -37,6 +38,12 @@ class Space:
         self.links.close()
         self.netfilter.close()
         os.close(self.fd)
+
+    def link_names(self) -> set[str]:
+        """Ten times cheaper than asking rtnetlink for everything, and asked every two seconds."""
+        with netns.inside(self.fd):
+            lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
+        return {line.partition(":")[0].strip() for line in lines}
 
     def flows(self) -> list[FlowEntry]:
         """All tracked flows. Walking the table takes 20 ms however few they are, counting them none."""
