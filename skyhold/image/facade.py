@@ -93,6 +93,7 @@ def abandon(tx: Tx, ctx: Context, image_id: str) -> None:
     row = store.find(tx, image_id, lock=True)
     if row is not None and row.status in (states.QUEUED, states.SAVING):
         ops.drop(tx, row)
+        tx.after_commit(lambda: ctx.core.loops.ring("image.orphans"))
 
 
 def view(row: Any) -> ImageView:

@@ -138,7 +138,11 @@ async def keep_alive(ctx: Context, row: Any) -> None:
     """Tell loops/uploads.py, perhaps in another process, that this upload is alive."""
     while True:
         await asyncio.sleep(BEAT_S)
-        await ctx.write(beat_once, row.id, row.blob)
+        try:
+            await ctx.write(beat_once, row.id, row.blob)
+        except Exception:
+            # The database may be away for a moment; the upload itself will tell if it stays away.
+            log.exception("an upload could not say that it is alive", image=row.id)
 
 
 def beat_once(tx: Tx, ctx: Context, image_id: str, key: str) -> None:

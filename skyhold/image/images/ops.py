@@ -225,12 +225,10 @@ def remove(tx: Tx, ctx: Context, image_id: str) -> Any:
 
 
 def drop(tx: Tx, row: Any) -> None:
+    """Whoever calls this sees to the bytes after the commit."""
     store.delete(tx, row)
     give_quota(tx, row)
     journal.record(tx, "image.delete", row)
-    if row.blob:
-        loops = tx.ctx.core.loops
-        tx.after_commit(lambda: loops.ring("image.orphans"))
 
 
 # ---- read ------------------------------------------------------------------------------------
