@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines of the table, one file a subject."""

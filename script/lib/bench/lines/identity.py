@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identity's lines: tokens issued and validated, a long list of projects.
+
+Seeds are made through the API. Passwords are hashed as in production: nothing is made cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloud import Cloud
+from figures import Goal, Line, repeat
+from wire import Wire, per_thread
+
+TOKENS = "/identity/v3/auth/tokens"
+
+
+def token_issue(cloud: Cloud) -> dict[str, Any]:
+    wire, body = per_thread(lambda: Wire(cloud.port)), cloud.sign_in_body()
+    return repeat(cloud, lambda i: wire().ask("POST", TOKENS, body), 60)
+
+
+def token_validate(cloud: Cloud) -> dict[str, Any]:
+    """Twenty users' tokens in turn, as a service validates them."""
+    subjects = [cloud.sign_in(Wire(cloud.port)) for _ in range(20)]
+    wire = per_thread(cloud.wire)
+    return repeat(
+        cloud, lambda i: wire().ask("GET", TOKENS, headers={"X-Subject-Token": subjects[i % 20]}), 2000, warm=100
+    )
+
+
+def list_projects(cloud: Cloud) -> dict[str, Any]:
+    wire = per_thread(cloud.wire)
+    have = len(wire().ask("GET", "/identity/v3/projects").json["projects"])
+    for i in range(have, 1000):
+        wire().ask("POST", "/identity/v3/projects", {"project": {"name": f"p{i}", "domain_id": "default"}})
+    listed = wire().ask("GET", "/identity/v3/projects").json["projects"]
+    if len(listed) != 1000:
+        raise SystemExit(f"{len(listed)} projects are listed instead of 1,000")
+    return repeat(cloud, lambda i: wire().ask("GET", "/identity/v3/projects"), 100)
+
+
+LINES = [
+    Line("token issue (password)", Goal("cpu_ms", 25, "<= 25 ms CPU"), token_issue),
+    Line("token validate", Goal("cpu_ms", 0.3, "<= 0.3 ms CPU"), token_validate),
+    Line("list 1,000 projects", Goal("cpu_ms", 6, "<= 6 ms CPU"), list_projects),
+]

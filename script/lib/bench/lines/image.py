@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image's lines: 256 MiB up and down, in CPU seconds per GiB, with the memory they cost.
+
+The bytes are not all alike, so nothing can be gained by sparse files or compression. Peak memory
+is the kernel's own high-water mark, reset before each line.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cloud import Cloud
+from figures import Goal, Line
+from wire import Wire
+
+MIB = 1 << 20
+SIZE_MIB = 256
+TURNS = 3
+
+
+def upload(cloud: Cloud) -> dict[str, Any]:
+    wire = cloud.wire()
+    send(wire, 4)
+    return moved(cloud, lambda: send(wire, SIZE_MIB))
+
+
+def download(cloud: Cloud) -> dict[str, Any]:
+    wire = cloud.wire()
+    path = send(wire, SIZE_MIB)
+
+    def fetch() -> None:
+        if (got := wire.drain(path)) != SIZE_MIB * MIB:
+            raise SystemExit(f"{got} bytes came instead of {SIZE_MIB} MiB")
+
+    fetch()
+    return moved(cloud, fetch)
+
+
+def send(wire: Wire, size_mib: int) -> str:
+    """A raw image of that size; the path of its bytes."""
+    wish = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
+    path = f"/image/v2/images/{wire.ask('POST', '/image/v2/images', wish).json['id']}/file"
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_mib * MIB)}
+    wire.ask("PUT", path, blocks(size_mib), headers)
+    return path
+
+
+def blocks(size_mib: int) -> Iterator[bytes]:
+    noise = os.urandom(MIB)
+    for i in range(size_mib):
+        yield i.to_bytes(8, "big") + noise[8:]
+
+
+def moved(cloud: Cloud, act: Callable[[], object]) -> dict[str, Any]:
+    cloud.forget_peak()
+    before_mib, cpu_before, walls = cloud.rss_mib(), cloud.cpu_s(), []
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        act()
+        walls.append(time.perf_counter() - began)
+    cpu_s = (cloud.cpu_s() - cpu_before) / TURNS
+    wall_s, grown_mib = statistics.median(walls), cloud.peak_mib() - before_mib
+    per_gib = cpu_s * 1024 / SIZE_MIB
+    note = f"{per_gib:.2f} CPU-s per GiB, {SIZE_MIB / wall_s:,.0f} MiB/s, peak memory +{grown_mib:.1f} MiB"
+    return {
+        "cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": 1 / wall_s, "amount": per_gib, "note": note,
+    }
+
+
+LINES = [
+    Line("image upload 256 MiB", Goal("amount", 4, "<= 4 CPU-s per GiB"), upload),
+    Line("image download 256 MiB", Goal("amount", 0.6, "<= 0.6 CPU-s per GiB"), download),
+]
