@@ -41,12 +41,10 @@ def page(
     filters += [
         (name, "eq", truthy(value)) for name in flags if (value := getattr(query, name, None)) is not None
     ]
-    compared = [
-        clause for key, texts in query.extra.items() if (clause := comparison(store, equal, key, texts[-1]))
-    ]
+    compared = [comparison(store, equal, key, texts[-1]) for key, texts in query.extra.items()]
     rows = store.page(
         tx, ctx, filters=filters, sort=[(store.key, "asc")], limit=query.limit, marker=query.marker,
-        where=[*where, *compared],
+        where=[*where, *(clause for clause in compared if clause is not None)],
     )
     return printed(ctx, [print_row(ctx, row) for row in rows], rows, query, path, store.key)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import socket
+import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skyhold.core import logs
 from skyhold.core.app import Core
 from skyhold.core.http.server import make_server
 from skyhold.core.service import Service
-from skyhold.core.settings import Http, Identity, Settings
+from skyhold.core.settings import Database, Http, Identity, Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
@@ -120,14 +123,31 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None) -> 
     """Started and bootstrapped; stop it with `cloud.core.stop()`."""
     from skyhold.identity import facade
 
+    logs.configure(style="text", stream=CurrentStderr())  # type: ignore[arg-type]
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
-    core = Core(
-        Settings(home=home, identity=cheap, http=Http(port=free_port())), list(services or present())
+    settings = Settings(
+        home=home, identity=cheap, http=Http(port=free_port()),
+        # The same stories run on the other databases: an empty one is named here.
+        database=Database(url=os.environ.get("SKYHOLD_TEST_DATABASE", "")),
     )
+    core = Core(settings, list(services or present()))
     core.authenticator = facade.authenticator(core)
     await core.start()
     await facade.bootstrap(core, password=ADMIN_PASSWORD)
     return Cloud(core, await admin_of(core))
+
+
+class CurrentStderr:
+    """Whatever stderr is when something is written: pytest gives each test another one."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return False
 
 
 async def admin_of(core: Core) -> Persona:
