@@ -243,5 +243,29 @@ SERVER_SECURITY_GROUPS = part(
     "os-security-groups:list", "List a server's security groups.", ("GET", "/servers/{server_id}/os-security-groups")
 )
 
+GROUPS_INDEX = part("os-server-groups:index", "List server groups.", ("GET", "/os-server-groups"))
+GROUPS_ALL = server(
+    "os-server-groups:index:all_projects", ADMIN, "List server groups of all projects.", ("GET", "/os-server-groups")
+)
+GROUPS_SHOW = part("os-server-groups:show", "Show a server group.", ("GET", "/os-server-groups/{server_group_id}"))
+GROUPS_CREATE = part("os-server-groups:create", "Create a server group.", ("POST", "/os-server-groups"))
+GROUPS_DELETE = part("os-server-groups:delete", "Delete a server group.", ("DELETE", "/os-server-groups/{id}"))
+
+AGGREGATE = "/os-aggregates/{aggregate_id}"
+AGGREGATES_INDEX = operators("os-aggregates:index", "List aggregates.", ("GET", "/os-aggregates"))
+AGGREGATES_CREATE = operators("os-aggregates:create", "Create an aggregate.", ("POST", "/os-aggregates"))
+AGGREGATES_SHOW = operators("os-aggregates:show", "Show an aggregate.", ("GET", AGGREGATE))
+AGGREGATES_UPDATE = operators("os-aggregates:update", "Update an aggregate.", ("PUT", AGGREGATE))
+AGGREGATES_DELETE = operators("os-aggregates:delete", "Delete an aggregate.", ("DELETE", AGGREGATE))
+AGGREGATES_ADD_HOST = operators(
+    "os-aggregates:add_host", "Add a host to an aggregate.", ("POST", AGGREGATE + "/action (add_host)")
+)
+AGGREGATES_REMOVE_HOST = operators(
+    "os-aggregates:remove_host", "Take a host out of an aggregate.", ("POST", AGGREGATE + "/action (remove_host)")
+)
+AGGREGATES_METADATA = operators(
+    "os-aggregates:set_metadata", "Set an aggregate's metadata.", ("POST", AGGREGATE + "/action (set_metadata)")
+)
+
 RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]
 """Every rule above; a rule is registered by being written down."""

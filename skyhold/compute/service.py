@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from skyhold.compute import actions as instance_actions
 from skyhold.compute import (
+    aggregates,
     discovery,
     errors,
     hosts,
@@ -13,6 +14,7 @@ from skyhold.compute import (
     limits,
     policy,
     quotas,
+    server_groups,
     services,
     versions,
     zones,
@@ -53,6 +55,8 @@ SERVICE = Service(
         tags.routes,
         ips.routes,
         security_groups.routes,
+        server_groups.routes,
+        aggregates.routes,
         discovery.routes,
         api.routes,
         actions.routes,

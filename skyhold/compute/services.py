@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from skyhold.compute import hosts, policy, versions
-from skyhold.compute.tables import HOSTS, SERVERS
+from skyhold.compute.tables import AGGREGATE_HOSTS, HOSTS, SERVERS
 from skyhold.compute.zones import zones_of_hosts
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -185,6 +185,7 @@ def forget(tx: Tx, ctx: Context, service_id: str) -> None:
     if row.connected:
         raise errors.Conflict(f"The agent of host {row.name} is connected: stop it first.", reason="agent_connected")
     placement.remove_provider(tx, ctx, row.id)
+    tx.execute(AGGREGATE_HOSTS.delete().where(AGGREGATE_HOSTS.c.host_id == row.id))
     hosts.store.delete(tx, row)
     journal.record(tx, "service.delete", row)
 

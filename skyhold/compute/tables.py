@@ -153,3 +153,43 @@ ACTION_EVENTS = table(
     sa.Column("detail", long_text()),
     sa.Index("compute_action_events_action", "action_id", "id"),
 )
+
+SERVER_GROUPS = table(
+    "compute_server_groups",
+    id_column(),
+    ref_column("project_id"),
+    ref_column("user_id"),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("policy", text(32), nullable=False),
+    sa.Column("rules", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("compute_server_groups_list", "project_id", "created_at", "id"),
+)
+
+SERVER_GROUP_MEMBERS = table(
+    "compute_server_group_members",
+    sa.Column(
+        "group_id", text(64), sa.ForeignKey("compute_server_groups.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("server_id", text(64), sa.ForeignKey("compute_servers.id", ondelete="CASCADE"), primary_key=True),
+    sa.Index("compute_server_group_members_server", "server_id"),
+)
+
+AGGREGATES = table(
+    "compute_aggregates",
+    id_column(),
+    sa.Column("number", number(), nullable=False, unique=True),
+    sa.Column("name", text(), nullable=False, unique=True),
+    sa.Column("metadata", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros()),
+)
+
+AGGREGATE_HOSTS = table(
+    "compute_aggregate_hosts",
+    sa.Column(
+        "aggregate_id", text(64), sa.ForeignKey("compute_aggregates.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("host_id", text(64), sa.ForeignKey("compute_hosts.id", ondelete="CASCADE"), primary_key=True),
+    sa.Index("compute_aggregate_hosts_host", "host_id"),
+)

@@ -7,13 +7,20 @@ A zone is available while one of its hosts is enabled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from skyhold.compute import hosts, policy
+from skyhold.compute.tables import AGGREGATE_HOSTS, AGGREGATES
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import Shape, TimeMicros, collection, field
+
+ZONE_KEY = "availability_zone"
+"""The item of an aggregate's metadata that names its hosts' zone."""
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -78,4 +85,15 @@ def state(ctx: Context, row: Any) -> ServiceState:
 
 def zones_of_hosts(tx: Tx, ctx: Context) -> dict[str, str]:
     """Zone by host id, of the hosts that an aggregate puts into one; the others are in hosts.ZONE."""
-    return {}
+    return {row.host_id: row.metadata[ZONE_KEY] for row in tx.all(NAMED) if ZONE_KEY in row.metadata}
+
+
+def named_of(tx: Tx, host_ids: Sequence[str], *, without: str) -> list[str]:
+    """The zones that these hosts are put into by aggregates other than `without`."""
+    inside = NAMED.where(AGGREGATE_HOSTS.c.host_id.in_(list(host_ids)), AGGREGATES.c.id != without)
+    return [row.metadata[ZONE_KEY] for row in tx.all(inside) if ZONE_KEY in row.metadata]
+
+
+NAMED = sa.select(AGGREGATE_HOSTS.c.host_id, AGGREGATES.c.metadata).join(
+    AGGREGATES, AGGREGATES.c.id == AGGREGATE_HOSTS.c.aggregate_id
+)
