@@ -318,3 +318,29 @@ async def eventually(question: Callable[[], Any], within_s: float) -> bool:
         if time.monotonic() > ends:
             return False
         await asyncio.sleep(0.02)
+
+
+async def neighbours(lab: NativeLab, **more: object) -> tuple[Guest, Guest, Port, Port]:
+    """Guests a1 and b1 on the network red, open to each other."""
+    a, b = lab.port("a1", "red", "10.1.0.11", **more), lab.port("b1", "red", "10.1.0.12")
+    await lab.put(*lab.network("red", "10.1.0.0/24"), lab.open_group(), a, b)
+    await lab.boot(a, b)
+    return lab.guests["a1"], lab.guests["b1"], a, b
+
+
+async def way_out(lab: NativeLab) -> tuple[Port, Port]:
+    a, b = lab.port("a1", "red", "10.1.0.11"), lab.port("b1", "blue", "10.2.0.12")
+    networks = [*lab.network("red", "10.1.0.0/24"), *lab.network("blue", "10.2.0.0/24")]
+    router = lab.router("r1", {"red": "10.1.0.1/24", "blue": "10.2.0.1/24"}, public=lab.public[9])
+    await lab.put(*lab.external(), *networks, lab.open_group(), router, a, b)
+    await lab.boot(a, b)
+    return a, b
+
+
+def in_plane(lab: NativeLab, *arguments: str) -> str:
+    command = ["ip", "netns", "exec", lab.engine.names.plane, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def subprocess_text(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -68,7 +68,7 @@ class Piece:
 class World:
     """The desired objects, also by kind, and the numbers that were given to them."""
 
-    names: names.CloudNames
+    cloud: names.CloudNames
     objects: dict[ObjectKey, Desired] = field(default_factory=dict)
     _kinds: dict[type, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     marks: names.Numbering = field(default_factory=lambda: names.Numbering(0x7FFFFFFE))
@@ -143,7 +143,7 @@ def piece(world: World, key: ObjectKey) -> Piece:
     """What the kernel should hold for one key; empty for an object that isn't wanted."""
     if key == PLANE:
         return Piece(
-            spaces=frozenset({world.names.plane}), rules=((world.names.plane, rules_ports.base()),)
+            spaces=frozenset({world.cloud.plane}), rules=((world.cloud.plane, rules_ports.base()),)
         )
     if key == MACHINE:
         return _machine(world)
@@ -154,7 +154,7 @@ def piece(world: World, key: ObjectKey) -> Piece:
             return _port(world, wanted)
         case SecurityGroup() as wanted:
             rules = rules_ports.group(wanted, frozenset(world.groups()))
-            return Piece(rules=((world.names.plane, rules),))
+            return Piece(rules=((world.cloud.plane, rules),))
         case Router() as wanted:
             return _router(world, wanted)
         case FloatingIp() as wanted:
@@ -212,14 +212,14 @@ def _around_group(world: World, group_id: str) -> set[ObjectKey]:
 def _machine(world: World) -> Piece:
     external = [one for one in world.networks() if one.external]
     cidrs = sorted({subnet.cidr for one in external for subnet in world.subnets(one.id)})
-    rules = rules_routers.machine(world.names.root_table, world.names.root_prefix, cidrs)
+    rules = rules_routers.machine(world.cloud.root_table, world.cloud.root_prefix, cidrs)
     return Piece(rules=((names.ROOT, rules),))
 
 
 def _network(world: World, wanted: Network) -> Piece:
-    bridge = Link(world.names.plane, names.bridge(wanted.id), "bridge", wanted.mtu)
+    bridge = Link(world.cloud.plane, names.bridge(wanted.id), "bridge", wanted.mtu)
     zone = rules_ports.network(wanted.id, world.zone(wanted))
-    parts = [Piece(links=(bridge,), rules=((world.names.plane, zone),))]
+    parts = [Piece(links=(bridge,), rules=((world.cloud.plane, zone),))]
     subnets = world.subnets(wanted.id)
     if has_service(subnets):
         parts.append(_service(world, wanted, subnets))
@@ -229,7 +229,7 @@ def _network(world: World, wanted: Network) -> Piece:
 
 
 def _service(world: World, network: Network, subnets: list[Subnet]) -> Piece:
-    space, near = world.names.service(network.id), names.service_peer(network.id)
+    space, near = world.cloud.service(network.id), names.service_peer(network.id)
     far = Link(
         space, names.service_leg(network.id), "far", network.mtu, mac=names.mac_for("service " + network.id)
     )
@@ -251,10 +251,10 @@ def _service(world: World, network: Network, subnets: list[Subnet]) -> Piece:
 def _external(world: World, network: Network, subnets: list[Subnet]) -> Piece:
     far = Link(
         names.ROOT,
-        world.names.root_leg(network.id),
+        world.cloud.root_leg(network.id),
         "far",
         network.mtu,
-        mac=names.mac_for(f"machine {world.names.mark} {network.id}"),
+        mac=names.mac_for(f"machine {world.cloud.mark} {network.id}"),
     )
     gateways = [(one.gateway_ip, one.cidr) for one in subnets if one.gateway_ip]
     return Piece(
@@ -270,7 +270,7 @@ def _port(world: World, wanted: Port) -> Piece:
     known = world.groups()
     groups = [known[one] for one in wanted.security_group_ids if one in known]
     link = Link(
-        world.names.plane,
+        world.cloud.plane,
         names.tap(wanted.id),
         "tap",
         network.mtu,
@@ -278,11 +278,11 @@ def _port(world: World, wanted: Port) -> Piece:
         up=wanted.admin_up,
     )
     rules = rules_ports.port(wanted, world.mark(wanted.id), groups)
-    return Piece(links=(link,), rules=((world.names.plane, rules),))
+    return Piece(links=(link,), rules=((world.cloud.plane, rules),))
 
 
 def _router(world: World, wanted: Router) -> Piece:
-    space = world.names.router(wanted.id)
+    space = world.cloud.router(wanted.id)
     parts = [Piece(spaces=frozenset({space}), rules=((space, rules_routers.router(wanted.gateway)),))]
     if not wanted.admin_up:
         return union(parts)
@@ -334,7 +334,7 @@ def _floating(world: World, wanted: FloatingIp) -> Piece:
     gateway = router.gateway if isinstance(router, Router) and router.admin_up else None
     if gateway is None or world.network(gateway.network_id) is None:
         return Piece(problems=(f"floating IP {wanted.floating_ip}: its router has no way out here",))
-    space, device = world.names.router(wanted.router_id), names.router_gateway(gateway.port_id)
+    space, device = world.cloud.router(wanted.router_id), names.router_gateway(gateway.port_id)
     return Piece(
         addresses=frozenset({(space, device, f"{wanted.floating_ip}/32")}),
         rules=((space, rules_routers.floating(wanted)),),
@@ -344,7 +344,7 @@ def _floating(world: World, wanted: FloatingIp) -> Piece:
 def _pair(
     world: World, network: Network, near: str, far: Link, fixed_mac: str | None = None
 ) -> tuple[Link, Link]:
-    link = Link(world.names.plane, near, "veth", network.mtu, master=names.bridge(network.id))
+    link = Link(world.cloud.plane, near, "veth", network.mtu, master=names.bridge(network.id))
     return replace(link, peer=(far.space, far.name), fixed_mac=fixed_mac), far
 
 

@@ -73,7 +73,7 @@ class Services:
             await self._shut(key)
             return
         table = self._table(world, network, subnets)
-        space = world.names.service(network_id)
+        space = world.cloud.service(network_id)
         self._sync_responder(network_id, space, table)
         self._sync_forwarders(network_id, space, table)
         self._servers[key] = _servers_on(world, {network_id})
@@ -85,7 +85,7 @@ class Services:
             await self._shut(key)
             return
         self._servers[key] = _servers_on(world, {one.network_id for one in router.interfaces})
-        await self._open(key, world.names.router(router_id), "0.0.0.0", names.METADATA_PORT)  # noqa: S104
+        await self._open(key, world.cloud.router(router_id), "0.0.0.0", names.METADATA_PORT)  # noqa: S104
 
     def _table(self, world: World, network: Network, subnets: list[Subnet]) -> LinkTable:
         ports = sorted((one for one in world.ports() if one.network_id == network.id), key=lambda one: one.id)

@@ -60,12 +60,12 @@ class Writer:
         """Take over what the kernel holds, or build it: afterwards both agree with the memory."""
         self.kernel.close()
         self._refused = set(memory.refused)
-        self.world = World(self.world.names)
+        self.world = World(self.world.cloud)
         for one in memory.objects:
             self.world.put(one)
         self.world.marks = names.Numbering(self.world.marks.limit, memory.marks)
         self.world.zones = names.Numbering(self.world.zones.limit, memory.zones)
-        self.kernel = Kernel(self.world.names, memory.generations)
+        self.kernel = Kernel(self.world.cloud, memory.generations)
         self.kernel.forwarding_was = dict(memory.forwarding_was)
         keys = [key for key in all_keys(self.world) if key not in self._refused]
         self.kernel.held = {key: self._piece(key) for key in keys}
@@ -89,7 +89,7 @@ class Writer:
             pairs += [self._drop(one) for one in change.deletes]
         real = [(old, new) for old, new in pairs if old != new]
         problems = self._bring(real)
-        taps = set(self.kernel.space(self.world.names.plane).links.seen()) if len(changes) > 20 else None
+        taps = set(self.kernel.space(self.world.cloud.plane).links.seen()) if len(changes) > 20 else None
         answers = [self._answer(change, problems, taps) for change in changes]
         return Batch(changed=_with_networks(real), answers=answers)
 
@@ -126,13 +126,13 @@ class Writer:
             self._compare(repair=True)
         if not self._wired(port.id):
             raise OSError(19, f"the tap of port {port_id} can't be made")
-        with netns.inside(self.kernel.space(self.world.names.plane).fd):
+        with netns.inside(self.kernel.space(self.world.cloud.plane).fd):
             return tap.attach(names.tap(port_id))
 
     def destroy(self, forwarding_was: dict[str, str]) -> None:
         self.kernel.forwarding_was |= forwarding_was
         self.kernel.destroy()
-        self.world = World(self.world.names)
+        self.world = World(self.world.cloud)
 
     def _take(self, wanted: Desired) -> Change:
         key = key_of(wanted)
@@ -196,11 +196,11 @@ class Writer:
     def _cut(self, changes: Iterable[Change]) -> None:
         found = suspects(self.world, changes)
         if found.by_network:
-            plane = self.kernel.space(self.world.names.plane)
+            plane = self.kernel.space(self.world.cloud.plane)
             for flow in outlawed(self.world, plane.flows(), found.by_network):
                 plane.netfilter.cut(flow)
         for router_id, addresses in found.by_router.items():
-            name = self.world.names.router(router_id)
+            name = self.world.cloud.router(router_id)
             if name not in netns.names():
                 continue
             router = self.kernel.space(name)
@@ -225,7 +225,7 @@ class Writer:
         return self._has_tap(port_id) if taps is None else names.tap(port_id) in taps
 
     def _has_tap(self, port_id: str) -> bool:
-        plane = self.world.names.plane
+        plane = self.world.cloud.plane
         return plane in netns.names() and self.kernel.space(plane).links.one(names.tap(port_id)) is not None
 
 
