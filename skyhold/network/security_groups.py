@@ -107,7 +107,7 @@ def insert(tx: Tx, ctx: Context, want: SecurityGroupCreate) -> Any:
     if want.name.lower() == DEFAULT:
         raise errors.Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
     ensure_default(tx, ctx, project)
-    quota.take(tx, project, security_group=1)
+    quota.take(tx, project, security_group=1, security_group_rule=len(logic.DEFAULTS))
     row = add_group(tx, ctx, project, want.name, want.description, want.stateful)
     return dress(tx, ctx, [row])[0]
 
