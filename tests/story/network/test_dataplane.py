@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hosts are told: everything they need, soon, nothing else, and again after any mishap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from skyhold.identity.service import SERVICE as IDENTITY
+from skyhold.network import facade
+from skyhold.network.drivers.base import PortEvent
+from skyhold.network.facade import PortAsk
+from skyhold.network.service import SERVICE as NETWORK
+from tests.kit.cloud import Cloud, start_cloud
+from tests.story.network.host import FakeHost, until
+from tests.story.network.scene import Scene
+from tests.story.network.test_routers import leg, routed
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cloud(tmp_path_factory) -> AsyncIterator[Cloud]:
+    """A cloud without other stories' routers, since those are on every routing host."""
+    made = await start_cloud(tmp_path_factory.mktemp("wired-cloud"), [IDENTITY, NETWORK])
+    yield made
+    await made.core.stop()
+
+
+async def boot(who: Scene, host_id: str, server: str, network: str, groups: tuple[str, ...] = ()) -> str:
+    """A server's port, as compute makes and binds it."""
+    ctx = await who.context()
+    views = await ctx.write(
+        facade.create_ports, [PortAsk(network_id=network)], server_id=server, project_id=who.project_id,
+        security_groups=list(groups), hostname=server,
+    )
+    await ctx.write(facade.bind, server, host_id)
+    return views[0].id
+
+
+async def becomes(who: Scene, one: str, id: str, status: str) -> None:
+    for _ in range(200):
+        if (await who.get(one, id))["status"] == status:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"{one} {id} never became {status}")
+
+
+async def test_a_bound_port_is_wired_and_says_so(alice: Scene, host: FakeHost) -> None:
+    network, subnet = await alice.network()
+    port = await boot(alice, host.id, "server-1", network)
+    await until(lambda: port in host.held("Port"), "the port")
+    assert set(host.held("Network")) == {network} and set(host.held("Subnet")) == {subnet}
+    wired = host.held("Port")[port]
+    assert wired.server_id == "server-1" and wired.hostname == "server-1"
+    assert set(host.held("SecurityGroup")) == set(wired.security_group_ids)
+    await becomes(alice, "port", port, "ACTIVE")
+    await host.report("port.changed", PortEvent(port_id=port, up=False))
+    await becomes(alice, "port", port, "DOWN")
+    await (await alice.context()).write(facade.release, "server-1")
+    await until(lambda: not host.engine.objects, "everything to go")
+    assert await alice.list("ports", f"network_id={network}&device_owner=compute:nova") == []
+
+
+async def test_what_no_host_needs_is_not_sent(alice: Scene, host: FakeHost) -> None:
+    network, _ = await alice.network()
+    await alice.make("port", network_id=network)
+    await alice.group()
+    marker, _ = await alice.network("10.2.0.0/24")
+    port = await boot(alice, host.id, "server-2", marker)
+    await until(lambda: port in host.held("Port"), "the port")
+    assert network not in {each.id for change in host.changes for each in change.upserts}
+    await (await alice.context()).write(facade.release, "server-2")
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_rule_reaches_a_running_server(alice: Scene, host: FakeHost) -> None:
+    network, _ = await alice.network()
+    group = await alice.group()
+    one = await boot(alice, host.id, "server-3", network, ("web",))
+    two = await boot(alice, host.id, "server-4", network)
+    await until(lambda: {one, two} <= set(host.held("Port")), "the ports")
+    assert not host.engine.allows(two, one, "tcp", 22)
+    rule = await alice.rule(group, protocol="tcp", port_range_min=22, port_range_max=22)
+    await until(lambda: host.engine.allows(two, one, "tcp", 22), "the rule", 1.0)
+    await alice.delete("security_group_rule", rule["id"])
+    await until(lambda: not host.engine.allows(two, one, "tcp", 22), "the rule to go", 1.0)
+    ctx = await alice.context()
+    await ctx.write(facade.add_security_group, "server-3", "default")
+    await until(lambda: host.engine.allows(two, one, "tcp", 22), "the group", 1.0)
+    await ctx.write(facade.remove_security_group, "server-3", "default")
+    await until(lambda: not host.engine.allows(two, one, "tcp", 22), "the group to go", 1.0)
+    for server in ("server-3", "server-4"):
+        await ctx.write(facade.release, server)
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_remote_group_follows_its_members(alice: Scene, host: FakeHost) -> None:
+    network, _ = await alice.network()
+    web, clients = await alice.group("web"), await alice.group("clients")
+    await alice.rule(web, remote_group_id=clients, protocol="tcp", port_range_min=80, port_range_max=80)
+    one = await boot(alice, host.id, "server-5", network, ("web",))
+    two = await boot(alice, host.id, "server-6", network, ("clients",))
+    await until(lambda: two in host.held("Port") and host.engine.allows(two, one, "tcp", 80), "the member", 1.0)
+    await alice.put("port", two, security_groups=[])
+    await until(lambda: not host.engine.allows(two, one, "tcp", 80), "the member to leave", 1.0)
+    ctx = await alice.context()
+    for server in ("server-5", "server-6"):
+        await ctx.write(facade.release, server)
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_floating_ip_leads_in_and_stops_at_once(alice: Scene, admin: Scene, host: FakeHost) -> None:
+    public, _ = await admin.external()
+    router, network, subnet = await routed(alice, public)
+    group = await alice.group()
+    await alice.rule(group, protocol="icmp")
+    port = await boot(alice, host.id, "server-7", network, ("web",))
+    floating = await alice.make("floatingip", floating_network_id=public, port_id=port)
+    address = floating["floating_ip_address"]
+    await until(lambda: host.engine.allows("192.0.2.9", address), "the way in", 1.0)
+    assert {public, network} == set(host.held("Network"))
+    await becomes(alice, "floatingip", floating["id"], "ACTIVE")
+    await alice.put("floatingip", floating["id"], port_id=None)
+    await until(lambda: not host.engine.allows("192.0.2.9", address), "the way to close", 1.0)
+    await (await alice.context()).write(facade.release, "server-7")
+    await alice.delete("floatingip", floating["id"])
+    await leg(alice, router, verb="remove", subnet_id=subnet)
+    await alice.delete("router", router)
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_host_that_was_away_is_told_everything(alice: Scene, host: FakeHost) -> None:
+    network, _ = await alice.network()
+    port = await boot(alice, host.id, "server-8", network)
+    await until(lambda: port in host.held("Port"), "the port")
+    await host.leave()
+    gone, _ = await alice.network("10.3.0.0/24")
+    new = await boot(alice, host.id, "server-9", gone)
+    await (await alice.context()).write(facade.release, "server-8")
+    await host.connect()
+    await until(lambda: set(host.held("Port")) == {new}, "the new state")
+    assert set(host.held("Network")) == {gone}
+    await (await alice.context()).write(facade.release, "server-9")
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_change_that_fails_is_made_good(alice: Scene, host: FakeHost) -> None:
+    network, _ = await alice.network()
+    host.engine.fail_next()
+    port = await boot(alice, host.id, "server-10", network)
+    await until(lambda: port in host.held("Port"), "the port after a failure", 8.0)
+    await (await alice.context()).write(facade.release, "server-10")
+    await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_new_subnet_and_a_longer_lease_reach_the_host(alice: Scene, host: FakeHost) -> None:
+    network, subnet = await alice.network()
+    port = await boot(alice, host.id, "server-11", network)
+    await until(lambda: port in host.held("Port"), "the port")
+    await alice.put("subnet", subnet, dns_nameservers=["9.9.9.9"])
+    await until(lambda: host.held("Subnet")[subnet].dns == ["9.9.9.9"], "the name server")
+    second = await alice.make("subnet", network_id=network, ip_version=4, cidr="10.7.0.0/24")
+    await until(lambda: second["id"] in host.held("Subnet"), "the second subnet")
+    await alice.delete("subnet", second["id"])
+    await until(lambda: second["id"] not in host.held("Subnet"), "the second subnet to go")
+    seen = len(host.changes)
+    await alice.put("port", port, name="only a name")
+    await alice.put("network", network, mtu=1400)
+    await until(lambda: host.held("Network")[network].mtu == 1400, "the MTU")
+    sent = [type(each).__name__ for change in host.changes[seen:] for each in change.upserts]
+    assert sent == ["Network"]
+    await (await alice.context()).write(facade.release, "server-11")
+    await until(lambda: not host.engine.objects, "everything to go")
