@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A placement service of its own for each story: the real application on SQLite.
+"""A placement service of its own for each story, since providers are seen by all, on each database of the run.
 
-Tokens are not this service's business, so a token here is the names of the caller's roles. A
-cloud with all services is tests/kit/cloud.py.
+Tokens are not this service's business, so a token here is the names of the caller's roles. A cloud with
+all services is tests/kit/cloud.py; which databases there are is tests/kit/databases.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import pytest
 from skyhold.core import context, errors
 from skyhold.core.app import Core
 from skyhold.core.context import Credentials
-from skyhold.core.settings import Settings
 from skyhold.placement.service import SERVICE
 from tests.kit.client import Client
+from tests.kit.databases import core_on, database_url, servers
+
+__all__ = ["database_url", "servers"]
 
 
 class RolesAsToken:
@@ -33,8 +35,8 @@ class RolesAsToken:
 
 
 @pytest.fixture
-async def core(tmp_path: Path) -> AsyncIterator[Core]:
-    core = Core(Settings(home=tmp_path), [SERVICE])
+async def core(database_url: str, tmp_path: Path) -> AsyncIterator[Core]:
+    core = core_on(database_url, tmp_path, SERVICE)
     core.authenticator = RolesAsToken()
     await core.start()
     yield core

@@ -84,9 +84,8 @@ async def test_every_version_has_its_form(api, flat):
 
 async def test_flat_and_searched_answers_agree(api, flat):
     ask = {"resources": "VCPU:1", "limit": 5}
-    before = {
-        version: (await at(api, version).get("/allocation_candidates", ask)).json for version in ("1.16", "1.26", "1.39")
-    }
+    clients = {version: at(api, version) for version in ("1.16", "1.26", "1.39")}
+    before = {version: (await client.get("/allocation_candidates", ask)).json for version, client in clients.items()}
     await provider(api, "child", flat[2], VGPU=1)
     for version, answer in before.items():
         assert (await at(api, version).get("/allocation_candidates", ask)).json == answer
