@@ -183,6 +183,9 @@ def hosts_of(tx: Tx, ctx: Context, server_id: str) -> list[tuple[str, int, dict[
         )
         .where(m.server_id == server_id)
     )
+    for group_id in groups_of(tx, ctx, [server_id]).get(server_id, []) if tx.writing else []:
+        # Two members that are placed at once must see each other: one waits here for the other.
+        store.find(tx, group_id, lock=True)
     groups: dict[str, tuple[str, int, dict[str, int]]] = {}
     for row in tx.all(statement):
         most = int(row.rules.get("max_server_per_host", 0))

@@ -13,6 +13,10 @@ from typing import Any
 
 import msgspec
 
+Group = tuple[str, int, dict[str, int]]
+"""A server group as seen from one member: policy, most members a host may have (0: as the policy says),
+and how many other members each host has, by host id."""
+
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a server needs. `resources` by resource class, as placement counts them."""
@@ -25,6 +29,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str | None = None
     excluded: list[str] = []
     """Hosts that were tried already, by id."""
+    groups: list[Group] = []
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,15 @@ def traits_filter(ask: Ask, host: Place) -> Reason:
     return f"it has {', '.join(unwanted)}" if unwanted else None
 
 
+def group_filter(ask: Ask, host: Place) -> Reason:
+    for policy, most, counts in ask.groups:
+        if policy == "anti-affinity" and counts.get(host.id, 0) >= (most or 1):
+            return "it has as many servers of the server group as may be there"
+        if policy == "affinity" and counts and host.id not in counts:
+            return "the servers of the server group are on another host"
+    return None
+
+
 def room_filter(ask: Ask, host: Place) -> Reason:
     short = [text for name, amount in ask.resources.items() if (text := shortage(name, amount, host))]
     return "; ".join(short) or None
@@ -102,6 +116,7 @@ FILTERS: dict[str, Filter] = {
     "AvailabilityZoneFilter": zone_filter,
     "ImagePropertiesFilter": image_properties_filter,
     "TraitsFilter": traits_filter,
+    "ServerGroupFilter": group_filter,
     "ResourcesFilter": room_filter,
 }
 
@@ -119,8 +134,16 @@ def rank(ask: Ask, hosts: list[Place]) -> tuple[list[Place], dict[str, str]]:
         else:
             reasons[host.name] = reason
     most = {name: max((free(host, name) for host in passed), default=0) or 1 for name in WEIGHTS}
-    passed.sort(key=lambda host: (-sum(w * free(host, n) / most[n] for n, w in WEIGHTS.items()), host.id))
+    passed.sort(key=lambda host: (
+        unwanted(ask, host), -sum(w * free(host, n) / most[n] for n, w in WEIGHTS.items()), host.id
+    ))
     return passed, reasons
+
+
+def unwanted(ask: Ask, host: Place) -> int:
+    """How much soft groups speak against a host: more than any difference in room."""
+    against = {"soft-anti-affinity": 1, "soft-affinity": -1}
+    return sum(against.get(policy, 0) * counts.get(host.id, 0) for policy, _, counts in ask.groups)
 
 
 def free(host: Place, name: str) -> int:

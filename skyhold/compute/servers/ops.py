@@ -13,7 +13,7 @@ import re
 import secrets
 from typing import Any, Literal
 
-from skyhold.compute import actions, keypairs, policy, states
+from skyhold.compute import actions, keypairs, policy, server_groups, states, zones
 from skyhold.compute.flavors import ops as flavors
 from skyhold.compute.hosts import ZONE
 from skyhold.compute.quotas import QUOTA
@@ -42,15 +42,18 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
         raise errors.Invalid("min_count must be <= max_count")
     keys = chosen_key(tx, ctx, want.key_name)
     check_metadata(tx, ctx, want.metadata)
-    host = forced_host(ctx, want)
+    host = forced_host(tx, ctx, want)
     asks = network.plan(tx, ctx, port_asks(ctx, want))
     if count > 1 and any(ask.port_id or ask.fixed_ip for ask in asks):
         raise errors.Invalid("Unable to launch multiple instances with a single configured port ID or address.")
     count = take_quota(tx, ctx, flavor, want.min_count, count)
     reservation = "r-" + secrets.token_hex(4)
-    return [
+    made = [
         create_one(tx, ctx, want, flavor, image, keys, asks, host, reservation, i, count) for i in range(count)
     ]
+    if group := (want.hints or want.old_hints).get("group"):
+        server_groups.join(tx, ctx, str(group), [server.id for server in made])
+    return made
 
 
 def create_one(
@@ -67,7 +70,7 @@ def create_one(
         flavor=flavor, key_name=want.key_name, keys=keys, user_data=decoded(want.user_data),
         config_drive=bool(want.config_drive) or image.properties.get("img_config_drive") == "mandatory",
         metadata=want.metadata, properties=properties(image, host), admin_pass=None,
-        availability_zone=ZONE, pinned_zone=zone(want.availability_zone)[0], reservation_id=reservation,
+        availability_zone=ZONE, pinned_zone=zone(tx, ctx, want.availability_zone)[0], reservation_id=reservation,
         launch_index=index, access_ip_v4=want.access_ip_v4 or "", access_ip_v6=want.access_ip_v6 or "",
         disk_config=want.disk_config, revision=0,
     )
@@ -278,20 +281,20 @@ def cost(flavor: dict[str, Any], count: int = 1) -> dict[str, int]:
     return {"cores": flavor["vcpus"] * count, "ram": flavor["ram_mb"] * count}
 
 
-def zone(asked: str | None) -> tuple[str | None, str | None]:
+def zone(tx: Tx, ctx: Context, asked: str | None) -> tuple[str | None, str | None]:
     """`zone[:host]`; a zone that doesn't exist is Invalid."""
     if asked is None:
         return None, None
     name, _, host = asked.partition(":")
-    if name and name != ZONE:
+    if name and name != ZONE and name not in zones.zones_of_hosts(tx, ctx).values():
         raise errors.Invalid("The requested availability zone is not available", reason="zone_not_found")
     return name or None, host or None
 
 
-def forced_host(ctx: Context, want: shape.ServerCreate) -> str | None:
+def forced_host(tx: Tx, ctx: Context, want: shape.ServerCreate) -> str | None:
     """The host that was named, if the caller may name one."""
     named = next((h for h in (want.host, want.hypervisor_hostname) if isinstance(h, str)), None)
-    named = named or zone(want.availability_zone)[1]
+    named = named or zone(tx, ctx, want.availability_zone)[1]
     if named and not ctx.allows(policy.FORCED_HOST, {"project_id": ctx.project_id}):
         raise errors.Forbidden(ctx.core.policy.explain(policy.FORCED_HOST.name, ctx.creds))
     return named

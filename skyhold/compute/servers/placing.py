@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from skyhold.compute import hosts, states
+from skyhold.compute import hosts, server_groups, states, zones
 from skyhold.compute.logic import scheduling
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core.context import Context
@@ -26,7 +26,7 @@ CONSIDERED = 100
 def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str:
     """Claim a host for the server and bind its ports there; the host's id. Raises Abort."""
     server = SERVERS_STORE.find(tx, server_id, lock=True)
-    ask = ask_of(server, excluded)
+    ask = ask_of(server, excluded, server_groups.hosts_of(tx, ctx, server.id))
     fitting = placement.candidates(
         tx, ctx, ask.resources, required=ask.required_traits, forbidden=ask.forbidden_traits, limit=CONSIDERED
     )
@@ -53,13 +53,13 @@ def unplace(tx: Tx, ctx: Context, server_id: str) -> None:
         SERVERS_STORE.update(tx, server, host_id=None)
 
 
-def ask_of(server: Any, excluded: list[str]) -> scheduling.Ask:
+def ask_of(server: Any, excluded: list[str], groups: list[scheduling.Group]) -> scheduling.Ask:
     required, forbidden = scheduling.traits(server.flavor, server.properties)
     return scheduling.Ask(
         resources=scheduling.resources(server.flavor), required_traits=required, forbidden_traits=forbidden,
         zone=server.pinned_zone, host_name=server.properties.get("skyhold:host"),
         architecture=server.properties.get("hw_architecture") or server.properties.get("architecture"),
-        excluded=excluded,
+        excluded=excluded, groups=groups,
     )
 
 
@@ -67,13 +67,14 @@ def places(tx: Tx, ctx: Context, ids: list[str] | None) -> list[scheduling.Place
     """These hosts (or all) with the room they have."""
     rows = [row for row in hosts.everyone(tx, ctx) if ids is None or row.id in ids]
     rooms = {room.provider_id: room for room in placement.rooms(tx, ctx, [row.id for row in rows])}
-    return [place_of(row, rooms.get(row.id), tx.now) for row in rows]
+    named = zones.zones_of_hosts(tx, ctx)
+    return [place_of(row, rooms.get(row.id), named.get(row.id, hosts.ZONE), tx.now) for row in rows]
 
 
-def place_of(row: Any, room: placement.Room | None, now_us: int) -> scheduling.Place:
+def place_of(row: Any, room: placement.Room | None, zone: str, now_us: int) -> scheduling.Place:
     offered = row.inventory or {}
     return scheduling.Place(
-        id=row.id, name=row.name, up=hosts.is_up(row, now_us), enabled=row.enabled, zone=hosts.ZONE,
+        id=row.id, name=row.name, up=hosts.is_up(row, now_us), enabled=row.enabled, zone=zone,
         architecture=offered.get("arch", ""), traits=room.traits if room else frozenset(),
         room={name: free_of(kept) for name, kept in room.inventories.items()} if room else {},
     )

@@ -11,7 +11,7 @@ import base64
 import hashlib
 from typing import Any
 
-from skyhold.compute import states, versions
+from skyhold.compute import server_groups, states, versions
 from skyhold.compute.hosts import is_up
 from skyhold.compute.servers import shape, store
 from skyhold.core.context import Context
@@ -38,10 +38,16 @@ def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
     ports = network.views(tx, ctx, ids)
     tags = store.tags(tx, ctx, ids)
     hosts = store.host_names(tx, ctx)
-    return [one(ctx, row, ports.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id)) for row in rows]
+    groups = server_groups.groups_of(tx, ctx, ids)
+    return [
+        one(ctx, row, ports.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id), groups.get(row.id, []))
+        for row in rows
+    ]
 
 
-def one(ctx: Context, row: Any, ports: list[Any], tags: list[str], host: Any) -> shape.Server:
+def one(
+    ctx: Context, row: Any, ports: list[Any], tags: list[str], host: Any, group_ids: list[str]
+) -> shape.Server:
     status = states.status(row.state, row.task)
     host_name = host.name if host is not None else None
     return shape.Server(
@@ -59,7 +65,7 @@ def one(ctx: Context, row: Any, ports: list[Any], tags: list[str], host: Any) ->
         hostname=row.hostname, kernel_id="", ramdisk_id="", root_device="/dev/vda",
         user_data=base64.b64encode(row.user_data).decode() if row.user_data else None,
         locked=row.locked_by is not None, host_status=host_status(host, ctx.now), description=row.description,
-        tags=tags, server_groups=[], locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
+        tags=tags, server_groups=group_ids, locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
     )
 
 

@@ -11,6 +11,7 @@ from skyhold.compute import server_groups
 from skyhold.core import context, errors
 from tests.kit.cloud import Cloud, Persona
 from tests.kit.compute_rows import a_host, add_server, remove_server
+from tests.story.compute.scene import Scene
 
 GROUPS = "/compute/v2.1/os-server-groups"
 LATEST = {"OpenStack-API-Version": "compute 2.96"}
@@ -116,3 +117,20 @@ async def test_a_group_takes_only_so_many_and_only_from_its_project(cloud: Cloud
         await join(cloud, user, made, await add_server(cloud, user))
     with pytest.raises(errors.Invalid):
         await join(cloud, stranger, made, await add_server(cloud, stranger))
+
+
+async def test_servers_that_must_keep_apart_find_no_second_place_on_one_host(scene: Scene) -> None:
+    group = await make(scene.user)
+
+    async def boot(name: str) -> dict[str, Any]:
+        body = scene.wish(name) | {"os:scheduler_hints": {"group": group["id"]}}
+        made = await scene.user.post("/compute/v2.1/servers", body, status=202)
+        await scene.settled()
+        return await scene.show(made.json["server"])
+
+    first, second = await boot("one"), await boot("two")
+    assert first["status"] == "ACTIVE" and first["server_groups"] == [group["id"]]
+    assert second["status"] == "ERROR"
+    assert "as many servers of the server group as may be there" in second["fault"]["message"]
+    unknown = {"os:scheduler_hints": {"group": "11111111-2222-4333-8444-555555555555"}}
+    await scene.user.post("/compute/v2.1/servers", scene.wish("three") | unknown, status=400)
