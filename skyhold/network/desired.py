@@ -117,8 +117,8 @@ def security_groups(tx: Tx, ids: Iterable[str]) -> list[base.SecurityGroup]:
 def load_groups(tx: Tx, ids: set[str], rows: dict[str, Any], rules: dict[str, list[Any]]) -> list[Any]:
     loaded: list[Any] = []
     for some in chunks(sorted(ids)):
-        for row in tx.all(sa.select(SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.stateful).where(SECURITY_GROUPS.c.id.in_(some))):
-            rows[row.id] = row
+        of_groups = sa.select(SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.stateful).where(SECURITY_GROUPS.c.id.in_(some))
+        rows |= {row.id: row for row in tx.all(of_groups)}
         statement = sa.select(SECURITY_RULES).where(SECURITY_RULES.c.group_id.in_(some)).order_by(SECURITY_RULES.c.id)
         loaded += tx.all(statement)
     for each in loaded:

@@ -130,7 +130,9 @@ def refuse_overlap(tx: Tx, router: Any, new: list[Any]) -> None:
             if held.id == subnet.id:
                 raise bad(f"Router already has a port on subnet {subnet.id}")
             if logic.overlap(held.cidr, subnet.cidr):
-                raise bad(f"Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr {held.cidr} of subnet {held.id}")
+                raise bad(
+                    f"Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr {held.cidr} of subnet {held.id}"
+                )
 
 
 def remove(tx: Tx, ctx: Context, id: str, want: LegAsked) -> dict[str, Any]:

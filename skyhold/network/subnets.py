@@ -186,7 +186,7 @@ def asked_range(want: SubnetCreate) -> tuple[str, int]:
         )
     version = given(want.ip_version, None)
     if version not in (4, 6):
-        raise errors.Invalid(f"Invalid input for ip_version. Reason: '{given(want.ip_version, None)}' is not in [4, 6].")
+        raise errors.Invalid(f"Invalid input for ip_version. Reason: '{version}' is not in [4, 6].")
     return logic.read_cidr(cidr, version), version
 
 
@@ -224,7 +224,8 @@ def give_dhcp_address(tx: Tx, ctx: Context, row: Any, network: Any) -> Any:
 
 
 def drop_dhcp_address(tx: Tx, row: Any) -> None:
-    found = tx.all(sa.select(PORTS).where(PORTS.c.device_id == ports.DHCP_DEVICE + row.id, PORTS.c.device_owner == ports.DHCP))
+    own = (PORTS.c.device_id == ports.DHCP_DEVICE + row.id) & (PORTS.c.device_owner == ports.DHCP)
+    found = tx.all(sa.select(PORTS).where(own))
     if found:
         ports.delete(tx, found)
 
@@ -335,10 +336,15 @@ def visible_besides(ctx: Context) -> list[Any]:
 store = Store(SUBNETS, service="network", kind="subnet", label="Subnet", shared=visible_besides)
 
 
+OF_NETWORK = (
+    sa.select(SUBNETS).where(SUBNETS.c.network_id == sa.bindparam("network"))
+    .order_by(SUBNETS.c.created_at, SUBNETS.c.id)
+)
+
+
 def of_network(tx: Tx, network_id: str) -> list[Any]:
     """All subnets of a network, oldest first, whoever asks."""
-    statement = sa.select(SUBNETS).where(SUBNETS.c.network_id == network_id).order_by(SUBNETS.c.created_at, SUBNETS.c.id)
-    return [store.Row._make(row) for row in tx.all(statement)]
+    return [store.Row._make(row) for row in tx.all(OF_NETWORK, {"network": network_id})]
 
 
 def dress(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[Dressed]:

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from skyhold.core import errors
@@ -141,7 +142,7 @@ def read_pools(cidr: str, pools: Sequence[tuple[str, str]], gateway_ip: str | No
 
 def refuse_overlap(cidr: str, pools: Iterable[Range]) -> None:
     ordered = sorted(pools)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if other.first <= one.last:
             raise errors.Conflict(
                 f"Found overlapping allocation pools: {at(cidr, one.first)}-{at(cidr, one.last)} "

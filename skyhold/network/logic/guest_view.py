@@ -95,4 +95,5 @@ def kind(fixed: FixedIpView) -> str:
 
 
 def any_of(net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
-    return "0.0.0.0" if net.version == 4 else "::"
+    """The address of everything, as a route's destination and mask."""
+    return str(ipaddress.ip_address(0) if net.version == 4 else ipaddress.IPv6Address(0))

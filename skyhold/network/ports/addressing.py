@@ -134,4 +134,6 @@ def entry(subnet: Any, ip: str) -> dict[str, str]:
 
 
 def exhausted(network_id: str) -> errors.Conflict:
-    return errors.Conflict(f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure")
+    return errors.Conflict(
+        f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure"
+    )

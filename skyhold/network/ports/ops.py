@@ -151,7 +151,8 @@ def update_row(tx: Tx, row: Any, values: dict[str, Any]) -> Any:
             return store.store.update(tx, row, **values)
     except sa.exc.IntegrityError:
         raise errors.Conflict(
-            f"Unable to complete operation for network {row.network_id}. The mac address {values.get('mac')} is in use.",
+            f"Unable to complete operation for network {row.network_id}. "
+            f"The mac address {values.get('mac')} is in use.",
             kind="MacAddressInUse",
         ) from None
 
@@ -330,7 +331,9 @@ def read_options(asked: Sequence[DhcpOption]) -> list[dict[str, Any]]:
     found = []
     for each in asked:
         if str(each.ip_version) not in ("4", "6"):
-            raise errors.Invalid(f"Invalid input for extra_dhcp_opts. Reason: ip_version '{each.ip_version}' is not 4 or 6.")
+            raise errors.Invalid(
+                f"Invalid input for extra_dhcp_opts. Reason: ip_version '{each.ip_version}' is not 4 or 6."
+            )
         found.append({"opt_name": each.name, "opt_value": each.value, "ip_version": int(each.ip_version)})
     names = [(each["opt_name"], each["ip_version"]) for each in found]
     if len(set(names)) < len(names):

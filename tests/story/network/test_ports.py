@@ -156,7 +156,9 @@ async def test_ipv6_addresses_follow_the_mode(alice: Scene) -> None:
                      ipv6_address_mode="slaac")
 
 
-@pytest.mark.parametrize("owner", ["network:dhcp", "network:router_interface", "network:ha_router_replicated_interface"])
+@pytest.mark.parametrize("owner", [
+    "network:dhcp", "network:router_interface", "network:ha_router_replicated_interface",
+])
 async def test_cve_2015_5240_nobody_poses_as_the_network_on_anothers(admin: Scene, alice: Scene, owner) -> None:
     """Also CVE-2026-50266: neither when the port is made nor afterwards."""
     network, _ = await admin.network(shared=True)

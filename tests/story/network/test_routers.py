@@ -48,7 +48,7 @@ async def test_a_router_joins_subnets_and_the_world(alice: Scene, public: str) -
 
 
 async def test_a_port_becomes_a_leg(alice: Scene) -> None:
-    network, subnet = await alice.network()
+    network, _ = await alice.network()
     router = (await alice.make("router"))["id"]
     port = await alice.make("port", network_id=network)
     assert (await leg(alice, router, port_id=port["id"]))["port_id"] == port["id"]
@@ -124,7 +124,7 @@ async def test_a_floating_ip_points_at_a_port(alice: Scene, public: str) -> None
 
 
 async def test_floating_ips_that_cannot_be(alice: Scene, mallory: Scene, admin: Scene, public: str) -> None:
-    network, subnet = await alice.network()
+    network, _ = await alice.network()
     port = await alice.make("port", network_id=network)
     assert kind(await alice.make("floatingip", 400, floating_network_id=network)) == "BadRequest"
     assert kind(await alice.make("floatingip", 404, floating_network_id="nope")) == "NetworkNotFound"
