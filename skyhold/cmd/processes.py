@@ -26,10 +26,18 @@ def start(settings: Settings, name: str) -> int:
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/",
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
+    until_named(process)
     path = pid_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{process.pid}\n")
     return process.pid
+
+
+def until_named(process: subprocess.Popen[bytes]) -> None:
+    """A new process has no command line for a moment, and `running` would take it for ended."""
+    command_line = Path(f"/proc/{process.pid}/cmdline")
+    while process.poll() is None and not command_line.read_bytes():
+        time.sleep(0.001)
 
 
 def running(settings: Settings, name: str) -> int | None:
