@@ -10,11 +10,13 @@ import asyncio
 import signal
 import sys
 
+from skyhold.cmd import collector
 from skyhold.core import logs
 from skyhold.core.settings import Settings
 
 
 def run(settings: Settings) -> int:
+    collector.pause()
     import uvloop
 
     from skyhold.network.drivers.base import EngineUnavailable
@@ -32,7 +34,9 @@ def run(settings: Settings) -> int:
 async def until_told(settings: Settings) -> None:
     from skyhold.host.machine import Machine
 
-    task = asyncio.create_task(Machine(settings).run())
+    machine = Machine(settings)
+    collector.settle()
+    task = asyncio.create_task(machine.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)

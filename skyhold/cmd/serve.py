@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from skyhold.cmd import collector
 from skyhold.core import logs
 from skyhold.core.settings import Settings
 
 
 def run(settings: Settings) -> None:
+    collector.pause()
     import uvloop
 
     settings.prepare()
@@ -37,6 +39,7 @@ async def serve(settings: Settings) -> None:
     await core.start()
     try:
         await identity.bootstrap(core, password=admin_password(settings.home))
+        collector.settle()
         await make_server(core, core.asgi).serve(sockets=sockets)
     finally:
         await core.stop()
