@@ -193,8 +193,7 @@ class Endpoint:
         writer = self._writers.get(key)
         if writer is None:
             writer = self._writers[key] = shapes.writer(route.reply, ctx.version)
-        policy, creds = self.core.policy, ctx.creds
-        return writer(answer, lambda rule: policy.allows(rule, creds))
+        return writer(answer, Allowed(self.core, ctx.creds).__getitem__)
 
     def _finish(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, ctx: Context, seconds: float
@@ -208,6 +207,17 @@ class Endpoint:
                 ms=round(seconds * 1e3, 2), user=ctx.user_id, project=ctx.project_id,
                 global_request_id=ctx.global_request_id,
             )
+
+
+class Allowed(dict[str, bool]):
+    """What the caller may, by rule: asked once an answer, however many rows it has."""
+
+    def __init__(self, core: Core, creds: Credentials) -> None:
+        self._policy, self._creds = core.policy, creds
+
+    def __missing__(self, rule: str) -> bool:
+        answer = self[rule] = self._policy.allows(rule, self._creds)
+        return answer
 
 
 def unexpected(request_id: str) -> errors.Error:
