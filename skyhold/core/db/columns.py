@@ -63,6 +63,11 @@ def json() -> sa.types.TypeEngine[Any]:
 class TextJson(sqlite.JSON):
     """SQLite gives columns of type JSON a numeric affinity, and would keep `1.0` as the integer 1."""
 
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        # SQLAlchemy's own goes through three calls a value, most of the time that reading a list takes.
+        loads = dialect._json_deserializer
+        return lambda text: None if text is None else loads(text)
+
 
 @compiles(TextJson, "sqlite")
 def text_json(type_: TextJson, compiler: Any, **options: Any) -> str:
