@@ -90,7 +90,9 @@ def shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def repeat(cloud: Cloud, act: Callable[[int], object], times: int, *, warm: int = 3, lanes: int = LANES) -> dict[str, Any]:
+def repeat(
+    cloud: Cloud, act: Callable[[int], object], times: int, *, warm: int = 3, lanes: int = LANES
+) -> dict[str, Any]:
     """Do `act(i)` `times` times one after another for CPU and wall, and as many again on several
     connections at once for the rate. `act` is called with ever new numbers."""
     for i in range(warm):
