@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.core import journal
 from skyhold.core.context import Context, internal
+from skyhold.identity import endpoints, places, regions, roles, services, users
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.passwords import passwords
@@ -114,6 +116,7 @@ def ensure_endpoint(
     row = ensure(tx, ENDPOINTS, key, url=url, enabled=True, extra={"made_by": "bootstrap"})
     if row.url != url and row.extra.get("made_by") == "bootstrap":
         tx.execute(ENDPOINTS.update().where(ENDPOINTS.c.id == row.id).values(url=url))
+        record(tx, "update", ENDPOINTS, one(tx, ENDPOINTS, id=row.id))
 
 
 def ensure(tx: Tx, table: sa.Table, key: dict[str, Any], **values: Any) -> Any:
@@ -127,7 +130,23 @@ def ensure(tx: Tx, table: sa.Table, key: dict[str, Any], **values: Any) -> Any:
             made["created_at"] = tx.now
         tx.execute(table.insert(), made)
         row = one(tx, table, **key)
+        record(tx, "create", table, row)
     return row
+
+
+STORES = {
+    USERS: users.store, ROLES: roles.store, REGIONS: regions.store, SERVICES: services.store,
+    ENDPOINTS: endpoints.store,
+}
+
+
+def record(tx: Tx, verb: str, table: sa.Table, row: Any) -> None:
+    """Implications and assignments tell nobody anything that these rows don't."""
+    store = STORES.get(table)
+    if table is PROJECTS:
+        store = places.domains if row.is_domain else places.projects
+    if store is not None:
+        journal.record(tx, f"{store.kind}.{verb}", store.Row._make(row))
 
 
 def one(tx: Tx, table: sa.Table, **key: Any) -> Any:

@@ -30,10 +30,11 @@ VARY = {"Vary": "X-Auth-Token"}
 async def issue(ctx: Context, want: shape.Auth, query: shape.TokenQuery) -> Reply:
     """Ask for a token."""
     proof = await methods.prove(ctx, want.identity)
-    valid = await ctx.read(scoping.issue, proof, want.scope)
     keeper = sessions(ctx.core)
+    epoch = await keeper.epoch()
+    valid = await ctx.read(scoping.issue, proof, want.scope)
     text = payload.seal(keeper.keys, valid.token)
-    known = Known(await keeper.epoch(), valid, valid.credentials(text))
+    known = keeper.remember(epoch, text, valid)
     printed = await rendered(ctx, known, query.nocatalog is not None)
     return Reply(printed, headers={"X-Subject-Token": text, **VARY}, content_type="application/json")
 

@@ -16,7 +16,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context, Credentials, internal
 from skyhold.core.keyring import KeySet
 from skyhold.core.tables import EPOCHS
-from skyhold.identity.auth import payload
+from skyhold.identity.auth import payload, validate
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skyhold.identity.auth.validate import Valid
 
 NAME = "identity"
-MOST = 20_000
+MOST = 8_000
 VALUE = sa.select(EPOCHS.c.value).where(EPOCHS.c.name == NAME)
 RAISE = EPOCHS.update().where(EPOCHS.c.name == NAME).values(value=EPOCHS.c.value + 1)
 
@@ -68,12 +68,8 @@ class Sessions:
         if known is not None and known.epoch == epoch and known.expires_at > self._core.clock():
             return known
         token = self.open(text)
-        valid = await internal(self._core).read(read_token, token)
-        # The epoch was read before the rows: what changed since then is read again next time.
-        known = Known(epoch, valid, valid.credentials(text))
-        if epoch == self._epoch or self._shared:
-            self._remember(text, known)
-        return known
+        valid = await internal(self._core).read(validate.read, token)
+        return self.remember(epoch, text, valid)
 
     def open(self, text: str) -> Token:
         try:
@@ -106,11 +102,15 @@ class Sessions:
         self._epoch += 1
         self._known.clear()
 
-    def _remember(self, text: str, known: Known) -> None:
-        if len(self._known) >= MOST:
-            for old in list(self._known)[: MOST // 10]:
-                del self._known[old]
-        self._known[text] = known
+    def remember(self, epoch: int, text: str, valid: Valid) -> Known:
+        """`epoch` was asked for before the rows were read: what changed since is read again next time."""
+        known = Known(epoch, valid, valid.credentials(text))
+        if epoch == self._epoch or self._shared:
+            if len(self._known) >= MOST:
+                for old in list(self._known)[: MOST // 10]:
+                    del self._known[old]
+            self._known[text] = known
+        return known
 
 
 def sessions(core: Core) -> Sessions:
@@ -125,12 +125,6 @@ def void(tx: Tx) -> None:
     if not tx.changed(RAISE):
         tx.execute(EPOCHS.insert(), {"name": NAME, "value": 1})
     tx.after_commit(sessions(tx.ctx.core).raised)
-
-
-def read_token(tx: Tx, ctx: Context, token: Token) -> Valid:
-    from skyhold.identity.auth import validate
-
-    return validate.read(tx, ctx, token)
 
 
 async def prepare(core: Core) -> None:
