@@ -8,11 +8,13 @@ belongs to a user, not to a project, and is named, not numbered: `/os-keypairs/{
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import sqlalchemy as sa
 
 from skyhold.compute import policy, versions
+from skyhold.compute.links import next_links, page_size
 from skyhold.compute.logic import keys
 from skyhold.compute.quotas import QUOTA
 from skyhold.compute.tables import KEYPAIRS
@@ -23,6 +25,9 @@ from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Page, Shape, TimeMicros, collection, envelope, field
 from skyhold.core.store import Store
 
+NAME = re.compile(r"[a-zA-Z0-9_\- ]+")
+WIDE_NAME = re.compile(r"[a-zA-Z0-9_\- @.]+")
+
 # ---- shape ---------------------------------------------------------------------------------
 
 
@@ -30,7 +35,7 @@ class KeypairCreate(Shape):
     name: str = field(min=1, max=255, pattern=r"^[^\x00-\x1f]+$")
     type: str = field(since="2.2", enum=("ssh", "x509"), default="ssh")
     public_key: str = field(until="2.91", default="")
-    imported_key: str = field("public_key", since="2.92", default="", min=1)
+    imported_key: str = field("public_key", since="2.92", min=1)
     user_id: str | None = field(since="2.10", default=None)
 
 
@@ -127,6 +132,7 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
     owner = want.user_id or ctx.user_id
     if not ctx.allows(policy.KEYPAIRS_CREATE, {"user_id": owner}):
         raise errors.Forbidden(ctx.core.policy.explain(policy.KEYPAIRS_CREATE.name, ctx.creds))
+    check_name(ctx, want.name)
     fingerprint = keys.fingerprint(public_key, want.type)
     QUOTA.take(tx, owner, key_pairs=1)
     try:
@@ -139,6 +145,17 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
         raise errors.Conflict(f"Key pair '{want.name}' already exists.") from None
     journal.record(tx, "keypair.create", row)
     return row
+
+
+def check_name(ctx: Context, name: str) -> None:
+    """Letters, digits, spaces, `_` and `-`; since 2.92 also `@` and `.`, as in Nova."""
+    wider = ctx.version >= versions.KEYPAIR_IMPORT_ONLY
+    if not (WIDE_NAME if wider else NAME).fullmatch(name):
+        more = ", '@' and '.'" if wider else ""
+        raise errors.Invalid(
+            "Keypair data is invalid: Keypair name contains unsafe characters; letters, digits, spaces, "
+            f"'_' and '-'{more} are allowed."
+        )
 
 
 def remove(tx: Tx, ctx: Context, name: str, user_id: str | None) -> None:
@@ -163,8 +180,20 @@ def named(tx: Tx, ctx: Context, name: str, user_id: str | None = None) -> Any:
 
 def list_page(tx: Tx, ctx: Context, query: KeypairQuery) -> Page:
     owner = ("user_id", "eq", query.user_id or ctx.user_id)
-    marker = named(tx, ctx, query.marker, query.user_id).id if query.marker else None
-    rows = store.page(tx, ctx, filters=[owner], sort=[("name", "asc")], limit=query.limit, marker=marker)
+    marker = marker_of(tx, ctx, query)
+    size = page_size(ctx, query.limit) if ctx.version >= versions.KEYPAIR_PAGES else None
+    rows = store.page(tx, ctx, filters=[owner], sort=[("name", "asc")], limit=size, marker=marker)
+    asked = {"limit": query.limit, "user_id": query.user_id}
+    following = next_links(ctx, "os-keypairs", asked, size or 0, [row.name for row in rows])
     return Page([KeypairListed(keypair=KeypairBrief(
         name=row.name, public_key=row.public_key, fingerprint=row.fingerprint, type=row.type,
-    )) for row in rows])
+    )) for row in rows], following)
+
+
+def marker_of(tx: Tx, ctx: Context, query: KeypairQuery) -> str | None:
+    if not query.marker:
+        return None
+    try:
+        return str(named(tx, ctx, query.marker, query.user_id).id)
+    except errors.NotFound:
+        raise errors.Invalid(f"marker [{query.marker[:100]}] not found", reason="marker_not_found") from None

@@ -12,6 +12,7 @@ import hashlib
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -41,7 +42,7 @@ def fingerprint(public_key: str, kind: str) -> str:
     """`aa:bb:…`; raises Invalid when the text isn't a key of that kind."""
     try:
         return colons(ssh_digest(public_key) if kind == "ssh" else certificate_digest(public_key))
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise errors.Invalid(f"Keypair data is invalid: failed to generate fingerprint ({error}).") from None
 
 

@@ -123,5 +123,6 @@ async def test_users_know_nothing_of_aggregates(cloud: Cloud) -> None:
     user = await cloud.project()
     await user.get(AGGREGATES, status=403)
     await user.post(AGGREGATES, {"aggregate": {"name": "x"}}, status=403)
-    for verb, value in (("add_host", {"host": "x"}), ("remove_host", {"host": "x"}), ("set_metadata", {"metadata": {}})):
-        await user.post(AGGREGATES + "/1/action", {verb: value}, status=403)
+    host, nothing = {"host": "x"}, {"metadata": {}}
+    for action in ({"add_host": host}, {"remove_host": host}, {"set_metadata": nothing}):
+        await user.post(AGGREGATES + "/1/action", action, status=403)

@@ -89,7 +89,7 @@ async def test_a_service_is_changed_by_uuid_since_2_53(cloud: Cloud) -> None:
 
 async def test_a_host_is_forgotten_only_when_empty_and_silent(cloud: Cloud) -> None:
     user = await cloud.project()
-    async with a_host(cloud) as (host_id, name):
+    async with a_host(cloud) as (host_id, _):
         one = f"{SERVICES}/{host_id}"
         await add_server(cloud, user, host_id=host_id)
         await cloud.admin.delete(one, headers=LATEST, status=409)
