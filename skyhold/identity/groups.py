@@ -187,6 +187,8 @@ def join(tx: Tx, ctx: Context, group_id: str, user_id: str) -> None:
         with tx.nested():
             tx.execute(MEMBERSHIPS.insert(), {"group_id": group.id, "user_id": user.id})
     except sa.exc.IntegrityError:
+        if not is_member(tx, group.id, user.id):
+            raise permits.gone_meanwhile("membership") from None
         return
     void(tx)
     journal.record(tx, "group.add_user", group)

@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.identity import links, policy, roles
+from skyhold.identity import links, permits, policy, roles
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.tables import IMPLIED_ROLES, ROLES
 
@@ -76,6 +76,8 @@ def insert(tx: Tx, ctx: Context, role_id: str, implied_id: str) -> dict[str, Any
             with tx.nested():
                 tx.execute(IMPLIED_ROLES.insert(), {"prior_id": role_id, "implied_id": implied_id})
         except sa.exc.IntegrityError:
+            if not exists(tx, role_id, implied_id):
+                raise permits.gone_meanwhile("implied role") from None
             return printed(ctx, prior, implied)
         void(tx)
         journal.record(tx, "role.imply", prior)

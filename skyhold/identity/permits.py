@@ -40,6 +40,11 @@ def check_change(row: Any, kind: str, changes: Mapping[str, Any], options: Mappi
         changeable(row, kind, "modify")
 
 
+def gone_meanwhile(what: str) -> errors.Conflict:
+    """A foreign key failed: somebody removed one side between our look and our write."""
+    return errors.Conflict(f"Conflict occurred attempting to store {what}: part of it was removed meanwhile.")
+
+
 def options_after(now: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Options merge on update, and null takes one away."""
     return {name: value for name, value in {**now, **asked}.items() if value is not None}

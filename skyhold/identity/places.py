@@ -74,7 +74,7 @@ def remove(tx: Tx, store: Store, row: Any) -> None:
 
 
 def domain(tx: Tx, domain_id: str) -> Any:
-    """The domain that a new thing is to be in, locked against being removed meanwhile; Invalid if none."""
+    """The domain that a new thing is to be in, locked against being removed meanwhile; NotFound if none."""
     row = domains.find(tx, domain_id, lock=True)
     if row is None:
         raise errors.NotFound(f"Could not find domain: {domain_id}.", kind="domain", id=domain_id)

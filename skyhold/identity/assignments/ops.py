@@ -66,6 +66,8 @@ def give(tx: Tx, ctx: Context, place: Place, ids: Sequence[str]) -> None:
         with tx.nested():
             tx.execute(ASSIGNMENTS.insert(), values)
     except sa.exc.IntegrityError:
+        if tx.first(sa.select(ASSIGNMENTS.c.role_id).where(named.where)) is None:
+            raise permits.gone_meanwhile("assignment") from None
         return
     void(tx)
     record(tx, "assignment.create", named)
