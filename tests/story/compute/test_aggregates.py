@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kit.cloud import Cloud
 from tests.kit.compute_rows import a_host, add_server
+from tests.kit.host import fake_host
+from tests.story.compute.scene import Scene
 
 AGGREGATES = "/compute/v2.1/os-aggregates"
 LATEST = {"OpenStack-API-Version": "compute 2.96"}
@@ -126,3 +129,19 @@ async def test_users_know_nothing_of_aggregates(cloud: Cloud) -> None:
     host, nothing = {"host": "x"}, {"metadata": {}}
     for action in ({"add_host": host}, {"remove_host": host}, {"set_metadata": nothing}):
         await user.post(AGGREGATES + "/1/action", action, status=403)
+
+
+async def test_a_server_goes_to_the_zone_it_asks_for(scene: Scene, tmp_path: Path) -> None:
+    cloud, zone = scene.cloud, "zone-" + uuid.uuid4().hex[:8]
+    wish = scene.wish("far", availability_zone=zone)
+    await scene.user.post("/compute/v2.1/servers", wish, status=400)
+    async with fake_host(cloud.core, tmp_path, name="host-of-" + zone):
+        made = await make(cloud, availability_zone=zone)
+        await act(cloud, made, "add_host", {"host": "host-of-" + zone})
+        answer = await scene.user.post("/compute/v2.1/servers", wish, status=202)
+        await scene.settled()
+        server = await scene.show(answer.json["server"])
+        assert (server["status"], server["OS-EXT-AZ:availability_zone"]) == ("ACTIVE", zone)
+        await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+        await scene.settled()
+        await clear(cloud, made, "host-of-" + zone)
