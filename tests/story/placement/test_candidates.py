@@ -223,10 +223,14 @@ async def test_the_number_of_queries_does_not_depend_on_the_number_of_providers(
     if nested:
         await provider(api, "child", root, VCPU=4)
 
-    async def queries():
+    async def once():
         before = metrics.QUERIES._value.get()
         await api.get("/allocation_candidates", {"resources": "VCPU:1"}, status=200)
         return metrics.QUERIES._value.get() - before
+
+    async def queries():
+        # The program's own loops ask the database too: the least of some counts is the request's own.
+        return min([await once() for _ in range(5)])
 
     first = await queries()
     for i in range(5):
