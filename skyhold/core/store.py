@@ -73,6 +73,7 @@ class Store:
         # So that journal.record knows where a row comes from.
         setattr(self.Row, "store", self)  # noqa: B010
         self._insert = table.insert()
+        self._delete = table.delete().where(table.c[key] == sa.bindparam("the_id"))
         self._statements: dict[Any, Any] = {}
 
     # ---- one row -------------------------------------------------------------------------
@@ -314,15 +315,20 @@ class Store:
             values.setdefault("updated_at", tx.now)
         if "revision" in self.columns:
             values.setdefault("revision", row.revision + 1)
-        column = self.table.c[self.state_column]
-        statement = (
-            self.table.update()
-            .where(self.table.c[self.key] == getattr(row, self.key), column == now)
-            .values({self.state_column: after, **values})
-        )
-        if tx.changed(statement) != 1:
+        statement = self._move_statement(tuple(values))
+        told = {"the_id": getattr(row, self.key), "the_state": now, self.state_column: after, **values}
+        if tx.changed(statement, told) != 1:
             raise self.wrong_state(row, allowed)
         return row._replace(**{self.state_column: after, **values})
+
+    def _move_statement(self, names: tuple[str, ...]) -> Any:
+        statement = self._statements.get(("move", names))
+        if statement is None:
+            statement = self._update_statement((self.state_column, *names)).where(
+                self.table.c[self.state_column] == sa.bindparam("the_state")
+            )
+            self._statements["move", names] = statement
+        return statement
 
     def wrong_state(self, row: Any, allowed: Iterable[str]) -> errors.Conflict:
         now = getattr(row, self.state_column)
@@ -332,8 +338,7 @@ class Store:
         )
 
     def delete(self, tx: Tx, row: Any) -> None:
-        key = self.table.c[self.key]
-        tx.execute(self.table.delete().where(key == getattr(row, self.key)))
+        tx.execute(self._delete, {"the_id": getattr(row, self.key)})
 
     def public(self, row: Any) -> dict[str, Any]:
         """The row without its secrets: what the journal keeps."""

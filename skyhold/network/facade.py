@@ -272,21 +272,47 @@ def network_data(views: Sequence[PortView]) -> dict[str, Any]:
     return guest_view.network_data(views)
 
 
+# Statements with lists are built once: making them anew for each page would cost more than running them.
+IDS = sa.bindparam("ids", expanding=True)
+OF_SERVERS = (
+    sa.select(
+        PORTS.c.id, PORTS.c.network_id, PORTS.c.mac, PORTS.c.nic_tag, PORTS.c.made_by_compute, PORTS.c.status,
+        PORTS.c.host_id, PORTS.c.device_id, NETWORKS.c.name.label("network_name"), NETWORKS.c.mtu,
+    )
+    .join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
+    .where(PORTS.c.device_id.in_(IDS), PORTS.c.device_owner.like("compute:%"))
+    .order_by(PORTS.c.created_at, PORTS.c.id)
+)
+FIXED = (
+    sa.select(ADDRESSES.c.port_id, ADDRESSES.c.ip, ADDRESSES.c.subnet_id, FLOATING_IPS.c.address.label("floating_ip"))
+    .outerjoin(
+        FLOATING_IPS,
+        (FLOATING_IPS.c.port_id == ADDRESSES.c.port_id) & (FLOATING_IPS.c.fixed_ip == ADDRESSES.c.ip),
+    )
+    .where(ADDRESSES.c.port_id.in_(IDS))
+    .order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
+)
+SUBNETS_NAMED = sa.select(
+    SUBNETS.c.id, SUBNETS.c.ip_version, SUBNETS.c.cidr, SUBNETS.c.gateway_ip, SUBNETS.c.dns, SUBNETS.c.dhcp_ip,
+    SUBNETS.c.dhcp, SUBNETS.c.address_mode, SUBNETS.c.routes,
+).where(SUBNETS.c.id.in_(IDS))
+GROUPS_OF = (
+    sa.select(PORT_GROUPS.c.port_id, SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.name)
+    .join(SECURITY_GROUPS, SECURITY_GROUPS.c.id == PORT_GROUPS.c.group_id)
+    .where(PORT_GROUPS.c.port_id.in_(IDS))
+    .order_by(SECURITY_GROUPS.c.name, SECURITY_GROUPS.c.id)
+)
+
+
 def views(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[PortView]]:
     """Per server its ports, oldest first; servers without ports are left out. Four queries."""
     if not server_ids:
         return {}
-    rows = tx.all(
-        sa.select(PORTS, NETWORKS.c.name.label("network_name"), NETWORKS.c.mtu.label("mtu"))
-        .join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
-        .where(PORTS.c.device_id.in_(list(server_ids)), PORTS.c.device_owner.like("compute:%"))
-        .order_by(PORTS.c.created_at, PORTS.c.id)
-    )
+    rows = tx.all(OF_SERVERS, {"ids": list(server_ids)})
     ids = [row.id for row in rows]
     if not ids:
         return {}
-    floating = floating_of(tx, ids)
-    fixed, groups = fixed_of(tx, ids, floating, ctx.core.settings.network.dns), groups_of(tx, ids)
+    fixed, groups = fixed_of(tx, ids, ctx.core.settings.network.dns), groups_of(tx, ids)
     found: dict[str, list[PortView]] = {}
     for row in rows:
         found.setdefault(row.device_id, []).append(view(row, fixed.get(row.id, []), groups.get(row.id, [])))
@@ -301,42 +327,36 @@ def view(row: Any, fixed: list[FixedIpView], groups: list[tuple[str, str]]) -> P
     )
 
 
-def floating_of(tx: Tx, port_ids: list[str]) -> dict[tuple[str, str], str]:
-    table = FLOATING_IPS
-    statement = sa.select(table.c.port_id, table.c.fixed_ip, table.c.address).where(table.c.port_id.in_(port_ids))
-    return {(row.port_id, row.fixed_ip): row.address for row in tx.all(statement)}
-
-
-def fixed_of(
-    tx: Tx, port_ids: list[str], floating: dict[tuple[str, str], str], dns: Sequence[str]
-) -> dict[str, list[FixedIpView]]:
+def fixed_of(tx: Tx, port_ids: list[str], dns: Sequence[str]) -> dict[str, list[FixedIpView]]:
+    rows = tx.all(FIXED, {"ids": port_ids})
+    subnets_of = subnets_named(tx, sorted({row.subnet_id for row in rows}), dns)
     found: dict[str, list[FixedIpView]] = {}
-    statement = (
-        sa.select(ADDRESSES.c.port_id, ADDRESSES.c.ip, SUBNETS)
-        .join(SUBNETS, SUBNETS.c.id == ADDRESSES.c.subnet_id)
-        .where(ADDRESSES.c.port_id.in_(port_ids)).order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
-    )
-    for row in tx.all(statement):
-        told = [each for each in dns if logic.version_of(each) == row.ip_version]
-        usual = told or ([row.dhcp_ip] if row.dhcp_ip else [])
-        found.setdefault(row.port_id, []).append(FixedIpView(
-            subnet_id=row.id, ip=row.ip, version=row.ip_version, cidr=row.cidr, gateway_ip=row.gateway_ip,
-            dns=list(row.dns) or usual, dhcp=row.dhcp, address_mode=row.address_mode,
-            routes=[(each["destination"], each["nexthop"]) for each in row.routes],
-            floating_ip=floating.get((row.port_id, row.ip)),
-        ))
+    for port_id, ip, subnet_id, floating_ip in rows:
+        found.setdefault(port_id, []).append(
+            FixedIpView(subnet_id=subnet_id, ip=ip, floating_ip=floating_ip, **subnets_of[subnet_id])
+        )
     return found
+
+
+def subnets_named(tx: Tx, ids: list[str], dns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What an address takes from its subnet: many addresses share one, which is read once."""
+    return {row.id: of_subnet(row, dns) for row in tx.all(SUBNETS_NAMED, {"ids": ids})} if ids else {}
+
+
+def of_subnet(row: Any, dns: Sequence[str]) -> dict[str, Any]:
+    told = [each for each in dns if logic.version_of(each) == row.ip_version]
+    usual = told or ([row.dhcp_ip] if row.dhcp_ip else [])
+    return {
+        "version": row.ip_version, "cidr": row.cidr, "gateway_ip": row.gateway_ip, "dns": list(row.dns) or usual,
+        "dhcp": row.dhcp, "address_mode": row.address_mode,
+        "routes": [(each["destination"], each["nexthop"]) for each in row.routes],
+    }
 
 
 def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
-    statement = (
-        sa.select(PORT_GROUPS.c.port_id, SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.name)
-        .join(SECURITY_GROUPS, SECURITY_GROUPS.c.id == PORT_GROUPS.c.group_id)
-        .where(PORT_GROUPS.c.port_id.in_(port_ids)).order_by(SECURITY_GROUPS.c.name, SECURITY_GROUPS.c.id)
-    )
-    for row in tx.all(statement):
-        found.setdefault(row.port_id, []).append((row.id, row.name))
+    for port_id, group_id, name in tx.all(GROUPS_OF, {"ids": port_ids}):
+        found.setdefault(port_id, []).append((group_id, name))
     return found
 
 

@@ -21,11 +21,19 @@ from skyhold.network import facade as network
 
 
 def links(ctx: Context, kind: str, id: str) -> list[dict[str, str]]:
-    base = ctx.core.settings.public_url + "/compute"
+    base = compute_url(ctx)
     return [
         {"rel": "self", "href": f"{base}/v2.1/{kind}/{id}"},
         {"rel": "bookmark", "href": f"{base}/{kind}/{id}"},
     ]
+
+
+def compute_url(ctx: Context) -> str:
+    """Put together once a process: a list of a thousand servers holds it five thousand times."""
+    found: str | None = ctx.core.shelf.get("compute.url")
+    if found is None:
+        found = ctx.core.shelf["compute.url"] = ctx.core.settings.public_url + "/compute"
+    return found
 
 
 def brief(ctx: Context, row: Any) -> shape.ServerBrief:
@@ -81,14 +89,14 @@ def host_hash(project_id: str, host_id: str | None) -> str:
 def image_link(ctx: Context, image_id: str) -> Any:
     if not image_id:
         return ""
-    href = f"{ctx.core.settings.public_url}/compute/images/{image_id}"
+    href = f"{compute_url(ctx)}/images/{image_id}"
     return {"id": image_id, "links": [{"rel": "bookmark", "href": href}]}
 
 
 def flavor(ctx: Context, kept: dict[str, Any]) -> dict[str, Any]:
     """Up to 2.46 a link; since 2.47 the flavor as it was when the server was made."""
     if ctx.version < versions.FLAVOR_EMBEDDED:
-        href = f"{ctx.core.settings.public_url}/compute/flavors/{kept['id']}"
+        href = f"{compute_url(ctx)}/flavors/{kept['id']}"
         return {"id": kept["id"], "links": [{"rel": "bookmark", "href": href}]}
     return {
         "vcpus": kept["vcpus"], "ram": kept["ram_mb"], "disk": kept["disk_gb"],

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData()
 
@@ -57,21 +56,27 @@ def flag() -> sa.types.TypeEngine[bool]:
 
 def json() -> sa.types.TypeEngine[Any]:
     """Anything JSON can say; None is SQL's NULL."""
-    return sa.JSON(none_as_null=True).with_variant(TextJson(none_as_null=True), "sqlite")
+    return sa.JSON(none_as_null=True).with_variant(TextJson(), "sqlite")
 
 
-class TextJson(sqlite.JSON):
-    """SQLite gives columns of type JSON a numeric affinity, and would keep `1.0` as the integer 1."""
+class TextJson(sa.types.UserDefinedType[Any]):
+    """SQLite gives columns of type JSON a numeric affinity, and would keep `1.0` as the integer 1.
+
+    SQLAlchemy's own goes through three calls a value, which is a good part of reading a list.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **options: Any) -> str:
+        return "TEXT"
+
+    def bind_processor(self, dialect: Any) -> Any:
+        dumps = dialect._json_serializer
+        return lambda value: None if value is None else dumps(value)
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        # SQLAlchemy's own goes through three calls a value, most of the time that reading a list takes.
         loads = dialect._json_deserializer
         return lambda text: None if text is None else loads(text)
-
-
-@compiles(TextJson, "sqlite")
-def text_json(type_: TextJson, compiler: Any, **options: Any) -> str:
-    return "TEXT"
 
 
 def id_column(name: str = "id", **options: Any) -> sa.Column[str]:
