@@ -25,10 +25,12 @@ log = structlog.get_logger("bus")
 
 FRAME_LIMIT_BYTES = 64 * 1024 * 1024
 CALL_TIMEOUT_S = 60.0
+HELLO_TIMEOUT_S = 10.0
 
 
 class Call(msgspec.Struct, tag="call", kw_only=True):
-    """A wish for one host. `fence` orders the wishes about one subject: lower ones are refused."""
+    """A wish for one host. `fence` orders the wishes about one subject: lower ones are refused; without
+    a subject there is no fence."""
 
     id: int
     verb: str
@@ -46,6 +48,7 @@ class Answer(msgspec.Struct, tag="answer", kw_only=True):
     kind: str = ""
     text: str = ""
     progress: float | None = None
+    fence: int = 0
 
 
 class Hello(msgspec.Struct, tag="hello", kw_only=True):
@@ -90,7 +93,12 @@ class HostUnreachable(Exception):
 
 
 class StaleFence(Exception):
-    """A newer wish about the same subject was heard: whoever sent this one must stop."""
+    """A newer wish about the same subject was heard: whoever sent this one must stop. `heard` is its
+    fence where the host said so."""
+
+    def __init__(self, message: str, heard: int = 0) -> None:
+        super().__init__(message)
+        self.heard = heard
 
 
 ReportHandler = Callable[[str, Any], Awaitable[None]]
@@ -108,6 +116,9 @@ class Link:
         self._writer = writer
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self.reports: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
+        self.silent = asyncio.Event()
+        """Set when the last report was heard."""
 
     async def call(self, call: Call) -> Answer:
         call.id = next(self._ids)
@@ -178,6 +189,8 @@ class Bus:
         request_id: str = "",
     ) -> Any:
         """The answer's struct, `Working` or `Failed`; raises HostUnreachable or StaleFence."""
+        if verb not in self._verbs:
+            raise ValueError(f"no service declares the verb {verb}")
         link = self._links.get(host_id)
         if link is None:
             raise HostUnreachable(f"host {host_id} is not connected")
@@ -193,7 +206,7 @@ class Bus:
             case "working":
                 return Working(answer.progress)
             case "stale":
-                raise StaleFence(f"{verb} about {subject}: {answer.text}")
+                raise StaleFence(f"{verb} about {subject}: {answer.text}", answer.fence)
             case _:
                 return Failed(answer.kind, answer.text)
 
@@ -202,42 +215,67 @@ class Bus:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        link: Link | None = None
         try:
-            hello = await read_frame(reader)
-            if not isinstance(hello, Hello):
-                return
-            link = Link(hello, writer)
-            former = self._links.get(hello.host_id)
-            self._links[hello.host_id] = link
-            if former is not None:
-                former.lost()
-            metrics.HOSTS_UP.set(len(self._links))
-            await self._report(hello.host_id, "host.hello", hello)
+            hello = await asyncio.wait_for(read_frame(reader), HELLO_TIMEOUT_S)
+            if isinstance(hello, Hello):
+                await self._serve(Link(hello, writer), reader)
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            pass
+        except asyncio.CancelledError:
+            # Only `stop` cancels; asyncio's streams report a cancelled task as an accident.
+            pass
+        finally:
+            writer.close()
+
+    async def _serve(self, link: Link, reader: asyncio.StreamReader) -> None:
+        """Answers are given to their callers at once; reports are heard one after another beside that,
+        for hearing one may itself ask the host something."""
+        host_id = link.hello.host_id
+        former = self._links.get(host_id)
+        self._links[host_id] = link
+        metrics.HOSTS_UP.set(len(self._links))
+        if former is not None:
+            former.lost()
+            await former.silent.wait()
+        link.reports.put_nowait(("host.hello", link.hello))
+        hearing = asyncio.create_task(self._hear(link))
+        try:
             while True:
                 frame = await read_frame(reader)
                 if isinstance(frame, Answer):
                     link.answered(frame)
                 elif isinstance(frame, Report):
-                    await self._received(hello.host_id, frame)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+                    self._received(link, frame)
         finally:
-            writer.close()
-            if link is not None:
-                await self._gone(link)
+            self._gone(link)
+            # A report that asks the host something must not wait for an answer that can't come any more.
+            await hearing
 
-    async def _gone(self, link: Link) -> None:
+    def _gone(self, link: Link) -> None:
         link.lost()
         if self._links.get(link.hello.host_id) is link:
             del self._links[link.hello.host_id]
             metrics.HOSTS_UP.set(len(self._links))
-            await self._report(link.hello.host_id, "host.gone", link.hello)
+            link.reports.put_nowait(("host.gone", link.hello))
+        link.reports.put_nowait(None)
 
-    async def _received(self, host_id: str, report: Report) -> None:
+    def _received(self, link: Link, report: Report) -> None:
         known = self._topics.get(report.topic)
-        if known is not None:
-            await self._report(host_id, report.topic, msgspec.msgpack.decode(report.body, type=known[0]))
+        if known is None:
+            return
+        try:
+            body = msgspec.msgpack.decode(report.body, type=known[0])
+        except msgspec.ValidationError as error:
+            log.error("report not understood", topic=report.topic, host=link.hello.host_id, error=str(error))
+            return
+        link.reports.put_nowait((report.topic, body))
+
+    async def _hear(self, link: Link) -> None:
+        try:
+            while (report := await link.reports.get()) is not None:
+                await self._report(link.hello.host_id, *report)
+        finally:
+            link.silent.set()
 
     async def _report(self, host_id: str, topic: str, body: Any) -> None:
         for handler in self._topics.get(topic, (type, []))[1]:
@@ -249,12 +287,20 @@ class Bus:
 
 
 def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:
+    """Raises ValueError for a frame that the other end would refuse."""
     payload = ENCODE(frame)
+    if len(payload) > FRAME_LIMIT_BYTES:
+        raise ValueError(f"a frame of {len(payload)} bytes; the bus takes {FRAME_LIMIT_BYTES}")
     writer.write(struct.pack(">I", len(payload)) + payload)
 
 
 async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    """Raises ConnectionError for what is no frame: the link can only be made anew."""
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     if length > FRAME_LIMIT_BYTES:
         raise ConnectionError(f"frame of {length} bytes")
-    return DECODE(await reader.readexactly(length))
+    try:
+        frame: Frame = DECODE(await reader.readexactly(length))
+    except msgspec.MsgspecError as error:
+        raise ConnectionError(f"not a frame: {error}") from None
+    return frame

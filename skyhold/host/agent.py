@@ -9,6 +9,8 @@ refuses wishes with an outdated fence, and finds everything again after a restar
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,17 @@ from weakref import WeakValueDictionary
 import msgspec
 import structlog
 
-from skyhold.core.bus import ENCODE, Alive, Answer, Call, Hello, Report, read_frame, write_frame
+from skyhold.core.bus import (
+    ENCODE,
+    FRAME_LIMIT_BYTES,
+    Alive,
+    Answer,
+    Call,
+    Hello,
+    Report,
+    read_frame,
+    write_frame,
+)
 from skyhold.host.fences import Fences
 from skyhold.host.verbs import Verb
 
@@ -26,23 +38,25 @@ log = structlog.get_logger("agent")
 
 PATIENCE_S = 2.0
 RECONNECT_S = 0.5
+KEPT_S = 300.0
 ALIVE_S = 5.0
 VERSION = "1"
 
 
 @dataclass
 class Work:
-    """A wish under way. The same key joins it; a higher fence on its subject cancels it."""
+    """A wish under way. The very same wish joins it; a higher fence on its subject cancels it."""
 
-    key: str
     subject: str
     fence: int
     task: asyncio.Task[Any]
+    done_at: float | None = None
+    """When it ended without anybody waiting; the answer is kept for a while."""
 
 
 @dataclass
 class Agent:
-    """`verbs` maps names to what is done; `reports` are async iterators of (topic, body)."""
+    """`verbs` maps names to what is done; `report` says something unasked."""
 
     host_id: str
     name: str
@@ -52,7 +66,7 @@ class Agent:
     greet: Callable[[], Awaitable[list[tuple[str, Any]]]]
     """What to say after every connect: the inventory."""
     _writer: asyncio.StreamWriter | None = None
-    _work: dict[str, Work] = field(default_factory=dict)
+    _work: dict[tuple[str, ...], Work] = field(default_factory=dict)
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -65,6 +79,9 @@ class Agent:
                     await self._session()
                 except (OSError, asyncio.IncompleteReadError) as error:
                     log.info("control plane not reached", error=repr(error))
+                except Exception:
+                    # What we say on connecting failed (an inventory): guests must not lose their agent.
+                    log.exception("session failed")
                 await asyncio.sleep(RECONNECT_S)
         finally:
             alive.cancel()
@@ -73,7 +90,7 @@ class Agent:
 
     def report(self, topic: str, body: Any) -> None:
         """Say something now; lost while disconnected, for the control plane asks at every hello."""
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():
             write_frame(self._writer, Report(topic=topic, body=msgspec.Raw(ENCODE(body))))
 
     async def _session(self) -> None:
@@ -103,37 +120,55 @@ class Agent:
         return task
 
     async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> None:
-        structlog.contextvars.bind_contextvars(request_id=call.request_id, verb=call.verb, subject=call.subject)
+        structlog.contextvars.bind_contextvars(
+            request_id=call.request_id, verb=call.verb, subject=call.subject
+        )
         try:
             answer = await self._do(call)
         except Exception as error:
             log.exception("verb failed")
             answer = Answer(id=call.id, outcome="failed", kind=type(error).__name__, text=str(error))
-        if not writer.is_closing():
-            write_frame(writer, answer)
+        if writer.is_closing():
+            # What was done is told to whoever comes back with the same wish.
+            return
+        write_frame(writer, fitting(answer))
+        if answer.outcome != "working":
+            self._work.pop(identity_of(call), None)
 
     async def _do(self, call: Call) -> Answer:
         verb = self.verbs.get(call.verb)
         if verb is None:
-            return Answer(id=call.id, outcome="failed", kind="UnknownVerb", text=f"this host has no {call.verb}")
+            text = f"this host has no {call.verb}"
+            return Answer(id=call.id, outcome="failed", kind="UnknownVerb", text=text)
         if call.subject and not self.fences.admit(call.subject, call.fence):
-            return Answer(id=call.id, outcome="stale", text=f"fence {call.fence} is outdated")
+            return stale(call, self.fences.highest(call.subject))
         work = self._joined(call, verb)
         done, _ = await asyncio.wait([work.task], timeout=PATIENCE_S)
         if not done:
             return Answer(id=call.id, outcome="working")
-        self._work.pop(work.key, None)
+        if work.task.cancelled():
+            return stale(call, self.fences.highest(call.subject))
         return outcome_of(call.id, work.task, verb)
 
     def _joined(self, call: Call, verb: Verb) -> Work:
-        key = f"{call.verb}:{call.key}" if call.key else f"call-{id(call)}"
+        self._sweep()
+        key = identity_of(call)
         work = self._work.get(key)
         if work is not None:
             return work
         self._cancel_older(call)
-        work = Work(key, call.subject, call.fence, self._spawn(self._perform(call, verb)))
+        work = Work(call.subject, call.fence, self._spawn(self._perform(call, verb)))
         self._work[key] = work
         return work
+
+    def _sweep(self) -> None:
+        """Forget answers that nobody came back for."""
+        now = time.monotonic()
+        for key, work in list(self._work.items()):
+            if work.task.done():
+                work.done_at = work.done_at or now
+                if now - work.done_at > KEPT_S:
+                    del self._work[key]
 
     def _cancel_older(self, call: Call) -> None:
         """A newer wish about the same guest makes the older one moot (delete during a long fetch)."""
@@ -152,13 +187,30 @@ class Agent:
             return await verb.act(body)
 
 
+def identity_of(call: Call) -> tuple[str, ...]:
+    """What makes two calls one wish: a step that asks twice may have changed its mind in between."""
+    body = hashlib.sha256(call.body).hexdigest()
+    return (call.verb, call.key, call.subject, body) if call.key else (call.verb, str(id(call)))
+
+
+def stale(call: Call, heard: int) -> Answer:
+    return Answer(id=call.id, outcome="stale", text=f"fence {call.fence} is older than {heard}", fence=heard)
+
+
+def fitting(answer: Answer) -> Answer:
+    if len(answer.body) < FRAME_LIMIT_BYTES - 4096:
+        return answer
+    return Answer(
+        id=answer.id, outcome="failed", kind="TooLarge", text=f"the answer has {len(answer.body)} bytes"
+    )
+
+
 def outcome_of(call_id: int, task: asyncio.Task[Any], verb: Verb) -> Answer:
-    if task.cancelled():
-        return Answer(id=call_id, outcome="stale", text="superseded by a newer wish")
     error = task.exception()
     if error is None:
         result = task.result()
-        return Answer(id=call_id, outcome="done", body=msgspec.Raw(ENCODE(verb.answer() if result is None else result)))
+        body = ENCODE(verb.answer() if result is None else result)
+        return Answer(id=call_id, outcome="done", body=msgspec.Raw(body))
     if verb.expected and isinstance(error, verb.expected):
         return Answer(id=call_id, outcome="failed", kind=type(error).__name__, text=str(error))
     log.error("verb failed", exc_info=error)

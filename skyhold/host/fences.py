@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
+
 REWRITE_AFTER = 5_000
+LINE = msgspec.json.Decoder(tuple[str, int])
 
 
 class Fences:
@@ -19,23 +22,23 @@ class Fences:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._highest: dict[str, int] = {}
         if path.exists():
-            for line in path.read_text().splitlines():
+            for line in path.read_bytes().splitlines():
                 self._load(line)
         self._lines = 0
         self._file = path.open("a", buffering=1)
         self._rewrite()
 
-    def _load(self, line: str) -> None:
+    def _load(self, line: bytes) -> None:
         try:
-            subject, fence = json.loads(line)
-        except ValueError:
+            subject, fence = LINE.decode(line)
+        except msgspec.MsgspecError:
             # The last line of a file torn by a power cut.
             return
-        self._highest[subject] = fence
+        self._highest[subject] = max(fence, self.highest(subject))
 
     def admit(self, subject: str, fence: int) -> bool:
         """Whether a wish with this fence may be done; remembers it if so."""
-        highest = self._highest.get(subject, 0)
+        highest = self.highest(subject)
         if fence < highest:
             return False
         if fence > highest:
@@ -45,6 +48,9 @@ class Fences:
             if self._lines > REWRITE_AFTER:
                 self._rewrite()
         return True
+
+    def highest(self, subject: str) -> int:
+        return self._highest.get(subject, 0)
 
     def forget(self, subjects: list[str]) -> None:
         """Guests long gone need no fence."""

@@ -2,7 +2,7 @@
 """The rows of sagas: starting, claiming, and the compare-and-swap that every step ends in.
 
 Steps themselves are run by core/saga/runner.py. Everything here is an operation on (tx, ctx, …);
-times of leases come from the process that claims, and a fence that has moved on always wins.
+times of leases come from the database's clock, and a fence that has moved on always wins.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 LEASE_US = 60_000_000
+TRIES = 5
 INSERT = SAGAS.insert()
-BY_LOCK = sa.select(SAGAS).where(SAGAS.c.lock_name == sa.bindparam("name"))
+BY_LOCK = sa.select(SAGAS).where(SAGAS.c.lock_name == sa.bindparam("name")).with_for_update()
 DUE = (
     sa.select(SAGAS)
     .where(SAGAS.c.due_at <= sa.bindparam("now"), SAGAS.c.lease_until <= sa.bindparam("now"))
@@ -31,6 +32,14 @@ DUE = (
     .with_for_update(skip_locked=True)
 )
 NEXT_DUE = sa.select(sa.func.min(SAGAS.c.due_at)).where(SAGAS.c.lease_until <= sa.bindparam("now"))
+RENEW = (
+    SAGAS.update()
+    .where(
+        SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("held_fence"),
+        SAGAS.c.ended_at.is_(None),
+    )
+    .values(lease_until=sa.bindparam("until"))
+)
 CLAIM = (
     SAGAS.update()
     .where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("before"))
@@ -39,10 +48,7 @@ CLAIM = (
 SIGNAL = SAGAS.update().where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.ended_at.is_(None)).values(
     signal=sa.bindparam("sig"), then=sa.bindparam("following"), due_at=sa.bindparam("now")
 )
-SAVE_NAMES = (
-    "state", "step", "round", "done", "kept", "due_at", "lease_until", "attempt", "error", "ended_at",
-    "lock_name",
-)
+SAVE_NAMES = ("state", "step", "round", "done", "kept", "due_at", "attempt", "error", "ended_at", "lock_name")
 SAVE = (
     SAGAS.update()
     .where(
@@ -51,8 +57,17 @@ SAVE = (
     )
     .values({name: sa.bindparam(name) for name in SAVE_NAMES})
 )
+SAVE_AND_RELEASE = SAVE.values(lease_until=0)
+OUTRUN = (
+    SAGAS.update()
+    .where(
+        SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("held_fence"),
+        SAGAS.c.ended_at.is_(None),
+    )
+    .values(fence=sa.bindparam("beyond"), lease_until=0, due_at=sa.bindparam("now"))
+)
 READ_BACK = (
-    sa.select(SAGAS.c.fence, SAGAS.c.signal, SAGAS.c.then)
+    sa.select(SAGAS.c.fence, SAGAS.c.signal, SAGAS.c.then, SAGAS.c.due_at)
     .where(SAGAS.c.id == sa.bindparam("saga"))
     .with_for_update()
 )
@@ -68,23 +83,30 @@ def start(
     supersede: bool, parent_id: str | None,
 ) -> str:
     row = fresh(tx, ctx, saga, subject, lock, kept, parent_id)
-    holder = tx.first(BY_LOCK, {"name": lock})
-    if holder is not None and supersede:
-        if holder.kind == saga.kind:
-            return str(holder.id)
-        following = holder.then or row
-        tx.execute(SIGNAL, {"saga": holder.id, "sig": CANCEL, "following": following, "now": tx.now})
-        ring(tx, ctx)
-        return str(following["id"])
-    if holder is not None:
-        raise busy(subject, holder.kind)
-    try:
-        with tx.nested():
-            tx.execute(INSERT, row)
-    except sa.exc.IntegrityError:
-        raise busy(subject, "another operation") from None
-    ring(tx, ctx)
-    return str(row["id"])
+    tx.after_commit(ctx.core.sagas.ring)
+    for _ in range(TRIES):
+        holder = tx.first(BY_LOCK, {"name": lock})
+        if holder is not None:
+            if not supersede:
+                raise busy(subject, holder.kind)
+            return take_over(tx, saga, holder, row)
+        try:
+            with tx.nested():
+                tx.execute(INSERT, row)
+        except sa.exc.IntegrityError:
+            # Somebody else was first to take the lock: there is a holder now.
+            continue
+        return str(row["id"])
+    raise busy(subject, "another operation")
+
+
+def take_over(tx: Tx, saga: type[Saga], holder: Any, row: dict[str, Any]) -> str:
+    """Tell the holder to unwind, and what is to follow it; the same wish twice is one."""
+    if holder.kind == saga.kind:
+        return str(holder.id)
+    following = holder.then if holder.then and holder.then["kind"] == saga.kind else row
+    tx.execute(SIGNAL, {"saga": holder.id, "sig": CANCEL, "following": following, "now": tx.now})
+    return str(following["id"])
 
 
 def fresh(
@@ -108,26 +130,39 @@ def busy(subject: str, kind: str) -> errors.Conflict:
     )
 
 
-def ring(tx: Tx, ctx: Context) -> None:
-    tx.after_commit(ctx.core.sagas.ring)
-
-
 def claim(tx: Tx, ctx: Context, n: int) -> tuple[list[dict[str, Any]], int | None]:
     """Up to `n` due sagas, leased to the caller under a new fence; and when the next is due."""
-    claimed = []
-    for row in tx.all(DUE, {"now": tx.now, "n": n}):
-        until = tx.now + LEASE_US
+    claimed, now = [], tx.clock()
+    for row in tx.all(DUE, {"now": now, "n": n}):
+        until = now + LEASE_US
         if tx.changed(CLAIM, {"saga": row.id, "before": row.fence, "until": until}):
             claimed.append(dict(row._mapping) | {"fence": row.fence + 1, "lease_until": until})
-    return claimed, tx.scalar(NEXT_DUE, {"now": tx.now})
+    return claimed, tx.scalar(NEXT_DUE, {"now": now})
 
 
 def renew(tx: Tx, ctx: Context, held: list[tuple[str, int]]) -> None:
-    statement = SAGAS.update().where(
-        SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("held_fence"), SAGAS.c.ended_at.is_(None)
-    ).values(lease_until=tx.now + LEASE_US)
+    until = tx.clock() + LEASE_US
     for saga, fence in held:
-        tx.execute(statement, {"saga": saga, "held_fence": fence})
+        tx.execute(RENEW, {"saga": saga, "held_fence": fence, "until": until})
+
+
+def release(tx: Tx, ctx: Context, held: list[tuple[str, int]]) -> None:
+    """Let others go on with these at once, instead of when the lease ends."""
+    for saga, fence in held:
+        tx.execute(RENEW, {"saga": saga, "held_fence": fence, "until": 0})
+
+
+def release_all(tx: Tx, ctx: Context) -> None:
+    """For a database with one control process: whatever is leased, its holder is gone."""
+    tx.execute(SAGAS.update().where(SAGAS.c.ended_at.is_(None), SAGAS.c.lease_until > 0).values(lease_until=0))
+
+
+def outrun(tx: Tx, ctx: Context, saga: str, fence: int, heard: int) -> None:
+    """A host heard a higher fence than ours, though the saga is still ours: go beyond it and try again.
+
+    That happens when the clock was set back between two sagas about one subject.
+    """
+    tx.execute(OUTRUN, {"saga": saga, "held_fence": fence, "beyond": max(fence, heard) + 1, "now": tx.now})
 
 
 def live(tx: Tx, ctx: Context, subject: str) -> bool:

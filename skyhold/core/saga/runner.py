@@ -68,7 +68,8 @@ class Run:
         return await self.ctx.read(operation, *args)
 
     async def call(self, host_id: str, verb: str, body: Any, *, subject: str | None = None) -> Any:
-        """A verb under this saga's fence and key. `subject` is the fenced thing, if not the saga's."""
+        """A verb under this saga's fence and key; `subject=""` for one that isn't about the saga's
+        subject, and so needs no fence."""
         return await self.ctx.core.bus.call(
             host_id, verb, body, subject=self.subject if subject is None else subject,
             fence=self.fence if subject is None else 0, key=self.key, request_id=self.ctx.request_id,
@@ -93,14 +94,19 @@ class Runner:
         self._bell.set()
 
     async def start(self) -> None:
+        if self._core.db.name == "sqlite":
+            await self._internal().write(rows.release_all)
         self._tasks = [asyncio.create_task(self._claim_forever()), asyncio.create_task(self._renew_forever())]
 
     async def stop(self) -> None:
-        """Steps under way are abandoned: their leases end, and they are done again."""
+        """Steps under way are abandoned, and done again by whoever claims them next."""
+        held = self._held()
         tasks = [*self._tasks, *(task for task, _ in self._running.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if held:
+            await self._internal().write(rows.release, held)
 
     async def wait(self, saga_id: str, timeout_s: float) -> str | None:
         """Until a saga ends; its error, None when it went well or takes longer than that."""
@@ -138,7 +144,9 @@ class Runner:
                 except Exception:
                     log.exception("claiming sagas failed")
             try:
-                await asyncio.wait_for(self._bell.wait(), wait_s)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the bell.
+                async with asyncio.timeout(wait_s):
+                    await self._bell.wait()
             except TimeoutError:
                 continue
 
@@ -155,12 +163,14 @@ class Runner:
     async def _renew_forever(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            held = [(saga, fence) for saga, (_, fence) in self._running.items()]
-            if held:
+            if held := self._held():
                 try:
                     await self._internal().write(rows.renew, held)
                 except Exception:
                     log.exception("renewing leases failed")
+
+    def _held(self) -> list[tuple[str, int]]:
+        return [(saga, fence) for saga, (_, fence) in self._running.items()]
 
     async def _run(self, row: dict[str, Any]) -> None:
         structlog.contextvars.bind_contextvars(request_id=row["request_id"], saga=row["id"], kind=row["kind"])
@@ -168,15 +178,17 @@ class Runner:
             run = Run(self._core, self._sagas[row["kind"]], row)
             while await self._advance(run):
                 pass
-        except (Lost, StaleFence):
+        except Lost:
             log.info("saga taken over by another process")
-        except asyncio.CancelledError:
-            raise
+        except StaleFence as stale:
+            log.info("a host refused this saga's fence", fence=row["fence"], heard=stale.heard)
+            await self._internal().write(rows.outrun, row["id"], row["fence"], stale.heard)
         except Exception:
             # The commit itself failed; the lease ends and the step is done again.
             log.exception("saga commit failed")
         finally:
-            self._running.pop(row["id"], None)
+            if self._running.get(row["id"], (None, 0))[1] == row["fence"]:
+                del self._running[row["id"]]
             metrics.SAGAS_LIVE.set(len(self._running))
             self.ring()
 
@@ -190,13 +202,16 @@ class Runner:
             return await self._save_problem(run, problem, forward)
         try:
             return await self._save(run, outcome, run.take_effects(), forward)
-        except (Abort, errors.Error) as error:
+        except Lost:
+            raise
+        except Exception as error:
             return await self._save_problem(run, error, forward)
 
     async def _step(self, run: Run, forward: bool) -> tuple[Outcome, Exception | None]:
         if forward and run.ctx.now > run.row["deadline_at"]:
-            hours = run.saga.deadline_s / 3600
-            return None, Abort(f"This took longer than {hours:g} hours and was given up. {run.error}".strip())
+            log.error("saga passed its deadline", step=run.row["step"], error=run.error)
+            minutes = run.saga.deadline_s / 60
+            return None, Abort(f"This took longer than {minutes:g} minutes and was given up. {run.error}".strip())
         name = run.row["step"] if forward else undoing(run.row)
         step = getattr(run.saga, name if forward else f"undo_{name}", None)
         if step is None:
@@ -225,11 +240,11 @@ class Runner:
             answer = operation(tx, ctx, *args)
             outcome = answer if isinstance(answer, Again | Rewind) else outcome
         row = dict(run.row)
-        following = self._read_back(tx, row)
-        row |= {"kept": msgspec.to_builtins(run.kept), "attempt": 0, "lease_until": tx.now + rows.LEASE_US}
+        following, woken = self._read_back(tx, row)
+        row |= {"kept": msgspec.to_builtins(run.kept), "attempt": 0, "error": run.error or None}
         if isinstance(outcome, Again):
             if not (forward and row["signal"]):
-                row |= {"due_at": tx.now + int(outcome.seconds * 1e6), "lease_until": 0}
+                self._sleep(tx, row, outcome.seconds, woken)
         elif forward:
             advance(row, run.saga.steps, outcome)
         else:
@@ -241,13 +256,21 @@ class Runner:
             self._follow(tx, row, following)
         return row
 
-    def _read_back(self, tx: Tx, row: dict[str, Any]) -> dict[str, Any] | None:
-        """Take in a signal that came meanwhile; what is to follow this saga."""
+    def _read_back(self, tx: Tx, row: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+        """Take in a signal that came meanwhile: what is to follow this saga, and whether it was woken."""
         back = tx.first(rows.READ_BACK, {"saga": row["id"]})
         if back is None or back.fence != row["fence"]:
             raise Lost
         row["signal"] = back.signal
-        return back.then  # type: ignore[no-any-return]
+        return back.then, back.due_at != row["due_at"]
+
+    def _sleep(self, tx: Tx, row: dict[str, Any], seconds: float, woken: bool) -> None:
+        """Let go of the saga until then; not at all when its child ended during this very step."""
+        wait_us = 0 if woken else int(seconds * 1e6)
+        due_at = tx.now + wait_us
+        if row["state"] == "running":
+            due_at = min(due_at, row["deadline_at"] + 1)
+        row |= {"due_at": due_at, "lease_until": 0}
 
     def _end(self, tx: Tx, ctx: Context, run: Run, row: dict[str, Any]) -> None:
         if row["state"] == "running" and row["signal"]:
@@ -268,14 +291,17 @@ class Runner:
     def _follow(self, tx: Tx, row: dict[str, Any], following: dict[str, Any] | None) -> None:
         """Start the superseding saga (the lock is free now) and wake the parent."""
         if following:
-            tx.execute(rows.INSERT, following | {"due_at": tx.now, "fence": tx.now})
+            fence = max(tx.now, row["fence"] + 1)
+            tx.execute(rows.INSERT, following | {"due_at": tx.now, "fence": fence})
         if row["parent_id"]:
             tx.execute(rows.WAKE, {"saga": row["parent_id"], "now": tx.now})
         tx.after_commit(self.ring)
 
     def _store(self, tx: Tx, row: dict[str, Any]) -> None:
+        """The lease of a saga that goes on is renewed apart (`rows.renew`)."""
+        save = rows.SAVE if row["lease_until"] and row["ended_at"] is None else rows.SAVE_AND_RELEASE
         values = {name: row[name] for name in rows.SAVE_NAMES}
-        if tx.changed(rows.SAVE, {"saga": row["id"], "held_fence": row["fence"], **values}) != 1:
+        if tx.changed(save, {"saga": row["id"], "held_fence": row["fence"], **values}) != 1:
             raise Lost
 
     async def _save_problem(self, run: Run, problem: Exception, forward: bool) -> bool:
@@ -297,15 +323,17 @@ class Runner:
         return False
 
     def _postpone(self, tx: Tx, ctx: Context, row: dict[str, Any], pause_s: float) -> None:
-        self._read_back(tx, row)
-        wait_us = 0 if row["signal"] and row["state"] == "running" else int(pause_s * 1e6)
-        row |= {"due_at": tx.now + wait_us, "lease_until": 0}
+        row = dict(row)
+        _, woken = self._read_back(tx, row)
+        self._sleep(tx, row, pause_s, woken or bool(row["signal"] and row["state"] == "running"))
         self._store(tx, row)
 
 
 def advance(row: dict[str, Any], steps: list[str], outcome: Outcome) -> None:
     """After a step forward: on to the next (`""` at the end), or back to undo."""
     if isinstance(outcome, Rewind):
+        if outcome.step not in (*row["done"], row["step"]):
+            raise ValueError(f"{row['kind']} can't rewind from {row['step']} to {outcome.step}")
         row |= {"state": "rewinding:" + outcome.step, "round": row["round"] + 1}
         return
     row["done"] = [*row["done"], row["step"]]

@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runner of sagas: whatever happens at whichever step, the end is one of two clean ones.
+
+The sagas here are toy.py's; those of the product are run through the same troubles by kit.py. Every test
+runs on each database of the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from skyhold.core import errors
+from skyhold.core.app import Core
+from skyhold.core.bus import StaleFence
+from skyhold.core.context import Context, internal
+from skyhold.core.saga import rows, runner
+from skyhold.core.saga.base import Abort, Again, Outcome, Rewind
+from skyhold.core.saga.runner import Run, Runner
+from tests.kit.databases import make_tables
+from tests.sagas import toy
+from tests.sagas.toy import Build, Hasty, Parent, Remove, begin, change_row, outcome_of, row_of, world
+
+STEPS = ["one", "two", "three"]
+BUILT = {"one": 1, "two": 1, "three": 1, "ended": 1}
+
+
+@pytest.fixture
+async def toys(core: Core, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Core]:
+    world.__init__()  # type: ignore[misc]
+    monkeypatch.setattr(runner, "IDLE_S", 0.05)
+    monkeypatch.setattr(runner, "LAST_RETRY_S", 0.02)
+    await make_tables(core, toy.RESULTS)
+    core.sagas = Runner(core, toy.SAGAS_OF_TOY)
+    await core.sagas.start()
+    yield core
+    await core.sagas.stop()
+
+
+@pytest.fixture
+def subject() -> str:
+    return uuid.uuid4().hex
+
+
+async def quiet(core: Core) -> None:
+    assert await core.sagas.idle(15), world.history
+
+
+def things() -> set[str]:
+    return {name.partition("/")[2] for name in world.things}
+
+
+# ---- forward --------------------------------------------------------------------------------
+
+
+async def test_steps_run_in_order_and_end(toys: Core, subject: str) -> None:
+    saga = await begin(toys, Build, subject)
+    assert await toys.sagas.wait(saga, 10) is None
+    assert world.history == STEPS
+    assert await outcome_of(toys, subject) == BUILT
+    row = await row_of(toys, saga)
+    assert (row.state, row.lock_name, row.kept) == ("ended", None, {"seen": STEPS})
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_that_is_not_ready_is_asked_again(toys: Core, subject: str, step: str) -> None:
+    world.plan[step] = [Again(0.01), Again(0)]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert world.history.count(step) == 3
+    assert await outcome_of(toys, subject) == BUILT
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_that_breaks_is_tried_again_until_it_works(toys: Core, subject: str, step: str) -> None:
+    world.plan[step] = [RuntimeError("first"), KeyError("second")]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert things() == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_commit_that_breaks_is_tried_again(toys: Core, subject: str, step: str) -> None:
+    """An error in what was handed to `then` must not wait for the lease to end."""
+    broken = [True]
+
+    def fail_once(tx: Any, ctx: Context) -> None:
+        if broken:
+            broken.pop()
+            raise RuntimeError("constraint")
+
+    async def trouble(s: Run) -> Outcome:
+        s.then(fail_once)
+        return None
+
+    world.plan[step] = [trouble]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert world.history.count(step) == 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_an_outcome_may_come_from_the_commit(toys: Core, subject: str, step: str) -> None:
+    decided = [Again(0)]
+
+    async def trouble(s: Run) -> Outcome:
+        s.then(lambda tx, ctx: decided.pop() if decided else None)
+        return None
+
+    world.plan[step] = [trouble]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert world.history.count(step) == 2
+
+
+# ---- back -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("problem", [Abort("no room"), errors.Conflict("no room")])
+async def test_giving_up_undoes_everything_backwards(toys: Core, subject: str, step: str, problem: Exception) -> None:
+    world.plan[step] = [problem]
+    saga = await begin(toys, Build, subject)
+    assert await toys.sagas.wait(saga, 10) == "no room"
+    done = STEPS[: STEPS.index(step) + 1]
+    assert world.history == [*done, *("undo_" + name for name in reversed(done))]
+    assert things() == set()
+    assert await outcome_of(toys, subject) == {"failed": 1}
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_giving_up_inside_the_commit_keeps_nothing_of_it(toys: Core, subject: str, step: str) -> None:
+    def refuse(tx: Any, ctx: Context) -> None:
+        toy.count(tx, ctx, subject, "half", 1)
+        raise errors.OverQuota("no more")
+
+    async def trouble(s: Run) -> Outcome:
+        s.then(refuse)
+        return None
+
+    world.plan[step] = [trouble]
+    saga = await begin(toys, Build, subject)
+    assert await toys.sagas.wait(saga, 10) == "no more"
+    assert await outcome_of(toys, subject) == {"failed": 1}
+
+
+@pytest.mark.parametrize("undo", ["undo_one", "undo_two", "undo_three"])
+@pytest.mark.parametrize("trouble", [Again(0.01), RuntimeError("host away"), Abort("odd")])
+async def test_undo_may_wait_but_never_fails(toys: Core, subject: str, undo: str, trouble: Any) -> None:
+    world.plan = {"three": [Abort("no")], undo: [trouble, trouble]}
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert things() == set()
+    assert await outcome_of(toys, subject) == {"failed": 1}
+
+
+@pytest.mark.parametrize("source", STEPS)
+@pytest.mark.parametrize("target", STEPS)
+async def test_a_rewind_undoes_to_its_target_and_goes_on_in_a_new_round(
+    toys: Core, subject: str, source: str, target: str
+) -> None:
+    world.plan[source] = [Rewind(target)]
+    if STEPS.index(target) > STEPS.index(source):
+        # Not a rewind at all: a mistake in a saga, which ends at its deadline at the latest.
+        world.plan[source] = [Rewind(target), Rewind(target)]
+    saga = await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    if STEPS.index(target) <= STEPS.index(source):
+        back = STEPS[STEPS.index(target) : STEPS.index(source) + 1]
+        assert [name for name in world.history if name.startswith("undo")] == [
+            "undo_" + name for name in reversed(back)
+        ]
+        row = await row_of(toys, saga)
+        assert row.round == 1
+        key = world.things[f"{subject}/{source}"]
+        assert key.split(":")[2] == "1"
+
+
+async def test_a_deadline_undoes_and_says_so(toys: Core, subject: str) -> None:
+    world.plan["two"] = [Again(0.05)] * 100
+    saga = await begin(toys, Hasty, subject)
+    error = await toys.sagas.wait(saga, 10)
+    assert error is not None
+    assert "took longer than" in error
+    assert things() == set()
+
+
+async def test_a_deadline_is_not_slept_through(toys: Core, subject: str) -> None:
+    world.plan["two"] = [Again(3600)]
+    saga = await begin(toys, Hasty, subject)
+    assert await toys.sagas.wait(saga, 10)
+
+
+async def test_a_deadline_names_the_last_trouble(toys: Core, subject: str) -> None:
+    world.plan["two"] = [RuntimeError("the host is on fire")] * 1000
+    saga = await begin(toys, Hasty, subject)
+    assert "on fire" in str(await toys.sagas.wait(saga, 10))
+
+
+# ---- locks and signals ----------------------------------------------------------------------
+
+
+async def test_a_second_saga_on_the_same_lock_is_refused(toys: Core, subject: str) -> None:
+    gate = asyncio.Event()
+    world.plan["one"] = [lambda s: wait_for(gate)]
+    await begin(toys, Build, subject)
+    with pytest.raises(errors.Conflict, match=r"toy\.build is under way"):
+        await begin(toys, Build, subject)
+    await begin(toys, Build, subject, lock="another")
+    gate.set()
+    await quiet(toys)
+    await begin(toys, Build, subject)
+    await quiet(toys)
+
+
+async def wait_for(gate: asyncio.Event) -> None:
+    await gate.wait()
+
+
+async def test_of_many_starts_at_once_one_wins(toys: Core, subject: str) -> None:
+    gate = asyncio.Event()
+    world.plan["one"] = [lambda s: wait_for(gate)]
+    results = await asyncio.gather(*[begin(toys, Build, subject) for _ in range(8)], return_exceptions=True)
+    gate.set()
+    assert sum(isinstance(result, str) for result in results) == 1
+    assert sum(isinstance(result, errors.Conflict) for result in results) == 7
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("outcome", [None, Again(3600), Rewind("one"), RuntimeError("oops"), Abort("no")])
+async def test_delete_wins_at_every_step(toys: Core, subject: str, step: str, outcome: Any) -> None:
+    async def trouble(s: Run) -> Outcome:
+        deleted.append(await begin(toys, Remove, subject, supersede=True))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+    deleted: list[str] = []
+    world.plan[step] = [trouble]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert things() == set()
+    assert world.history[-1] == "remove"
+    assert (await row_of(toys, deleted[0])).state == "ended"
+    # The result of the last step may stay as it is undone: what counts is that it ended once, removed.
+    found = await outcome_of(toys, subject)
+    assert found == {"cancelled": 1, "removed": 1}
+
+
+@pytest.mark.parametrize("undo", ["undo_one", "undo_two"])
+async def test_delete_wins_while_unwinding(toys: Core, subject: str, undo: str) -> None:
+    async def trouble(s: Run) -> Outcome:
+        await begin(toys, Remove, subject, supersede=True)
+        return None
+
+    world.plan = {"two": [Abort("no")], undo: [trouble]}
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == {"cancelled": 1, "removed": 1}
+
+
+async def test_delete_twice_is_one_delete(toys: Core, subject: str) -> None:
+    async def trouble(s: Run) -> Outcome:
+        wishes = [begin(toys, Remove, subject, supersede=True) for _ in range(5)]
+        ids.update(await asyncio.gather(*wishes))
+        return None
+
+    ids: set[str] = set()
+    world.plan["two"] = [trouble]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert len(ids) == 1
+    assert world.history.count("remove") == 1
+
+
+async def test_delete_wakes_a_sleeping_saga(toys: Core, subject: str) -> None:
+    world.plan["two"] = [Again(3600)]
+    saga = await begin(toys, Build, subject)
+    await sleeping(toys, saga)
+    await begin(toys, Remove, subject, supersede=True)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == {"cancelled": 1, "removed": 1}
+
+
+async def sleeping(core: Core, saga: str) -> None:
+    async with asyncio.timeout(5):
+        while (await row_of(core, saga)).lease_until or (await row_of(core, saga)).step != "two":
+            await asyncio.sleep(0.01)
+
+
+async def test_deletes_racing_with_the_end_are_never_lost(toys: Core) -> None:
+    """Whichever comes first in the database: the delete runs, and runs once."""
+    subjects = [uuid.uuid4().hex for _ in range(40)]
+
+    async def race(subject: str, pause_s: float) -> None:
+        await begin(toys, Build, subject)
+        await asyncio.sleep(pause_s)
+        await begin(toys, Remove, subject, supersede=True)
+
+    await asyncio.gather(*[race(subject, i * 0.003) for i, subject in enumerate(subjects)])
+    await quiet(toys)
+    assert world.things == {}
+    assert world.history.count("remove") == len(subjects)
+    for subject in subjects:
+        assert (await outcome_of(toys, subject))["removed"] == 1
+
+
+# ---- parents --------------------------------------------------------------------------------
+
+
+async def test_a_child_that_ends_wakes_its_parent(toys: Core, subject: str) -> None:
+    world.plan["two"] = [Again(0.05)]
+    await begin(toys, Parent, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == {"ended": 1}
+
+
+async def test_a_child_that_ends_during_the_parents_very_step_still_wakes_it(toys: Core, subject: str) -> None:
+    async def trouble(s: Run) -> Outcome:
+        """The parent has looked and seen nothing; now the child ends, and only then the parent sleeps."""
+        gate.set()
+        await toys.sagas.wait(s.kept.child_id, 10)
+        return None
+
+    gate = asyncio.Event()
+    world.plan = {"wait": [trouble], "one": [lambda s: wait_for(gate)]}
+    await begin(toys, Parent, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == {"ended": 1}
+
+
+# ---- several processes, and none ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_after_the_effect_the_step_is_done_again(toys: Core, subject: str, step: str) -> None:
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(s: Run) -> Outcome:
+        reached.set()
+        await never.wait()
+        return None
+
+    world.plan[step] = [hang]
+    saga = await begin(toys, Build, subject)
+    await asyncio.wait_for(reached.wait(), 5)
+    await toy.kill(toys.sagas)
+    await change_row(toys, saga, lease_until=1)
+    toys.sagas = Runner(toys, toy.SAGAS_OF_TOY)
+    await toys.sagas.start()
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert world.history.count(step) == 2
+
+
+async def test_a_graceful_stop_lets_the_next_process_go_on_at_once(toys: Core, subject: str) -> None:
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(s: Run) -> Outcome:
+        reached.set()
+        await never.wait()
+        return None
+
+    world.plan["two"] = [hang]
+    await begin(toys, Build, subject)
+    await asyncio.wait_for(reached.wait(), 5)
+    await toys.sagas.stop()
+    toys.sagas = Runner(toys, toy.SAGAS_OF_TOY)
+    await toys.sagas.start()
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_paused_process_that_wakes_up_changes_nothing(toys: Core, subject: str, step: str) -> None:
+    """Its lease ended and another went on: the commit of its step is refused, with all effects."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause(s: Run) -> Outcome:
+        reached.set()
+        await go_on.wait()
+        return None
+
+    world.plan[step] = [pause]
+    saga = await begin(toys, Build, subject)
+    await asyncio.wait_for(reached.wait(), 5)
+    other = Runner(toys, toy.SAGAS_OF_TOY)
+    other._tasks = [asyncio.create_task(other._claim_forever())]
+    await change_row(toys, saga, lease_until=1)
+    assert await other.wait(saga, 10) is None
+    go_on.set()
+    await asyncio.sleep(0.05)
+    assert not toys.sagas._running
+    assert await outcome_of(toys, subject) == BUILT
+    await other.stop()
+
+
+async def test_two_processes_share_the_work_and_do_each_saga_once(toys: Core) -> None:
+    other = Runner(toys, toy.SAGAS_OF_TOY)
+    other._tasks = [asyncio.create_task(other._claim_forever())]
+    subjects = [uuid.uuid4().hex for _ in range(40)]
+    await asyncio.gather(*[begin(toys, Build, subject) for subject in subjects])
+    other.ring()
+    await quiet(toys)
+    async with asyncio.timeout(10):
+        while other._running:
+            await asyncio.sleep(0.01)
+    for subject in subjects:
+        assert await outcome_of(toys, subject) == BUILT
+    assert len(world.history) == 3 * len(subjects)
+    await other.stop()
+
+
+async def test_a_lease_is_renewed_while_a_step_takes_long(
+    toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RENEW_S", 0.02)
+    await toys.sagas.stop()
+    await toys.sagas.start()
+    leases: list[int] = []
+
+    async def long(s: Run) -> Outcome:
+        for _ in range(2):
+            leases.append((await row_of(toys, s.id)).lease_until)
+            await asyncio.sleep(0.1)
+        return None
+
+    world.plan["one"] = [long]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert leases[1] > leases[0]
+
+
+async def test_a_host_that_heard_a_higher_fence_is_outrun(toys: Core, subject: str) -> None:
+    """The clock was set back between two sagas about one subject."""
+    heard = 2**60
+    fences: list[int] = []
+
+    async def ask(s: Run) -> Outcome:
+        fences.append(s.fence)
+        if s.fence < heard:
+            raise StaleFence("old", heard)
+        return None
+
+    world.plan["one"] = [ask, ask]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert fences[1] > heard
+
+
+async def test_a_saga_that_follows_has_the_higher_fence(toys: Core, subject: str) -> None:
+    async def trouble(s: Run) -> Outcome:
+        deleted.append(await begin(toys, Remove, subject, supersede=True))
+        await change_row(toys, s.id, fence=2**60)
+        s.row["fence"] = s.fence = 2**60
+        return None
+
+    deleted: list[str] = []
+    world.plan["two"] = [trouble]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert (await row_of(toys, deleted[0])).fence > 2**60
+
+
+async def test_live_sagas_are_known_by_their_subject(toys: Core, subject: str) -> None:
+    gate = asyncio.Event()
+    world.plan["one"] = [lambda s: wait_for(gate)]
+    await begin(toys, Build, subject)
+    assert await internal(toys).read(rows.live, subject)
+    assert subject in await internal(toys).read(rows.live_subjects)
+    gate.set()
+    await quiet(toys)
+    assert not await internal(toys).read(rows.live, subject)
+
+
+async def test_a_bell_that_was_lost_costs_a_second_at_most(toys: Core, subject: str) -> None:
+    toys.sagas.ring = lambda: None  # type: ignore[method-assign]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
