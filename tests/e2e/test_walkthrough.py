@@ -23,6 +23,8 @@ from tests.e2e.conftest import Real, reachable, ssh
 
 pytestmark = pytest.mark.guest
 
+TAP = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
+
 
 def test_the_line_that_up_prints_logs_in(real: Real) -> None:
     words = real.ssh_line.split()
@@ -138,8 +140,8 @@ def test_after_deleting_everything_nothing_is_left(real: Real) -> None:
     names = CloudNames((real.home / "cloud-id").read_text().strip())
     space = names.plane
     assert f"{space}-r-" not in run("ip", "netns", "list")
-    assert "tap" not in run("ip", "netns", "exec", space, "ip", "-o", "link")
-    assert "tap" not in run("ip", "netns", "exec", space, "nft", "list", "ruleset")
+    assert not TAP.findall(run("ip", "netns", "exec", space, "ip", "-o", "link"))
+    assert not TAP.findall(run("ip", "netns", "exec", space, "nft", "list", "ruleset"))
     assert used_of_hosts(real) == {"VCPU": 0, "MEMORY_MB": 0, "DISK_GB": 0}
     ports = real.json("port", "list", cloud="skyhold-admin")
     assert [port for port in ports if port.get("Status") == "ACTIVE"] == []
