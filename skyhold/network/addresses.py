@@ -18,7 +18,7 @@ from skyhold.network.logic import addresses as logic
 from skyhold.network.tables import ADDRESSES, HOLES, POOLS
 
 TRIES = 64
-SUBNET = sa.bindparam("subnet")
+SUBNET: Any = sa.bindparam("subnet")
 
 ADD = ADDRESSES.insert()
 NEXT_POOL = (

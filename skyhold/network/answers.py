@@ -43,6 +43,8 @@ Stamp = Time
 class Query(Shape, extra="keep"):
     """Any parameter; what it means is for the Collection to say."""
 
+    extra: dict[str, Any] = shapes.field(default_factory=dict)
+
 
 class Common(Shape):
     """What every resource shows."""

@@ -8,6 +8,7 @@ association with it; the floating IP stays its project's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,7 +22,7 @@ def let_go(tx: Tx, port_ids: Sequence[str], ips: Sequence[str] | None = None) ->
     if not port_ids or ips == []:
         return
     table = FLOATING_IPS
-    where = table.c.port_id.in_(port_ids)
+    where: Any = table.c.port_id.in_(port_ids)
     if ips is not None:
         where &= table.c.fixed_ip.in_(ips)
     ids = [row.id for row in tx.all(sa.select(table.c.id).where(where))]

@@ -40,7 +40,8 @@ def bound_ports(tx: Tx, host_id: str) -> list[str]:
 
 def ports(tx: Tx, ids: Sequence[str], host_id: str | None = None) -> list[base.Port]:
     """Those of the ports that are bound to the host (to any, when none is named)."""
-    table, found = PORTS, []
+    table = PORTS
+    found: list[Any] = []
     for some in chunks(list(ids)):
         statement = sa.select(table).where(table.c.id.in_(some), sa.not_(table.c.device_owner.like("network:%")))
         if host_id is not None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import like_escape
 from skyhold.network import changes, desired, networks, policy, security_groups, subnets
@@ -22,6 +23,7 @@ from skyhold.network.drivers.base import ChangeSet
 from skyhold.network.logic import addresses as logic
 from skyhold.network.logic import guest_view
 from skyhold.network.logic.guest_view import FixedIpView, PortView
+from skyhold.network.loops import dataplane
 from skyhold.network.ports import addressing, ops, store
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.tables import (
@@ -263,6 +265,8 @@ def touched(tx: Tx, row: Any, group_id: str) -> None:
 def wiring(tx: Tx, ctx: Context, port_ids: Sequence[str]) -> ChangeSet:
     """The ports and all they depend on, for the host that is about to run their server."""
     roots = desired.ports(tx, list(port_ids))
+    bound = tx.all(sa.select(PORTS.c.id, PORTS.c.host_id).where(PORTS.c.id.in_(list(port_ids))))
+    dataplane.plane(ctx.core).lent.update({row.id: row.host_id for row in bound if row.host_id})
     around = desired.around(tx, roots, ctx.core.settings.network.dns)
     return ChangeSet(upserts=desired.stamped([*around, *roots], tx.now))
 
@@ -272,15 +276,13 @@ def network_data(views: Sequence[PortView]) -> dict[str, Any]:
     return guest_view.network_data(views)
 
 
-# Statements with lists are built once: making them anew for each page would cost more than running them.
-IDS = sa.bindparam("ids", expanding=True)
 OF_SERVERS = (
     sa.select(
         PORTS.c.id, PORTS.c.network_id, PORTS.c.mac, PORTS.c.nic_tag, PORTS.c.made_by_compute, PORTS.c.status,
         PORTS.c.host_id, PORTS.c.device_id, NETWORKS.c.name.label("network_name"), NETWORKS.c.mtu,
     )
     .join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
-    .where(PORTS.c.device_id.in_(IDS), PORTS.c.device_owner.like("compute:%"))
+    .where(among(PORTS.c.device_id, "ids"), PORTS.c.device_owner.like("compute:%"))
     .order_by(PORTS.c.created_at, PORTS.c.id)
 )
 FIXED = (
@@ -289,17 +291,17 @@ FIXED = (
         FLOATING_IPS,
         (FLOATING_IPS.c.port_id == ADDRESSES.c.port_id) & (FLOATING_IPS.c.fixed_ip == ADDRESSES.c.ip),
     )
-    .where(ADDRESSES.c.port_id.in_(IDS))
+    .where(among(ADDRESSES.c.port_id, "ids"))
     .order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
 )
 SUBNETS_NAMED = sa.select(
     SUBNETS.c.id, SUBNETS.c.ip_version, SUBNETS.c.cidr, SUBNETS.c.gateway_ip, SUBNETS.c.dns, SUBNETS.c.dhcp_ip,
     SUBNETS.c.dhcp, SUBNETS.c.address_mode, SUBNETS.c.routes,
-).where(SUBNETS.c.id.in_(IDS))
+).where(among(SUBNETS.c.id, "ids"))
 GROUPS_OF = (
     sa.select(PORT_GROUPS.c.port_id, SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.name)
     .join(SECURITY_GROUPS, SECURITY_GROUPS.c.id == PORT_GROUPS.c.group_id)
-    .where(PORT_GROUPS.c.port_id.in_(IDS))
+    .where(among(PORT_GROUPS.c.port_id, "ids"))
     .order_by(SECURITY_GROUPS.c.name, SECURITY_GROUPS.c.id)
 )
 

@@ -8,6 +8,8 @@ makes it impossible to give one twice.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from skyhold.core.db.columns import (
@@ -23,7 +25,7 @@ from skyhold.core.db.columns import (
 )
 
 
-def common() -> list[sa.Column]:
+def common() -> list[sa.Column[Any]]:
     """What every resource of this API has (upstream: standard attributes)."""
     return [
         id_column(),

@@ -20,7 +20,7 @@ from skyhold.network import policy
 from skyhold.network.tables import TAGS
 
 IF_MATCH = ("If-Match",)
-WORDS = {"max": 255, "pattern": r"^[^\x00]*$"}
+WORDS: dict[str, Any] = {"max": 255, "pattern": r"^[^\x00]*$"}
 """Bounds of names and descriptions."""
 
 

@@ -76,7 +76,7 @@ def contains(cidr: str, ip: str) -> bool:
 
 def overlap(one: str, other: str) -> bool:
     a, b = network(one), network(other)
-    return a.version == b.version and a.overlaps(b)  # type: ignore[arg-type]
+    return a.version == b.version and a.overlaps(b)
 
 
 def place(cidr: str, ip: str) -> int | None:

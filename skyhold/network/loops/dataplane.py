@@ -25,7 +25,7 @@ from skyhold.core.loops import Loop
 from skyhold.network import desired
 from skyhold.network.changes import LOOP
 from skyhold.network.drivers import base
-from skyhold.network.logic.held import Held, Key
+from skyhold.network.logic.held import Held, Key, key_of
 from skyhold.network.tables import CHANGES, FLOATING_IPS, PORTS
 
 log = structlog.get_logger("network")
@@ -49,10 +49,13 @@ class Host:
 
 @dataclass
 class Plane:
-    """What this process knows about its hosts; `routers_on` is the host that routes."""
+    """What this process knows about its hosts; `routers_on` is the host that routes.
+
+    `lent` are ports whose wiring others sent to a host themselves, until the loop has met them."""
 
     hosts: dict[str, Host] = field(default_factory=dict)
     routers_on: str | None = None
+    lent: dict[str, str] = field(default_factory=dict)
 
 
 def plane(core: Core) -> Plane:
@@ -71,6 +74,9 @@ async def keep_wired(ctx: Context) -> None:
     rows = await ctx.read(pending)
     keys = list(dict.fromkeys((row.kind, row.object_id) for row in rows))
     await asyncio.gather(*[serve(ctx, here, host, keys) for host in list(here.hosts.values())])
+    for kind, id in keys:
+        if kind == "Port":
+            here.lent.pop(id, None)
     if rows:
         await ctx.write(forget, [row.id for row in rows])
         if len(rows) == BATCH:
@@ -100,7 +106,7 @@ async def serve(ctx: Context, here: Plane, host: Host, keys: Sequence[Key]) -> N
             if host.whole:
                 await send_whole(ctx, host, routes)
             elif keys:
-                await send_change(ctx, host, keys, routes)
+                await send_change(ctx, host, keys, routes, [id for id, on in here.lent.items() if on == host.id])
     except (HostUnreachable, TimeoutError, Refused) as error:
         host.failures += 1
         host.retry_at = ctx.now + min(2 ** host.failures, 60) * 1_000_000
@@ -110,8 +116,12 @@ async def serve(ctx: Context, here: Plane, host: Host, keys: Sequence[Key]) -> N
     host.failures = 0
 
 
-async def send_change(ctx: Context, host: Host, keys: Sequence[Key], routes: bool) -> None:
+async def send_change(ctx: Context, host: Host, keys: Sequence[Key], routes: bool, lent: Sequence[str]) -> None:
     now, wanted = await ctx.read(wanted_of, host, keys, routes)
+    if any(unmet(host, id, keys, wanted) for id in lent):
+        # It came and went between two rounds, but compute had wired it: only a comparison finds what is left.
+        await send_whole(ctx, host, routes)
+        return
     change = host.held.difference(keys, wanted)
     if not change.upserts and not change.deletes:
         return
@@ -145,6 +155,12 @@ async def send_whole(ctx: Context, host: Host, routes: bool) -> None:
     floating = [each.id for each in wanted if isinstance(each, base.FloatingIp)]
     if up or floating:
         await ctx.write(settle, up, [], floating)
+
+
+def unmet(host: Host, port_id: str, keys: Sequence[Key], wanted: Sequence[base.Desired]) -> bool:
+    """A port that changed, isn't wanted here (any more) and that this loop never sent."""
+    key = ("Port", port_id)
+    return key in keys and key not in host.held.objects and not any(key_of(each) == key for each in wanted)
 
 
 class Refused(Exception):

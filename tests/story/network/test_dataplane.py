@@ -172,3 +172,25 @@ async def test_a_new_subnet_and_a_longer_lease_reach_the_host(alice: Scene, host
     assert sent == ["Network"]
     await (await alice.context()).write(facade.release, "server-11")
     await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_a_port_wired_by_compute_and_gone_between_two_rounds_leaves_nothing(
+    alice: Scene, host: FakeHost
+) -> None:
+    network, _ = await alice.network()
+    ctx = await alice.context()
+
+    def come_wire_and_go(tx, ctx):
+        views = facade.create_ports(
+            tx, ctx, [PortAsk(network_id=network)], server_id="server-12", project_id=alice.project_id,
+            security_groups=[], hostname="h",
+        )
+        facade.bind(tx, ctx, "server-12", host.id)
+        change = facade.wiring(tx, ctx, [views[0].id])
+        facade.release(tx, ctx, "server-12")
+        return change
+
+    change = await ctx.write(come_wire_and_go)
+    await host.engine.apply(change)
+    alice.cloud.core.loops.ring("network.dataplane")
+    await until(lambda: not host.engine.objects, "what compute had wired to go")
