@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from skyhold.compute import actions, keypairs, policy, server_groups, states, zones
@@ -43,7 +45,8 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
     keys = chosen_key(tx, ctx, want.key_name)
     check_metadata(tx, ctx, want.metadata)
     host = forced_host(tx, ctx, want)
-    asks = network.plan(tx, ctx, port_asks(ctx, want))
+    with unknown_is_invalid():
+        asks = network.plan(tx, ctx, port_asks(ctx, want))
     if count > 1 and any(ask.port_id or ask.fixed_ip for ask in asks):
         raise errors.Invalid("Unable to launch multiple instances with a single configured port ID or address.")
     count = take_quota(tx, ctx, flavor, want.min_count, count)
@@ -75,10 +78,11 @@ def create_one(
         disk_config=want.disk_config, revision=0,
     )
     store.put_tags(tx, ctx, server.id, want.tags)
-    network.create_ports(
-        tx, ctx, asks, server_id=server.id, project_id=ctx.project_id, hostname=server.hostname,
-        security_groups=[group.name for group in want.security_groups],
-    )
+    with unknown_is_invalid():
+        network.create_ports(
+            tx, ctx, asks, server_id=server.id, project_id=ctx.project_id, hostname=server.hostname,
+            security_groups=[group.name for group in want.security_groups],
+        )
     action = actions.begin(tx, ctx, server, "create")
     Boot.start(tx, ctx, subject=server.id, kept=Boot.Kept(action_id=action))
     journal.record(tx, "server.create.start", server)
@@ -249,6 +253,15 @@ def port_asks(ctx: Context, want: shape.ServerCreate) -> Any:
         )
         for ask in given
     ]
+
+
+@contextmanager
+def unknown_is_invalid() -> Iterator[None]:
+    """A network or group that isn't there makes the wish wrong, not the path: 400, as Nova answers."""
+    try:
+        yield
+    except errors.NotFound as error:
+        raise errors.Invalid(error.message, reason="unknown_part") from None
 
 
 def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
