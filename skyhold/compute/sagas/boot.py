@@ -106,8 +106,12 @@ class Boot(Saga):
         outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")
 
 
-def choose(tx: Tx, ctx: Context, s: Run) -> None:
-    s.kept.host_id = placing.place(tx, ctx, s.subject, s.kept.excluded)
+def choose(tx: Tx, ctx: Context, s: Run) -> Outcome:
+    host_id = placing.place(tx, ctx, s.subject, s.kept.excluded)
+    if host_id is None:
+        return Again(0.5)
+    s.kept.host_id = host_id
+    return None
 
 
 def wiring(tx: Tx, ctx: Context, server_id: str) -> object:

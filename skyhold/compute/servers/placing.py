@@ -19,12 +19,17 @@ from skyhold.core.saga.base import Abort
 from skyhold.network import facade as network
 from skyhold.placement import facade as placement
 
+RETURNS_US = 60_000_000
+"""How long a boot waits for a host whose agent went away."""
 CONSIDERED = 100
 """How many hosts with room are ranked; more cost time and change little."""
 
 
-def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str:
-    """Claim a host for the server and bind its ports there; the host's id. Raises Abort."""
+def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str | None:
+    """Claim a host for the server and bind its ports there; the host's id. Raises Abort.
+
+    None when nothing fits now, but a host that was there a moment ago may be back in another.
+    """
     server = SERVERS_STORE.find(tx, server_id, lock=True)
     ask = ask_of(server, excluded, server_groups.hosts_of(tx, ctx, server.id))
     fitting = placement.candidates(
@@ -41,9 +46,16 @@ def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str:
             network.bind(tx, ctx, server.id, host.id)
             return host.id
         reasons[host.name] = "its room was taken by another server at the same moment"
+    if any(returning(row, tx.now) for row in hosts.everyone(tx, ctx)):
+        return None
     # Nobody is left: now every host's own reason is worth its cost.
     reasons = scheduling.rank(ask, places(tx, ctx, None))[1] | reasons
     raise Abort(scheduling.no_valid_host(reasons))
+
+
+def returning(row: Any, now_us: int) -> bool:
+    """Whether an agent has only just gone: it, or this control plane, is being restarted."""
+    return row.enabled and not row.forced_down and not row.connected and now_us - row.seen_at < RETURNS_US
 
 
 def unplace(tx: Tx, ctx: Context, server_id: str) -> None:
