@@ -18,6 +18,7 @@ from skyhold.compute.quotas import QUOTA
 from skyhold.compute.tables import SERVER_GROUP_MEMBERS, SERVER_GROUPS, SERVERS
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, LooseInt, Name, Shape, collection, envelope, field
@@ -160,12 +161,16 @@ def join(tx: Tx, ctx: Context, group_id: str, server_ids: Sequence[str]) -> None
     tx.execute(SERVER_GROUP_MEMBERS.insert(), [{"group_id": row.id, "server_id": id} for id in server_ids])
 
 
+GROUPS_OF = sa.select(SERVER_GROUP_MEMBERS.c.server_id, SERVER_GROUP_MEMBERS.c.group_id).where(
+    among(SERVER_GROUP_MEMBERS.c.server_id, "ids")
+)
+
+
 def groups_of(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[str]]:
     """Group ids by server, whoever asks; one query for any number."""
-    m = SERVER_GROUP_MEMBERS.c
     found: dict[str, list[str]] = {}
-    for row in tx.all(sa.select(m.server_id, m.group_id).where(m.server_id.in_(list(server_ids)))):
-        found.setdefault(row.server_id, []).append(row.group_id)
+    for server_id, group_id in tx.all(GROUPS_OF, {"ids": list(server_ids)}):
+        found.setdefault(server_id, []).append(group_id)
     return found
 
 

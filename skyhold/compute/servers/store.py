@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from skyhold.compute import states
 from skyhold.compute.tables import HOSTS, SERVER_TAGS, SERVERS
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
 
@@ -27,18 +28,19 @@ SERVERS_STORE = Store(SERVERS, alive=SERVERS.c.deleted_at.is_(None), **COMMON)
 ALL_STORE = Store(SERVERS, **COMMON)
 """Deleted ones too: for lists that ask for them."""
 
+TAGS_OF = (
+    sa.select(SERVER_TAGS.c.server_id, SERVER_TAGS.c.tag)
+    .where(among(SERVER_TAGS.c.server_id, "ids"))
+    .order_by(SERVER_TAGS.c.tag)
+)
+
 
 def tags(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[str]]:
     """Tags of many servers, sorted."""
     found: dict[str, list[str]] = {}
     for part in chunks(server_ids):
-        statement = (
-            sa.select(SERVER_TAGS.c.server_id, SERVER_TAGS.c.tag)
-            .where(SERVER_TAGS.c.server_id.in_(part))
-            .order_by(SERVER_TAGS.c.tag)
-        )
-        for row in tx.all(statement):
-            found.setdefault(row.server_id, []).append(row.tag)
+        for server_id, tag in tx.all(TAGS_OF, {"ids": part}):
+            found.setdefault(server_id, []).append(tag)
     return found
 
 

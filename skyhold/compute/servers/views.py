@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from skyhold.compute import server_groups, states, versions
@@ -45,7 +46,7 @@ def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
     ids = [row.id for row in rows]
     ports = network.views(tx, ctx, ids)
     tags = store.tags(tx, ctx, ids)
-    hosts = store.host_names(tx, ctx)
+    hosts = {row.id: (row.name, host_status(row, tx.now)) for row in store.host_names(tx, ctx).values()}
     groups = server_groups.groups_of(tx, ctx, ids)
     return [
         one(ctx, row, ports.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id), groups.get(row.id, []))
@@ -54,10 +55,11 @@ def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
 
 
 def one(
-    ctx: Context, row: Any, ports: list[Any], tags: list[str], host: Any, group_ids: list[str]
+    ctx: Context, row: Any, ports: list[Any], tags: list[str], host: tuple[str, str] | None, group_ids: list[str]
 ) -> shape.Server:
+    """`host` is its name and status."""
     status = states.status(row.state, row.task)
-    host_name = host.name if host is not None else None
+    host_name, host_state = host or (None, "")
     return shape.Server(
         id=row.id, name=row.name, status=status, tenant_id=row.project_id, user_id=row.user_id,
         metadata=row.metadata, host_hash=host_hash(row.project_id, row.host_id),
@@ -72,7 +74,7 @@ def one(
         reservation_id=row.reservation_id, launch_index=row.launch_index, admin_hostname=row.hostname,
         hostname=row.hostname, kernel_id="", ramdisk_id="", root_device="/dev/vda",
         user_data=base64.b64encode(row.user_data).decode() if row.user_data else None,
-        locked=row.locked_by is not None, host_status=host_status(host, ctx.now), description=row.description,
+        locked=row.locked_by is not None, host_status=host_state, description=row.description,
         tags=tags, server_groups=group_ids, locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
     )
 
@@ -81,6 +83,7 @@ def instance_name(server_id: str) -> str:
     return f"instance-{server_id[:8]}"
 
 
+@lru_cache(maxsize=4096)
 def host_hash(project_id: str, host_id: str | None) -> str:
     """Tells a project whether two of its servers share a host, and nobody which host."""
     return hashlib.sha224(f"{project_id}{host_id}".encode()).hexdigest() if host_id else ""
@@ -136,8 +139,6 @@ def fault(row: Any, status: str) -> Any:
 
 
 def host_status(host: Any, now_us: int) -> str:
-    if host is None:
-        return ""
     if not host.enabled:
         return "MAINTENANCE"
     return "UP" if is_up(host, now_us) else "DOWN"

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from skyhold.core.wire.fields import FieldSpec, Shape
@@ -192,6 +192,8 @@ def _micros_z(at_us: int) -> str:
     return _micros(at_us) + "Z"
 
 
+# A list read again and again, as clients do while they wait, holds the same moments.
+@lru_cache(maxsize=16384)
 def _iso(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
