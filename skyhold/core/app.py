@@ -106,10 +106,14 @@ class Core:
 
 def own_loops(settings: Settings) -> list[Loop]:
     async def number_journal(ctx: Context) -> None:
-        while await ctx.write(journal.sequence):
-            await asyncio.sleep(0)
+        numbered = journal.BATCH
+        while numbered >= journal.BATCH:
+            numbered = await ctx.write(journal.sequence)
 
     async def forget_journal(ctx: Context) -> None:
         await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
 
-    return [Loop("core.journal_sequence", 1.0, number_journal), Loop("core.journal_forget", 3600.0, forget_journal)]
+    return [
+        Loop("core.journal_sequence", 1.0, number_journal),
+        Loop("core.journal_forget", 3600.0, forget_journal),
+    ]

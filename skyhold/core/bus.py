@@ -264,7 +264,7 @@ class Bus:
         if known is None:
             return
         try:
-            body = msgspec.msgpack.decode(report.body, type=known[0])
+            body: Any = msgspec.msgpack.decode(report.body, type=known[0])
         except msgspec.ValidationError as error:
             log.error("report not understood", topic=report.topic, host=link.hello.host_id, error=str(error))
             return

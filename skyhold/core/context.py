@@ -112,11 +112,13 @@ class Context:
 
     async def read(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(tx, ctx, …)` on a consistent snapshot."""
-        return await self.core.db.read(self, fn, *args, **kw)
+        answer: T = await self.core.db.read(self, fn, *args, **kw)
+        return answer
 
     async def write(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(tx, ctx, …)` in one transaction; rolled back afterwards in a dry run."""
-        return await self.core.db.write(self, fn, *args, **kw)
+        answer: T = await self.core.db.write(self, fn, *args, **kw)
+        return answer
 
     def derive(self, creds: Credentials) -> Context:
         """The same request, acting as another."""

@@ -70,6 +70,13 @@ class NotAcceptable(Error):
     reason = "not_acceptable"
 
 
+class TooSlow(Error):
+    """The client did not send what it announced in time."""
+
+    status = 408
+    reason = "request_timeout"
+
+
 class Conflict(Error):
     """The state of things forbids it now: names the state and who holds it."""
 

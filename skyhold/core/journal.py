@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skyhold.core.context import Context
     from skyhold.core.db.tx import Tx
 
+BATCH = 1000
 INSERT = JOURNAL.insert()
 LAST = sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.position), 0))
 NUMBER = (
@@ -49,7 +50,7 @@ def jsonable(state: dict[str, Any]) -> dict[str, Any]:
     return {name: f"<{len(v)} bytes>" if isinstance(v, bytes) else v for name, v in state.items()}
 
 
-def sequence(tx: Tx, ctx: Context, batch: int = 1000) -> int:
+def sequence(tx: Tx, ctx: Context, batch: int = BATCH) -> int:
     """Number committed rows that have no position yet; the sequencer loop's one step.
 
     Returns how many. Run by one process at a time (a lease), so positions follow one another.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
-REQUESTS = Counter("skyhold_requests_total", "Requests answered.", ["service", "route", "status"])
+REQUESTS = Counter("skyhold_requests_total", "Requests answered.", ["service", "route", "method", "status"])
 LATENCY = Histogram(
     "skyhold_request_seconds", "Time from headers to answer.", ["service", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),

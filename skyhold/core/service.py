@@ -7,6 +7,7 @@ service's index.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,10 @@ class Service:
     dialect: Dialect = BUILT_IN
     routes: Sequence[Routes] = ()
     rules: Sequence[Rule] = ()
-    sagas: Sequence[type[Saga]] = ()
+    sagas: Sequence[builtins.type[Saga]] = ()
     loops: Sequence[Loop] = ()
-    verbs: dict[str, tuple[type, type]] = field(default_factory=dict)
-    reports: dict[str, tuple[type, ReportHandler]] = field(default_factory=dict)
+    verbs: dict[str, tuple[builtins.type, builtins.type]] = field(default_factory=dict)
+    reports: dict[str, tuple[builtins.type, ReportHandler]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
     request_id_header: str | None = None
     strict_query_since: Version | None = None

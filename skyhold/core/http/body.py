@@ -7,6 +7,7 @@ Content-Length: bytes are counted as they come.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 
 from skyhold.core import errors
 from skyhold.core.http.routes import Stream
+from skyhold.core.settings import Http
 
 JSON_MEDIA = ("application/json",)
 CHUNK_BYTES = 1024 * 1024
@@ -22,10 +24,10 @@ CONNECTED = "skyhold.connected"
 """Where core/http/server.py puts into a request's scope whether its client is still there."""
 
 
-async def read_json(req: falcon.asgi.Request, limit_bytes: int, media: tuple[str, ...] = JSON_MEDIA) -> Any:
-    """The parsed body; Invalid when it isn't JSON, TooLarge or UnsupportedMedia."""
+async def read_json(req: falcon.asgi.Request, bounds: Http, media: tuple[str, ...] = JSON_MEDIA) -> Any:
+    """The parsed body; Invalid when it isn't JSON, TooLarge, TooSlow or UnsupportedMedia."""
     check_media(req, media)
-    raw = await read_bounded(req, limit_bytes)
+    raw = await read_bounded(req, bounds.body_limit_bytes, bounds.slow_client_timeout_s)
     if not raw:
         raise errors.Invalid("The request needs a JSON body, and has none.", reason="no_body")
     try:
@@ -40,9 +42,22 @@ def check_media(req: falcon.asgi.Request, media: tuple[str, ...]) -> None:
         raise errors.UnsupportedMedia(f"Unsupported Content-Type {given[:80]}; send {' or '.join(media)}.")
 
 
-async def read_bounded(req: falcon.asgi.Request, limit_bytes: int) -> bytes:
+async def read_bounded(req: falcon.asgi.Request, limit_bytes: int, timeout_s: float) -> bytes:
+    """The whole body, in time."""
     if (req.content_length or 0) > limit_bytes:
         raise too_large(limit_bytes)
+    watched = req.stream._receive = Watched(req.stream._receive)
+    try:
+        async with asyncio.timeout(timeout_s):
+            raw = await counted(req, limit_bytes)
+    except TimeoutError:
+        raise too_slow(timeout_s) from None
+    if watched.gone:
+        raise client_gone()
+    return raw
+
+
+async def counted(req: falcon.asgi.Request, limit_bytes: int) -> bytes:
     parts, total = [], 0
     async for chunk in req.stream:
         total += len(chunk)
@@ -50,6 +65,14 @@ async def read_bounded(req: falcon.asgi.Request, limit_bytes: int) -> bytes:
             raise too_large(limit_bytes)
         parts.append(chunk)
     return b"".join(parts)
+
+
+def too_slow(timeout_s: float) -> errors.TooSlow:
+    return errors.TooSlow(f"The request's body did not arrive within {timeout_s:g} seconds.")
+
+
+def client_gone() -> errors.Invalid:
+    return errors.Invalid("The client went away before its request was complete.", reason="client_gone")
 
 
 def too_large(limit_bytes: int) -> errors.TooLarge:
@@ -64,28 +87,34 @@ class Watched:
     """An ASGI `receive` that remembers a disconnect: Falcon's stream ends in silence either way, and a
     chunked body has no length by which a missing end would show."""
 
-    def __init__(self, receive: Any) -> None:
-        self._receive = receive
+    def __init__(self, receive: Any, stall_s: float | None = None) -> None:
+        self._receive, self._stall_s = receive, stall_s
         self.gone = False
 
     async def __call__(self) -> Any:
-        event = await self._receive()
+        try:
+            async with asyncio.timeout(self._stall_s):
+                event = await self._receive()
+        except TimeoutError:
+            raise too_slow(self._stall_s or 0) from None
         self.gone |= event["type"] == "http.disconnect"
         return event
 
 
-def stream_of(req: falcon.asgi.Request) -> Stream:
+def stream_of(req: falcon.asgi.Request, stall_s: float) -> Stream:
+    """The body in pieces; raises TooSlow when nothing comes for `stall_s` seconds."""
     return Stream(
-        chunks=batched(req), length=req.content_length, content_type=req.content_type or "", headers=req.headers
+        chunks=batched(req, stall_s), length=req.content_length, content_type=req.content_type or "",
+        headers=req.headers,
     )
 
 
-async def batched(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
+async def batched(req: falcon.asgi.Request, stall_s: float) -> AsyncIterator[bytes]:
     """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread.
 
     Raises Invalid (reason client_gone) when the client went away before the end.
     """
-    watched = req.stream._receive = Watched(req.stream._receive)
+    watched = req.stream._receive = Watched(req.stream._receive, stall_s)
     parts, size = [], 0
     async for chunk in req.stream:
         parts.append(chunk)
@@ -94,7 +123,7 @@ async def batched(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
             yield b"".join(parts)
             parts, size = [], 0
     if watched.gone:
-        raise errors.Invalid("The client went away before its request was complete.", reason="client_gone")
+        raise client_gone()
     if parts:
         yield b"".join(parts)
 

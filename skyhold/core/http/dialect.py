@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from skyhold.core.errors import Error, NotAcceptable, NotAllowed, TooMany, Unauthorized
+from skyhold.core.errors import Error, NotAcceptable, NotAllowed, TooMany, TooSlow, Unauthorized
 
 TITLES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    406: "Not Acceptable", 409: "Conflict", 410: "Gone", 412: "Precondition Failed",
+    406: "Not Acceptable", 408: "Request Timeout", 409: "Conflict", 410: "Gone", 412: "Precondition Failed",
     413: "Request Entity Too Large", 415: "Unsupported Media Type", 416: "Range Not Satisfiable",
-    429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
+    429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented",
+    503: "Service Unavailable",
 }
 
 
@@ -39,6 +40,8 @@ class Dialect:
             return {"WWW-Authenticate": f'Keystone uri="{base_url}/identity"'}
         if isinstance(error, NotAllowed):
             return {"Allow": ", ".join(error.extra.get("allowed", []))}  # type: ignore[arg-type]
+        if isinstance(error, TooSlow):
+            return {"Connection": "close"}
         if isinstance(error, TooMany):
             return {"Retry-After": str(error.extra.get("retry_after_s", 1))}
         return {}

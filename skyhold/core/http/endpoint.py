@@ -8,6 +8,7 @@ validators that are compiled when first used.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ import falcon
 import falcon.asgi
 import orjson
 import structlog
+from prometheus_client import Counter
 
 from skyhold.core import errors, metrics, shapes
 from skyhold.core.context import Context, Credentials, new_request_id
@@ -32,6 +34,7 @@ log = structlog.get_logger("http")
 
 ANONYMOUS = Credentials()
 SLOW_S = 1.0
+REQUEST_ID = re.compile(r"req-[0-9a-fA-F-]{36}")
 
 
 class Endpoint:
@@ -48,6 +51,7 @@ class Endpoint:
         self._readers: dict[tuple[int, Version], Callable[..., Any]] = {}
         self._writers: dict[tuple[int, Version], Callable[..., Any]] = {}
         self._latency = metrics.LATENCY.labels(service.name, path)
+        self._answered: dict[tuple[str, int], Counter] = {}
 
     async def respond(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
         """Authenticate, negotiate the version, choose the route, check its policy, read the body,
@@ -57,7 +61,7 @@ class Endpoint:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         ctx = Context(
             self.core, ANONYMOUS, request_id=request_id,
-            global_request_id=req.get_header("X-OpenStack-Request-ID"),
+            global_request_id=global_request_id(req),
             dry_run=req.get_header("X-Dry-Run") == "true",
         )
         try:
@@ -71,7 +75,7 @@ class Endpoint:
                 resp.set_header(name, value)
             body: Any = None
             if self.by_action:
-                body = await read_json(req, self.core.settings.http.body_limit_bytes)
+                body = await read_json(req, self.core.settings.http)
             route = self._choose(ctx.version, body)
             self._permit(ctx, route, req)
             answer = await self._call(ctx, route, req, params, body)
@@ -80,6 +84,8 @@ class Endpoint:
                 resp.stream = while_connected(cast(AsyncIterator[bytes], resp.stream), connected)
         except errors.Error as error:
             write_error(self.core, self.service.dialect, resp, error, ctx)
+        except falcon.HTTPError as error:
+            write_error(self.core, self.service.dialect, resp, translate(req, error), ctx)
         except Exception:
             log.exception("request failed", path=req.path, method=req.method)
             write_error(self.core, self.service.dialect, resp, unexpected(request_id), ctx)
@@ -133,7 +139,7 @@ class Endpoint:
         arguments: list[Any] = list(params.values())
         if route.body is not None:
             if not self.by_action:
-                body = await read_json(req, self.core.settings.http.body_limit_bytes, route.media)
+                body = await read_json(req, self.core.settings.http, route.media)
             value = body[route.action] if self.by_action else body
             arguments.append(self._reader(route, route.body, ctx.version)(value))
         if route.query is not None:
@@ -144,7 +150,7 @@ class Endpoint:
         if route.stream:
             if ctx.dry_run:
                 raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")
-            arguments.append(stream_of(req))
+            arguments.append(stream_of(req, self.core.settings.http.slow_client_timeout_s))
         return await route.handler(ctx, *arguments)
 
     def _reader(self, route: Route, spec: Any, version: Version) -> Callable[..., Any]:
@@ -201,12 +207,21 @@ class Endpoint:
         set_request_id(self.service, resp, ctx.request_id)
         self._latency.observe(seconds)
         status = resp.status_code
+        self._count(req.method, status)
         if status >= 400 or seconds > SLOW_S or req.method not in ("GET", "HEAD"):
             log.info(
                 "request", service=self.service.name, method=req.method, path=req.path, status=status,
                 ms=round(seconds * 1e3, 2), user=ctx.user_id, project=ctx.project_id,
                 global_request_id=ctx.global_request_id,
             )
+
+
+    def _count(self, method: str, status: int) -> None:
+        counter = self._answered.get((method, status))
+        if counter is None:
+            counter = metrics.REQUESTS.labels(self.service.name, self.path, method, str(status))
+            self._answered[method, status] = counter
+        counter.inc()
 
 
 class Allowed(dict[str, bool]):
@@ -239,6 +254,22 @@ def write_error(
         resp.set_header(name, value)
 
 
+def translate(req: falcon.asgi.Request, ex: falcon.HTTPError) -> errors.Error:
+    """What Falcon found wrong (no such path, wrong method, a malformed header), as ours."""
+    if isinstance(ex, falcon.HTTPMethodNotAllowed):
+        allowed = str((ex.headers or {}).get("Allow", "")).split(", ")  # type: ignore[union-attr]
+        return errors.NotAllowed(f"{req.method} is not something {req.path} does.", allowed=allowed)
+    if isinstance(ex, falcon.HTTPNotFound):
+        return errors.NotFound(f"There is nothing at {req.path[:200]}.")
+    return errors.Invalid(ex.description or ex.title or "The request can't be understood.")
+
+
+def global_request_id(req: falcon.asgi.Request) -> str | None:
+    """The caller's own id, when it looks like one: it goes into every log line."""
+    given = req.get_header("X-OpenStack-Request-ID")
+    return given if given is not None and REQUEST_ID.fullmatch(given) else None
+
+
 def set_request_id(service: Service, resp: falcon.asgi.Response, request_id: str) -> None:
     resp.set_header("X-Openstack-Request-Id", request_id)
     if service.request_id_header:
@@ -267,11 +298,15 @@ def path_matches(pattern: str, path: str) -> bool:
 
 
 def match_segments(pattern: list[str], path: list[str]) -> bool:
-    if not pattern:
-        return not path
-    if pattern[0] == "**":
-        return any(match_segments(pattern[1:], path[i:]) for i in range(len(path) + 1))
-    if not path:
-        return False
-    one = pattern[0] == "*" or (pattern[0].startswith("{") and pattern[0].endswith("}"))
-    return (one or pattern[0] == path[0]) and match_segments(pattern[1:], path[1:])
+    """`reached` are the lengths of path that the pattern so far can match: users write patterns, and
+    trying each `**` at each place would take for ever."""
+    reached = {0}
+    for segment in pattern:
+        if segment == "**":
+            reached = set(range(min(reached), len(path) + 1))
+        else:
+            one = segment == "*" or (segment.startswith("{") and segment.endswith("}"))
+            reached = {i + 1 for i in reached if i < len(path) and (one or path[i] == segment)}
+        if not reached:
+            return False
+    return len(path) in reached

@@ -12,23 +12,23 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import falcon
 import falcon.asgi
 import orjson
 
-from skyhold.core import errors, metrics
+from skyhold.core import metrics
 from skyhold.core.context import Context
 from skyhold.core.http.body import ClientGone
-from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, write_error
+from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, translate, write_error
 from skyhold.core.http.routes import Route
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
     from skyhold.core.service import Service
 
-Scope = MutableMapping[str, Any]
+Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -38,7 +38,7 @@ PROJECT_SEGMENT = re.compile(r"^(/v[0-9.]+)/[0-9a-f]{32}(/.*)?$")
 
 def mount(core: Core, service: Service) -> Asgi:
     """The service as a Falcon application, without its prefix."""
-    app = falcon.asgi.App()
+    app: Any = falcon.asgi.App()
     app.req_options.strip_url_path_trailing_slash = service.strip_slash
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
@@ -49,7 +49,7 @@ def mount(core: Core, service: Service) -> Asgi:
             for method, routes in methods.items()
         }
         app.add_route(path, SimpleNamespace(**responders))
-    return app
+    return cast(Asgi, app)
 
 
 def by_path(service: Service) -> dict[str, dict[str, list[Route]]]:
@@ -70,18 +70,13 @@ class FalconErrors:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, ex: falcon.HTTPError, params: Any,
         ws: Any = None,
     ) -> None:
+        if ws is not None:
+            # Before it is accepted, a closed WebSocket is a 403 to its client.
+            await ws.close()
+            return
         ctx = Context(self._core, ANONYMOUS)
         write_error(self._core, self._service.dialect, resp, translate(req, ex), ctx)
         set_request_id(self._service, resp, ctx.request_id)
-
-
-def translate(req: falcon.asgi.Request, ex: falcon.HTTPError) -> errors.Error:
-    if isinstance(ex, falcon.HTTPMethodNotAllowed):
-        allowed = str((ex.headers or {}).get("Allow", "")).split(", ")  # type: ignore[union-attr]
-        return errors.NotAllowed(f"{req.method} is not something {req.path} does.", allowed=allowed)
-    if isinstance(ex, falcon.HTTPNotFound):
-        return errors.NotFound(f"There is nothing at {req.path[:200]}.")
-    return errors.Invalid(ex.description or ex.title or "The request can't be understood.")
 
 
 class Front:
@@ -90,8 +85,7 @@ class Front:
     def __init__(self, core: Core, services: list[Service]) -> None:
         self._core = core
         self._by_prefix = {service.prefix.strip("/"): (service, mount(core, service)) for service in services}
-        self._by_port = {service.port: pair for service, pair in
-                         ((pair[0], pair) for pair in self._by_prefix.values())}
+        self._by_port = {pair[0].port: pair for pair in self._by_prefix.values()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -101,6 +95,9 @@ class Front:
             port = (scope.get("server") or ("", 0))[1]
             found = self._by_port.get(port)
             rest = path[1:]
+        if found is None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if found is None:
             await self._own(path, send)
             return
@@ -113,6 +110,7 @@ class Front:
             await app(scope, receive, send)
 
     async def _own(self, path: str, send: Send) -> None:
+        """What belongs to no service."""
         if path in ("/healthcheck", "/healthcheck/"):
             problem = await self._core.health()
             await plain(send, 503 if problem else 200, (problem or "OK").encode())
@@ -122,9 +120,9 @@ class Front:
             links = {name: self._core.settings.public_url + "/" + name for name in self._by_prefix}
             await plain(send, 200, orjson.dumps({"services": links}), "application/json")
         else:
-            body = {"error": {"code": 404, "title": "Not Found", "message": "No service answers here.",
-                              "reason": "not_found", "services": sorted(self._by_prefix)}}
-            await plain(send, 404, orjson.dumps(body), "application/json")
+            nothing = {"code": 404, "title": "Not Found", "message": "No service answers here.",
+                       "reason": "not_found", "services": sorted(self._by_prefix)}
+            await plain(send, 404, orjson.dumps({"error": nothing}), "application/json")
 
 
 async def plain(send: Send, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:

@@ -8,7 +8,7 @@ for ever for its end; this protocol bounds both, and drops a client that passes 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
 def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpToolsProtocol]:
     class BoundedProtocol(HttpToolsProtocol):
-        """Counts the bytes of a request's head and the time it takes to arrive."""
+        """Counts the bytes of a request's head and the time it takes to arrive, and waits only so long
+        for a client that doesn't read its answer. Bodies are bounded where they are read (body.py)."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._head_bytes = 0
-            self._head_timer: asyncio.TimerHandle | None = None
-            self._in_head = False
+            self._timer: asyncio.TimerHandle | None = None
             self._begin_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -37,12 +36,15 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
         def data_received(self, data: bytes) -> None:
             if self._in_head:
                 self._head_bytes += len(data)
-            elif self.cycle is None or self.cycle.response_complete:
-                self._begin_head()
-                self._head_bytes = len(data)
             super().data_received(data)
             if self._in_head and self._head_bytes > header_limit_bytes:
                 self._refuse(b"431 Request Header Fields Too Large")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            if not self._in_head:
+                # A further request on this connection, perhaps behind one that is still answered.
+                self._begin_head()
 
         def on_headers_complete(self) -> None:
             total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -51,7 +53,8 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
                 self._refuse(b"431 Request Header Fields Too Large")
                 return
             transport = self.transport
-            self.scope[CONNECTED] = lambda: not transport.is_closing()
+            # ASGI servers may put keys of their own into a scope; its type can't know them.
+            cast(dict[str, Any], self.scope)[CONNECTED] = lambda: not transport.is_closing()
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
@@ -62,21 +65,35 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
             if not self.transport.is_closing() and self.cycle is not None:
                 super().on_message_complete()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stop_timer()
+            self._timer = self.loop.call_later(timeout_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_timer()
+            super().resume_writing()
+
         def _begin_head(self) -> None:
-            self._in_head = True
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(timeout_s, self._refuse, b"408 Request Timeout")
+            self._in_head, self._head_bytes = True, 0
+            self._stop_timer()
+            self._timer = self.loop.call_later(timeout_s, self._refuse, b"408 Request Timeout")
 
         def _end_head(self) -> None:
             self._in_head = False
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
+            self._stop_timer()
+
+        def _stop_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
         def _refuse(self, status: bytes) -> None:
             self._end_head()
             if not self.transport.is_closing():
-                self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                self.transport.write(
+                    b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                )
                 self.transport.close()
 
     return BoundedProtocol
@@ -88,6 +105,7 @@ def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app, http=bounded_protocol(http.header_limit_bytes, http.slow_client_timeout_s),
         ws="websockets-sansio", loop="none", lifespan="off", access_log=False, log_config=None,
-        server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, **options,
+        # Who asks is said by the token, and where we are by a setting: no header of a proxy is believed.
+        proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, **options,
     )
     return uvicorn.Server(config)

@@ -44,6 +44,10 @@ class Kept(msgspec.Struct, kw_only=True):
     """Values a saga keeps between steps; a subclass only ever grows, with defaults."""
 
 
+AnyKept = Kept
+"""The base by a name that the class variable below doesn't hide."""
+
+
 class Saga:
     """Subclass with `kind`, `steps` and a coroutine method for each step.
 
@@ -64,7 +68,7 @@ class Saga:
         *,
         subject: str,
         lock: str | None = None,
-        kept: Kept | None = None,
+        kept: AnyKept | None = None,
         supersede: bool = False,
         parent_id: str | None = None,
     ) -> str:

@@ -106,7 +106,7 @@ async def test_a_reader_that_follows_positions_misses_nothing(notes: Core) -> No
 
     reader = asyncio.create_task(read_on())
     ids = [f"n{i}" for i in range(150)]
-    await asyncio.gather(*[ctx.write(slowly, id, random.uniform(0, 0.02)) for id in ids])  # noqa: S311
+    await asyncio.gather(*[ctx.write(slowly, id, random.uniform(0, 0.02)) for id in ids])
     done = True
     await reader
     heard += [row.resource_id for row in await follow(ctx, position)]
