@@ -121,7 +121,8 @@ def external_range(settings: Settings) -> str:
 def demo_project(admin: Client, password: str, say: Progress) -> None:
     projects = admin.get("/identity/v3/projects?name=demo")["projects"]
     users = admin.get("/identity/v3/users?name=demo")["users"]
-    project = projects[0] if projects else create(admin, "project", {"name": "demo", "description": "For trying things"})
+    new = {"name": "demo", "description": "For trying things"}
+    project = projects[0] if projects else create(admin, "project", new)
     wish = {"name": "demo", "password": password, "default_project_id": project["id"]}
     user = users[0] if users else create(admin, "user", wish)
     for name in ("member", "reader"):
@@ -139,7 +140,8 @@ def create(admin: Client, kind: str, wish: dict[str, Any]) -> dict[str, Any]:
 def private_network(demo: Client, say: Progress) -> None:
     """A network of the demo project's own, routed to `public`; what an interrupted start left out is added."""
     network = one(demo, "network", {"name": "private"}, "&router:external=false")
-    subnet = one(demo, "subnet", {"name": "private", "network_id": network["id"], "ip_version": 4, "cidr": PRIVATE_RANGE})
+    wish = {"name": "private", "network_id": network["id"], "ip_version": 4, "cidr": PRIVATE_RANGE}
+    subnet = one(demo, "subnet", wish)
     public = demo.get("/network/v2.0/networks?name=public")["networks"][0]
     router = one(demo, "router", {"name": "router", "external_gateway_info": {"network_id": public["id"]}})
     if demo.get(f"/network/v2.0/ports?device_id={router['id']}&network_id={network['id']}")["ports"]:

@@ -70,7 +70,8 @@ CONSOLE_OUTPUT = action("os-console-output", "Read a server's console log.", "os
 ADD_GROUP = action("os-security-groups:add", "Add a security group to a server.", "addSecurityGroup")
 REMOVE_GROUP = action("os-security-groups:remove", "Remove a security group from a server.", "removeSecurityGroup")
 RESET_STATE = server(
-    "os-admin-actions:reset_state", ADMIN, "Set a server's state.", ("POST", "/servers/{server_id}/action (os-resetState)")
+    "os-admin-actions:reset_state", ADMIN, "Set a server's state.",
+    ("POST", "/servers/{server_id}/action (os-resetState)"),
 )
 INTERFACES_LIST = server(
     "os-attach-interfaces:list", PROJECT_READER_OR_ADMIN, "List a server's ports.",

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+ROOT = "root"
+"""The file of the key that `derive` starts from: it never rotates."""
+
 
 class KeySet:
     """Seals with the newest key, opens with any. `rotate` keeps `keep` keys."""
@@ -21,7 +24,10 @@ class KeySet:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._files():
-            self._write(0)
+            self._write("0", Fernet.generate_key())
+        if not (directory / ROOT).exists():
+            self._write(ROOT, self.keys[0])
+        self._root = (directory / ROOT).read_bytes()
         self.reload()
 
     def seal(self, secret: bytes) -> str:
@@ -35,20 +41,18 @@ class KeySet:
             raise ValueError("sealed with an unknown key") from None
 
     def derive(self, label: str, length: int) -> bytes:
-        """Bytes that are always the same for a label, and can't be guessed without the newest key."""
-        return hashlib.shake_256(self._newest + label.encode()).digest(length)
+        """Bytes that are always the same for a label, through every rotation, and can't be guessed."""
+        return hashlib.shake_256(self._root + label.encode()).digest(length)
 
     def rotate(self, keep: int = 3) -> None:
         """Add a key and forget the oldest beyond `keep`; what they sealed can't be opened any more."""
-        self._write(max(self._files()) + 1)
+        self._write(str(max(self._files()) + 1), Fernet.generate_key())
         for number in sorted(self._files())[:-keep]:
             (self._directory / str(number)).unlink()
         self.reload()
 
     def reload(self) -> None:
-        numbers = sorted(self._files(), reverse=True)
-        self._newest = (self._directory / str(numbers[0])).read_bytes()
-        self._fernet = MultiFernet([Fernet((self._directory / str(n)).read_bytes()) for n in numbers])
+        self._fernet = MultiFernet([Fernet(key) for key in self.keys])
 
     @property
     def keys(self) -> list[bytes]:
@@ -58,11 +62,11 @@ class KeySet:
     def _files(self) -> list[int]:
         return [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]
 
-    def _write(self, number: int) -> None:
-        temporary = self._directory / f".{number}"
+    def _write(self, name: str, key: bytes) -> None:
+        temporary = self._directory / f".{name}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(Fernet.generate_key())
+            file.write(key)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(self._directory / str(number))
+        temporary.rename(self._directory / name)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-
 from tests.kit.cloud import Persona
 from tests.story.compute.scene import VERSION, Scene
+
 
 async def test_a_server_is_built_and_shown_with_its_address(scene: Scene) -> None:
     server = await scene.server("web")
