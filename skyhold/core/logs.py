@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import orjson
 import structlog
 
-SECRET_NAMES = re.compile(r"password|secret|token|private_key|user_data|credential", re.I)
+SECRET_NAMES = re.compile(r"password|passwd|adminpass|admin_pass|secret|token|private_key|user_data|credential", re.I)
 TOKENS = re.compile(r"gAAAA[A-Za-z0-9_=-]{20,}")
 
 
@@ -36,16 +36,31 @@ def configure(level: str = "INFO", style: str = "json", stream: TextIO | None = 
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=out, force=True, format="%(levelname)s %(name)s %(message)s")
+    plain = "%(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=logging.WARNING, stream=out, force=True, format=plain)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if SECRET_NAMES.search(name):
             event[name] = "***"
-        elif isinstance(value, str) and "gAAAA" in value:
-            event[name] = TOKENS.sub("***", value)
+        elif not isinstance(value, int | float | None):
+            event[name] = without_secrets(value)
     return event
+
+
+def without_secrets(value: Any) -> Any:
+    """A copy in which nothing secret is left, however deep it was."""
+    if isinstance(value, str):
+        return TOKENS.sub("***", value) if "gAAAA" in value else value
+    if isinstance(value, Mapping):
+        return {
+            name: "***" if SECRET_NAMES.search(str(name)) else without_secrets(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner) for inner in value]
+    return value
 
 
 def json_line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:

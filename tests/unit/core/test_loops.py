@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loops: on a timer and on a bell, one at a time by lease, and never ended by an error.
+
+What each keeps true is its service's test. Leases are tested on every database of the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pytest
+
+from skyhold.core import loops
+from skyhold.core.app import Core
+from skyhold.core.context import Context, internal
+from skyhold.core.loops import Loop, Loops, drop_leases, take_lease
+
+SECOND = 1_000_000
+
+
+async def until(count: list[int], n: int) -> None:
+    async with asyncio.timeout(5):
+        while len(count) < n:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_loop_runs_at_once_and_on_its_timer(core: Core) -> None:
+    ran: list[int] = []
+
+    async def run(ctx: Context) -> None:
+        ran.append(1)
+
+    made = Loops(core, [Loop("toy", 0.02, run)])
+    await made.start()
+    await until(ran, 3)
+    await made.stop()
+
+
+async def test_a_bell_is_heard_at_once_also_while_running(core: Core) -> None:
+    ran: list[int] = []
+
+    async def run(ctx: Context) -> None:
+        ran.append(1)
+        if len(ran) == 1:
+            made.ring("toy")
+
+    made = Loops(core, [Loop("toy", 3600, run)])
+    await made.start()
+    await until(ran, 2)
+    made.ring("toy")
+    made.ring("nobody")
+    await until(ran, 3)
+    await made.stop()
+
+
+async def test_an_error_does_not_end_a_loop(core: Core) -> None:
+    ran: list[int] = []
+
+    async def run(ctx: Context) -> None:
+        ran.append(1)
+        raise RuntimeError("no")
+
+    made = Loops(core, [Loop("toy", 0.01, run)])
+    await made.start()
+    await until(ran, 3)
+    await made.stop()
+
+
+async def test_each_run_has_a_request_id_of_its_own(core: Core) -> None:
+    ids: list[str] = []
+
+    async def run(ctx: Context) -> None:
+        ids.append(ctx.request_id)
+
+    made = Loops(core, [Loop("toy", 3600, run)])
+    await made.run_once("toy")
+    await made.run_once("toy")
+    assert len(set(ids)) == 2
+
+
+async def test_a_lease_is_held_by_one_and_kept_by_its_holder(core: Core) -> None:
+    ctx = internal(core)
+    assert await ctx.write(take_lease, "l", "a", 10 * SECOND)
+    assert await ctx.write(take_lease, "l", "a", 10 * SECOND)
+    assert not await ctx.write(take_lease, "l", "b", 10 * SECOND)
+    assert await ctx.write(take_lease, "other", "b", 10 * SECOND)
+
+
+async def test_a_lease_that_ended_or_was_dropped_is_free(core: Core) -> None:
+    ctx = internal(core)
+    await ctx.write(take_lease, "l", "a", -1)
+    assert await ctx.write(take_lease, "l", "b", 10 * SECOND)
+    await ctx.write(drop_leases, "b")
+    assert await ctx.write(take_lease, "l", "a", 10 * SECOND)
+
+
+async def test_of_many_one_takes_a_lease(core: Core) -> None:
+    ctx = internal(core)
+    taken = await asyncio.gather(*[ctx.write(take_lease, "l", f"h{i}", 10 * SECOND) for i in range(10)])
+    assert sum(taken) == 1
+
+
+async def test_two_processes_never_run_a_loop_at_once(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run longer than the lease keeps it; SQLite has one process and asks for none."""
+    if core.db.name == "sqlite":
+        return
+    monkeypatch.setattr(loops, "LEASE_S", 0.2)
+    inside, worst, ran = 0, 0, []
+
+    async def run(ctx: Context) -> None:
+        nonlocal inside, worst
+        inside += 1
+        worst = max(worst, inside)
+        await asyncio.sleep(0.5)
+        inside -= 1
+        ran.append(1)
+
+    pair = [Loops(core, [Loop("toy", 0.02, run)]) for _ in range(2)]
+    for made in pair:
+        await made.start()
+    await until(ran, 2)
+    await pair[0].stop()
+    await pair[1].stop()
+    assert worst == 1
