@@ -67,7 +67,7 @@ class Core:
         self.db = await open_database(
             self.settings.database_url, synchronous=database.sqlite_synchronous, pool_size=database.pool_size
         )
-        await prepare_schema(self.db, context.internal(self))
+        await prepare_schema(self.db)
         for service in self.services.values():
             for topic, (kind, handler) in service.reports.items():
                 self.bus.on_report(topic, kind, self._reporter(handler))

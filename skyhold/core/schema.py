@@ -8,36 +8,49 @@ a cloud must be ready in seconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import sqlalchemy as sa
 
-from skyhold.core.tables import FACTS
-
-if TYPE_CHECKING:
-    from skyhold.core.context import Context
-    from skyhold.core.db.engine import Database
-    from skyhold.core.db.tx import Tx
+from skyhold.core.db.columns import metadata
+from skyhold.core.db.engine import Database
+from skyhold.core.tables import SCHEMA
 
 HEAD = "0001"
+"""The newest revision in skyhold/migrations/versions."""
 
 
-class SchemaTooOld(Exception):
-    """The database is of another release: says what to run."""
+class WrongSchema(Exception):
+    """The database is of another release: says what to do."""
 
 
-async def prepare_schema(db: Database, ctx: Context) -> None:
-    """Raises SchemaTooOld when `skyhold migrate` must run first."""
-    await db.create_all()
-    found = await ctx.write(version, HEAD)
-    if found != HEAD:
-        raise SchemaTooOld(f"The database has schema {found}, this program needs {HEAD}: run `skyhold migrate`.")
+async def prepare_schema(db: Database) -> None:
+    """Raises WrongSchema when `skyhold migrate` must run first, or the database is newer than we are."""
+    await db.alter(prepare)
 
 
-def version(tx: Tx, ctx: Context, head: str) -> str:
-    """The schema's version, written down as `head` when the database is new."""
-    row = tx.first(sa.select(FACTS.c.value).where(FACTS.c.name == "schema"))
-    if row is not None:
-        return str(row.value)
-    tx.execute(FACTS.insert(), {"name": "schema", "value": head, "sealed": False})
-    return head
+def prepare(conn: sa.Connection) -> None:
+    version = found(conn)
+    if version is not None and version < HEAD:
+        raise WrongSchema(
+            f"The database has schema {version}, this program needs {HEAD}: run `skyhold migrate`."
+        )
+    if version is not None and version > HEAD:
+        raise WrongSchema(
+            f"The database has schema {version} and this program only knows {HEAD}: "
+            "use the newer program that migrated it."
+        )
+    make(conn, version or HEAD)
+
+
+def found(conn: sa.Connection) -> str | None:
+    """The schema's revision; None for an empty database."""
+    if not sa.inspect(conn).has_table(SCHEMA.name):
+        return None
+    version: str | None = conn.execute(sa.select(SCHEMA.c.version_num)).scalar()
+    return version
+
+
+def make(conn: sa.Connection, version: str) -> None:
+    """All tables that aren't there yet, and the revision they make up."""
+    metadata.create_all(conn)
+    if conn.execute(sa.select(SCHEMA.c.version_num)).first() is None:
+        conn.execute(SCHEMA.insert(), {"version_num": version})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from skyhold.core.db.columns import flag, id_column, json, long_text, micros, number, serial_column, table, text
+from skyhold.core.db.columns import id_column, json, long_text, micros, number, serial_column, table, text
 
 JOURNAL = table(
     "core_journal",
@@ -84,9 +84,8 @@ LEASES = table(
     sa.Column("until", micros(), nullable=False),
 )
 
-FACTS = table(
-    "core_facts",
-    sa.Column("name", text(64), primary_key=True),
-    sa.Column("value", json(), nullable=False),
-    sa.Column("sealed", flag(), nullable=False),
+SCHEMA = table(
+    # The name and column that Alembic expects, so that it and schema.py share one truth.
+    "alembic_version",
+    sa.Column("version_num", text(32), primary_key=True),
 )

@@ -247,11 +247,12 @@ def core_on(url: str, home: Path, *services: Service, **settings: Any) -> Core:
 @pytest.fixture
 async def core(database_url: str, tmp_path: Path) -> AsyncIterator[Core]:
     """A core with its database open and its own tables made, but no loop or saga running."""
+    from skyhold.core.db.columns import metadata
     from skyhold.core.db.engine import open_database
 
     made = core_on(database_url, tmp_path)
     made.db = await open_database(made.settings.database_url, synchronous="OFF")
-    await made.db.create_all()
+    await made.db.alter(metadata.create_all)
     yield made
     await made.db.close()
 

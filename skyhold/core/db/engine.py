@@ -12,25 +12,32 @@ import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 import sqlalchemy as sa
 
 from skyhold.core import errors, metrics
-from skyhold.core.db.columns import metadata
 from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
 
 Operation = Callable[..., Any]
+T = TypeVar("T")
 
 RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
 TRIES = 12
 LANE_AFTER = 2
 """Tries after which a write goes into the lane where conflicting ones run one after another."""
+
+
+SCHEMA_LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(7300212)", "SELECT pg_advisory_unlock(7300212)"),
+    "mariadb": ("SELECT get_lock('skyhold.schema', 600)", "SELECT release_lock('skyhold.schema')"),
+}
+"""Processes that start at once on an empty database must not make its tables twice."""
 
 
 class Database(Protocol):
@@ -40,7 +47,10 @@ class Database(Protocol):
 
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
-    async def create_all(self) -> None: ...
+    async def alter(self, change: Callable[[sa.Connection], T]) -> T:
+        """Run a change of the schema, by one process at a time."""
+        ...
+
     async def close(self) -> None: ...
     def data_version(self) -> int | None:
         """A number that changes when another process commits; None where asking costs a query."""
@@ -152,9 +162,19 @@ class ServerDatabase:
         run_after(after)
         return answer
 
-    async def create_all(self) -> None:
-        async with self._engine.begin() as conn:
-            await conn.run_sync(metadata.create_all)
+    async def alter(self, change: Callable[[sa.Connection], T]) -> T:
+        lock, unlock = SCHEMA_LOCKS[self.name]
+        async with self._engine.connect() as conn:
+            await conn.execute(sa.text(lock))
+            await conn.commit()
+            try:
+                answer = await conn.run_sync(change)
+                await conn.commit()
+            finally:
+                await conn.rollback()
+                await conn.execute(sa.text(unlock))
+                await conn.commit()
+        return answer
 
     async def close(self) -> None:
         await self._engine.dispose()

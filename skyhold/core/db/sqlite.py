@@ -20,8 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from skyhold.core import metrics
-from skyhold.core.db.columns import metadata
-from skyhold.core.db.engine import DryRun, Operation, dumps
+from skyhold.core.db.engine import DryRun, Operation, T, dumps
 from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
@@ -102,9 +101,10 @@ class SqliteDatabase:
         # A cancelled caller must not make a committed write look undone to its after-commit calls.
         return await asyncio.shield(future)
 
-    async def create_all(self) -> None:
+    async def alter(self, change: Callable[[sa.Connection], T]) -> T:
+        """Before the first write and in the caller's thread: nobody else uses the connection yet."""
         with self._writer.begin():
-            metadata.create_all(self._writer)
+            return change(self._writer)
 
     async def close(self) -> None:
         """What was already asked for is still written."""

@@ -228,7 +228,7 @@ async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
 async def single(tmp_path: Path) -> Any:
     core = core_on("", tmp_path)
     core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
-    await core.db.create_all()
+    await core.db.alter(metadata.create_all)
     await make_tables(core, COUNTERS)
     yield core
     await core.db.close()

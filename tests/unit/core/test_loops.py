@@ -7,6 +7,7 @@ What each keeps true is its service's test. Leases are tested on every database 
 from __future__ import annotations
 
 import asyncio
+
 import pytest
 
 from skyhold.core import loops

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema: made whole when empty, migrated when old, refused when it is neither.
+
+Every test runs on each database of the run, with the tables of all services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from skyhold.cmd.compose import services
+from skyhold.core import schema
+from skyhold.core.db.columns import metadata
+from skyhold.core.db.engine import Database, open_database
+from skyhold.core.schema import WrongSchema, prepare_schema
+from skyhold.core.tables import SCHEMA
+from skyhold.migrations import upgrade
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("core_leases") as batch:
+        batch.add_column(sa.Column("note", sa.String(20), nullable=True))
+"""
+BROKEN = """
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade():
+    raise RuntimeError("no")
+"""
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    services()
+    made = await open_database(database_url, synchronous="OFF")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A later release's migrations."""
+    copy = tmp_path / "migrations"
+    shutil.copytree(upgrade.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "versions" / "0002_notes.py").write_text(SECOND)
+    return copy
+
+
+def leases_columns(conn: sa.Connection) -> set[str]:
+    return {column["name"] for column in sa.inspect(conn).get_columns("core_leases")}
+
+
+def test_the_head_is_the_newest_revision() -> None:
+    assert upgrade.script_directory().get_current_head() == schema.HEAD
+
+
+async def test_an_empty_database_is_made_whole_and_stamped(db: Database) -> None:
+    await prepare_schema(db)
+    assert await db.alter(schema.found) == schema.HEAD
+    await prepare_schema(db)
+    assert await upgrade.migrate(db) == []
+
+
+async def test_what_is_made_is_what_is_declared(db: Database) -> None:
+    """Each declaration survives being made and read back, so a forgotten migration would show."""
+    await prepare_schema(db)
+
+    def differences(conn: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(conn, opts={"compare_type": False}), metadata))
+
+    assert await db.alter(differences) == []
+
+
+async def test_an_old_database_is_refused_then_migrated_then_taken(
+    db: Database, scripts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare_schema(db)
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    with pytest.raises(WrongSchema, match="skyhold migrate"):
+        await prepare_schema(db)
+    assert await upgrade.migrate(db, scripts) == ["0002"]
+    assert "note" in await db.alter(leases_columns)
+    await prepare_schema(db)
+    assert await upgrade.migrate(db, scripts) == []
+
+
+async def test_a_newer_database_is_refused(db: Database, scripts: Path) -> None:
+    await prepare_schema(db)
+    await upgrade.migrate(db, scripts)
+    with pytest.raises(WrongSchema, match="newer program"):
+        await prepare_schema(db)
+
+
+async def test_a_step_that_fails_keeps_those_before_it(db: Database, scripts: Path) -> None:
+    await prepare_schema(db)
+    (scripts / "versions" / "0003_broken.py").write_text(BROKEN)
+    with pytest.raises(RuntimeError, match="no"):
+        await upgrade.migrate(db, scripts)
+    assert await db.alter(schema.found) in ("0002", "0001")
+    (scripts / "versions" / "0003_broken.py").unlink()
+    await upgrade.migrate(db, scripts)
+    assert await db.alter(schema.found) == "0002"
+    assert "note" in await db.alter(leases_columns)
+
+
+async def test_migrating_an_empty_database_makes_it_whole(db: Database) -> None:
+    assert await upgrade.migrate(db) == []
+    assert await db.alter(schema.found) == schema.HEAD
+
+
+async def test_processes_that_start_at_once_make_the_tables_once(database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        return
+    pool = [await open_database(database_url) for _ in range(3)]
+    await asyncio.gather(*[prepare_schema(db) for db in pool])
+
+    def versions(conn: sa.Connection) -> int:
+        return len(conn.execute(sa.select(SCHEMA.c.version_num)).all())
+
+    assert await pool[0].alter(versions) == 1
+    for db in pool:
+        await db.close()
+
+
+def test_starting_does_not_load_alembic() -> None:
+    asked = "import skyhold.core.app, sys; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
