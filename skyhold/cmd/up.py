@@ -25,8 +25,7 @@ READY_S = 60.0
 def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: Path | None) -> int:
     say = Progress()
     try:
-        settings = settled(home, port=port, fake=fake)
-        check(settings)
+        settings = checked(home, port=port, fake=fake)
         started = start(settings, say)
         prepare.run(settings, say, demo=demo, image=image)
     except (CannotStart, NotUp, Refused, SettingsError) as error:
@@ -36,9 +35,27 @@ def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: P
     return 0
 
 
+def checked(home: Path | None, *, port: int | None, fake: bool) -> Settings:
+    """The settings, once nothing stands in the way; a start that can't be is not remembered."""
+    file = directory_of(home) / "skyhold.toml"
+    fresh = not file.exists()
+    settings = settled(home, port=port, fake=fake)
+    try:
+        check(settings)
+    except CannotStart:
+        if fresh:
+            file.unlink()
+        raise
+    return settings
+
+
+def directory_of(home: Path | None) -> Path:
+    return home or Path(os.environ.get("SKYHOLD_HOME") or default_home())
+
+
 def settled(home: Path | None, *, port: int | None, fake: bool) -> Settings:
     """The settings of this cloud; what was said at its first start is kept in its file."""
-    directory = home or Path(os.environ.get("SKYHOLD_HOME") or default_home())
+    directory = directory_of(home)
     file = directory / "skyhold.toml"
     if not file.exists():
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -8,7 +8,7 @@ Content-Length: bytes are counted as they come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import falcon.asgi
@@ -20,6 +20,9 @@ from skyhold.core.settings import Http
 
 JSON_MEDIA = ("application/json",)
 CHUNK_BYTES = 1024 * 1024
+DEEPEST = 64
+"""No API asks for a tenth of it. What is deeper could be stored and later not be written out again: the
+serialiser's own bound is higher for reading than for writing."""
 CONNECTED = "skyhold.connected"
 """Where core/http/server.py puts into a request's scope whether its client is still there."""
 
@@ -31,9 +34,27 @@ async def read_json(req: falcon.asgi.Request, bounds: Http, media: tuple[str, ..
     if not raw:
         raise errors.Invalid("The request needs a JSON body, and has none.", reason="no_body")
     try:
-        return orjson.loads(raw)
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise errors.Invalid(f"Malformed request body: {error}.", reason="malformed_json") from None
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and nested_beyond(body, DEEPEST):
+        raise errors.Invalid(f"The body is nested deeper than {DEEPEST} levels.", reason="too_deep")
+    return body
+
+
+def nested_beyond(body: Any, levels: int) -> bool:
+    """Whether lists and objects stand in each other deeper than that; level by level, so that no depth
+    of theirs is one of ours."""
+    level = [body]
+    for _ in range(levels):
+        level = [inner for value in level for inner in parts_of(value) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def parts_of(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def check_media(req: falcon.asgi.Request, media: tuple[str, ...]) -> None:

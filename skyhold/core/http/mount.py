@@ -21,8 +21,9 @@ import orjson
 from skyhold.core import metrics
 from skyhold.core.context import Context
 from skyhold.core.http.body import ClientGone
+from skyhold.core.http.channel import Channel
 from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, translate, write_error
-from skyhold.core.http.routes import Route
+from skyhold.core.http.routes import WEBSOCKET, Route
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -44,10 +45,13 @@ def mount(core: Core, service: Service) -> Asgi:
     app.req_options.keep_blank_qs_values = True
     app.add_error_handler(falcon.HTTPError, FalconErrors(core, service))
     for path, methods in by_path(service).items():
-        responders = {
+        responders: dict[str, Any] = {
             f"on_{method.lower()}": Endpoint(core, service, path, routes).respond
             for method, routes in methods.items()
+            if method != WEBSOCKET
         }
+        if WEBSOCKET in methods:
+            responders["on_websocket"] = Channel(core, service, path, methods[WEBSOCKET]).converse
         app.add_route(path, SimpleNamespace(**responders))
     return cast(Asgi, app)
 

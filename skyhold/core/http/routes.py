@@ -22,6 +22,10 @@ FIRST = Version(0, 0)
 LAST = Version(999_999, 999_999)
 
 
+WEBSOCKET = "WEBSOCKET"
+"""Stands for the method of a route that is a conversation (core/http/channel.py)."""
+
+
 class Public:
     """The policy of what anybody may ask without credentials: discovery, asking for a token."""
 
@@ -116,3 +120,7 @@ class Routes:
     def action(self, path: str, key: str, *, policy: Rule | Public, **options: Any) -> Callable[[H], H]:
         """A POST whose body is `{key: …}`: the value is what the body's shape reads."""
         return self._add("POST", path, policy, {"status": 202, "action": key} | options)
+
+    def websocket(self, path: str, *, policy: Rule | Public) -> Callable[[H], H]:
+        """A WebSocket; the handler takes `(ctx, socket, *path parameters)` and accepts it."""
+        return self._add(WEBSOCKET, path, policy, {"status": 101})
