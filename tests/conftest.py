@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that all tests share: the cloud.
+"""Fixtures that all tests share: the cloud, once for each database of the run.
 
-How it is made is tests/kit/cloud.py. One cloud serves the whole run, so tests that use it run in
-the session's event loop; that is arranged here, and no test needs to say so.
+How it is made is tests/kit/cloud.py, which databases there are tests/kit/databases.py. One cloud serves
+all tests of a database, so they run in the session's event loop; that is arranged here, and no test
+needs to say so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import pytest
 import pytest_asyncio
 
 from tests.kit.cloud import Cloud, start_cloud
+from tests.kit.databases import Servers, chosen, servers
+
+__all__ = ["cloud", "servers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,8 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud]:
-    made = await start_cloud(tmp_path_factory.mktemp("cloud"))
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=chosen())
+async def cloud(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
+    made = await start_cloud(tmp_path_factory.mktemp("cloud"), database=servers.fresh(request.param))
     yield made
     await made.core.stop()

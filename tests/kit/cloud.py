@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A started cloud for stories: the real services on SQLite in a directory of its own.
+"""A started cloud for stories: the real services, with a directory and a database of its own.
 
-Clients are tests/kit/client.py. One cloud serves a whole run: a story gets a fresh domain, project
+Clients are tests/kit/client.py, databases tests/kit/databases.py. One cloud serves a whole run: a story gets a fresh domain, project
 and user from `project()`, and so needs no fresh database. Hashes of passwords are made cheap by
 settings, as an operator could.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import socket
 import sys
 import uuid
@@ -119,16 +118,16 @@ def free_port() -> int:
         return port
 
 
-async def start_cloud(home: Path, services: Sequence[Service] | None = None) -> Cloud:
-    """Started and bootstrapped; stop it with `cloud.core.stop()`."""
+async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, database: str = "") -> Cloud:
+    """Started and bootstrapped on this empty database (SQLite in `home` unless told); stop it with
+    `cloud.core.stop()`."""
     from skyhold.identity import facade
 
     logs.configure(style="text", stream=CurrentStderr())  # type: ignore[arg-type]
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
     settings = Settings(
         home=home, identity=cheap, http=Http(port=free_port()),
-        # The same stories run on the other databases: an empty one is named here.
-        database=Database(url=os.environ.get("SKYHOLD_TEST_DATABASE", "")),
+        database=Database(url=database),
     )
     core = Core(settings, list(services or present()))
     core.authenticator = facade.authenticator(core)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from skyhold.identity.service import SERVICE as IDENTITY
 from skyhold.network.service import SERVICE as NETWORK
 from tests.kit.cloud import Cloud, start_cloud
+from tests.kit.databases import Servers, chosen
 from tests.story.network.host import FakeHost
 from tests.story.network.scene import Scene
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cloud(tmp_path_factory) -> AsyncIterator[Cloud]:
-    made = await start_cloud(tmp_path_factory.mktemp("network-cloud"), [IDENTITY, NETWORK])
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=chosen())
+async def cloud(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
+    home, url = tmp_path_factory.mktemp("network-cloud"), servers.fresh(request.param)
+    made = await start_cloud(home, [IDENTITY, NETWORK], database=url)
     made.admin.prefix = ""
     yield made
     await made.core.stop()
