@@ -93,6 +93,21 @@ class Quota:
         )
         return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
 
+    def own_limits(self, tx: Tx) -> dict[str, dict[str, int]]:
+        """Of every project that has limits of its own, by its id: those in force, as `limits` gives them."""
+        rows = tx.all(
+            sa.select(QUOTA_LIMITS.c.project_id, QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum)
+            .where(QUOTA_LIMITS.c.resource.in_(self._names()))
+            .order_by(QUOTA_LIMITS.c.project_id)
+        )
+        found: dict[str, dict[str, int]] = {}
+        everybodys = dict(self.defaults)
+        for project_id, name, maximum in rows:
+            # The limits of project "" come first.
+            kept = found.setdefault(project_id, dict(everybodys)) if project_id else everybodys
+            kept[name.partition(":")[2]] = maximum
+        return found
+
     def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
         for resource, maximum in limits.items():
             params = {"project": project_id, "what": self._name(resource), "n": maximum}

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import LooseInt, Shape, envelope, field
-from skyhold.core.tables import QUOTA_LIMITS
 from skyhold.network import policy
 
 quota = Quota(
@@ -110,12 +107,5 @@ def clear_limits(tx: Tx, ctx: Context, project_id: str) -> None:
 
 def changed_limits(tx: Tx, ctx: Context) -> list[dict[str, Any]]:
     return [
-        {**quota.limits(tx, project), "project_id": project, "tenant_id": project}
-        for project in projects_with_limits(tx)
+        {**limits, "project_id": project, "tenant_id": project} for project, limits in quota.own_limits(tx).items()
     ]
-
-
-def projects_with_limits(tx: Tx) -> list[str]:
-    statement = sa.select(QUOTA_LIMITS.c.project_id).where(QUOTA_LIMITS.c.resource.like("network:%")).distinct()
-    return sorted(row.project_id for row in tx.all(statement))
-

@@ -103,6 +103,16 @@ async def test_a_limit_of_its_own_replaces_the_default(core: Core, project: str)
         await ctx.write(take, project, things=1)
 
 
+async def test_limits_of_all_projects_are_read_at_once(core: Core, project: str) -> None:
+    ctx = internal(core)
+    await ctx.write(limit, project, things=1)
+    await ctx.write(limit, "", gigabytes=7)
+    found = await ctx.read(lambda tx, ctx: QUOTA.own_limits(tx))
+    assert found[project] == {"things": 1, "gigabytes": 7}
+    assert "" not in found
+    await ctx.write(lambda tx, ctx: QUOTA.clear_limits(tx, ""))
+
+
 async def test_limits_set_at_once_do_not_collide(core: Core, project: str) -> None:
     ctx = internal(core)
     await asyncio.gather(*[ctx.write(limit, project, things=3) for _ in range(8)])
