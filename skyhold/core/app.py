@@ -30,6 +30,8 @@ from skyhold.core.settings import Settings
 
 log = structlog.get_logger("core")
 
+SEQUENCE_PAUSE_S = 0.02
+
 
 class Core:
     """`authenticator` is set by whoever composes the program, before `start`."""
@@ -53,6 +55,7 @@ class Core:
         self.bus = Bus(settings.bus_socket, {name: v for s in services for name, v in s.verbs.items()})
         self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
         self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
+        self.news = journal.News()
         self.asgi = Front(self, list(services))
         self.shelf: dict[str, Any] = {}
         """What services keep for the life of the process (a token cache, a store), by their name."""
@@ -84,6 +87,13 @@ class Core:
 
         return hear
 
+    def recorded(self) -> None:
+        """A commit wrote to the journal: whoever follows it hears of it as soon as it has a position."""
+        if self.db.name == "sqlite":
+            self.news.ring()
+        else:
+            self.loops.ring(journal.SEQUENCER)
+
     async def stop(self) -> None:
         await self.loops.stop()
         await self.sagas.stop()
@@ -109,11 +119,15 @@ def own_loops(settings: Settings) -> list[Loop]:
         numbered = journal.BATCH
         while numbered >= journal.BATCH:
             numbered = await ctx.write(journal.sequence)
+        if ctx.core.db.name != "sqlite":
+            ctx.core.news.ring()
+            # A burst of commits is numbered at once, not one by one.
+            await asyncio.sleep(SEQUENCE_PAUSE_S)
 
     async def forget_journal(ctx: Context) -> None:
         await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
 
     return [
-        Loop("core.journal_sequence", 1.0, number_journal),
+        Loop(journal.SEQUENCER, 1.0, number_journal, leased=False),
         Loop("core.journal_forget", 3600.0, forget_journal),
     ]

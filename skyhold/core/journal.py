@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one log: a row for every write, in the write's own transaction.
 
-Readers (events, notifications, audit, metering) follow `position`, which a leased sequencer
-gives to committed rows; on SQLite, with its single writer, the row's number already is the
-commit order. Objects, messages, samples and heartbeats never enter.
+Readers (events, notifications, audit, metering) follow `position`, which a sequencer gives to
+committed rows; on SQLite, with its single writer, a row gets it as it is written. `News` rings when
+there is more to read. Objects, messages, samples and heartbeats never enter.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from skyhold.core.tables import JOURNAL
+from skyhold.core.tables import JOURNAL, LEASES
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 BATCH = 1000
 INSERT = JOURNAL.insert()
 LAST = sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.position), 0))
+INSERT_NUMBERED = JOURNAL.insert().values(position=LAST.scalar_subquery() + 1)
+SEQUENCER = "core.journal_sequence"
+TURN = sa.select(LEASES.c.name).where(LEASES.c.name == SEQUENCER).with_for_update()
 NUMBER = (
     JOURNAL.update()
     .where(JOURNAL.c.id == sa.bindparam("row"))
@@ -32,7 +38,7 @@ def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> N
     """Write down that `action` (`server.create.start`) left the resource as `row`."""
     store = row.store
     owner = project_id or getattr(row, "project_id", None) or tx.ctx.project_id
-    tx.execute(INSERT, {
+    tx.execute(INSERT_NUMBERED if tx.dialect == "sqlite" else INSERT, {
         "at": tx.now,
         "request_id": tx.ctx.request_id,
         "actor": tx.ctx.user_id,
@@ -43,6 +49,7 @@ def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> N
         "action": action,
         "state": jsonable(store.public(row)),
     })
+    tx.after_commit(tx.ctx.core.recorded)
 
 
 def jsonable(state: dict[str, Any]) -> dict[str, Any]:
@@ -53,17 +60,29 @@ def jsonable(state: dict[str, Any]) -> dict[str, Any]:
 def sequence(tx: Tx, ctx: Context, batch: int = BATCH) -> int:
     """Number committed rows that have no position yet; the sequencer loop's one step.
 
-    Returns how many. Run by one process at a time (a lease), so positions follow one another.
+    Returns how many. Every process may run it: they take turns, so positions follow one another.
     """
-    if tx.dialect == "sqlite":
-        statement = JOURNAL.update().where(JOURNAL.c.position.is_(None)).values(position=JOURNAL.c.id)
-        return tx.changed(statement)
-    waiting = tx.all(sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).order_by("id").limit(batch))
-    if not waiting:
+    waiting = sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).order_by("id").limit(batch)
+    if tx.first(waiting.limit(1)) is None:
         return 0
-    last = tx.scalar(LAST)
-    tx.execute(NUMBER, [{"row": row.id, "at_position": last + i} for i, row in enumerate(waiting, 1)])
-    return len(waiting)
+    if tx.dialect != "sqlite":
+        take_turn(tx)
+    rows = tx.all(waiting)
+    if rows:
+        last = tx.scalar(LAST)
+        tx.execute(NUMBER, [{"row": row.id, "at_position": last + i} for i, row in enumerate(rows, 1)])
+    return len(rows)
+
+
+def take_turn(tx: Tx) -> None:
+    """Held until the commit: only then may another count from the last position."""
+    if tx.first(TURN) is not None:
+        return
+    try:
+        with tx.nested():
+            tx.execute(LEASES.insert(), {"name": SEQUENCER, "holder": "", "until": 0})
+    except sa.exc.IntegrityError:
+        tx.first(TURN)
 
 
 def forget(tx: Tx, ctx: Context, before_us: int) -> int:
@@ -73,3 +92,29 @@ def forget(tx: Tx, ctx: Context, before_us: int) -> int:
     """
     last = tx.scalar(LAST)
     return tx.changed(JOURNAL.delete().where(JOURNAL.c.at < before_us, JOURNAL.c.position < last))
+
+
+def last_position(tx: Tx, ctx: Context) -> int:
+    """The position of the newest row that readers can see; 0 when there is none."""
+    return int(tx.scalar(LAST))
+
+
+class News:
+    """Wakes this process's readers when rows got positions. A bell only: what is new they read."""
+
+    def __init__(self) -> None:
+        self._bells: set[asyncio.Event] = set()
+
+    def ring(self) -> None:
+        for bell in self._bells:
+            bell.set()
+
+    @contextmanager
+    def heard(self) -> Iterator[asyncio.Event]:
+        """An event that is set with each ring; the reader clears it before it reads."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)

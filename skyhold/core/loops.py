@@ -31,11 +31,15 @@ LEASE_S = 15.0
 
 @dataclass(frozen=True)
 class Loop:
-    """`run(ctx)` every `every_s` seconds, and soon after `core.loops.ring(name)`."""
+    """`run(ctx)` every `every_s` seconds, and soon after `core.loops.ring(name)`.
+
+    One that isn't `leased` runs in every process: it takes turns by itself.
+    """
 
     name: str
     every_s: float
     run: Callable[[Context], Awaitable[object]]
+    leased: bool = True
 
 
 class Loops:
@@ -92,7 +96,7 @@ class Loops:
                 continue
 
     async def _run(self, ctx: Context, loop: Loop) -> None:
-        if self._core.db.name == "sqlite":
+        if self._core.db.name == "sqlite" or not loop.leased:
             await loop.run(ctx)
         elif await self._take(ctx, loop):
             keeper = asyncio.create_task(self._keep(ctx, loop))

@@ -158,6 +158,13 @@ class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention_days: Annotated[Positive, Meta(description="How long the journal is kept.")] = 30
 
 
+class Outbound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    allow: Annotated[
+        list[str],
+        Meta(description="Ranges that users' URLs may reach although they are private, such as 192.0.2.0/24."),
+    ] = []
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings, and the paths that follow from `home`.
 
@@ -178,6 +185,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compute: Compute = field(default_factory=Compute)
     log: Log = field(default_factory=Log)
     journal: Journal = field(default_factory=Journal)
+    outbound: Outbound = field(default_factory=Outbound)
 
     @property
     def public_url(self) -> str:
@@ -261,6 +269,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "compute": Compute,
     "log": Log,
     "journal": Journal,
+    "outbound": Outbound,
 }
 TOP_LEVEL = {"region"}
 

@@ -24,6 +24,7 @@ JOURNAL = table(
     sa.Column("resource_id", text(64), nullable=False),
     sa.Column("action", text(128), nullable=False),
     sa.Column("state", json()),
+    sa.Index("core_journal_project", "project_id", "position"),
     sa.Index("core_journal_request", "request_id"),
     sa.Index("core_journal_resource", "resource_id", "id"),
 )

@@ -131,7 +131,8 @@ async def test_forgetting_keeps_the_count(notes: Core) -> None:
     await ctx.write(journal.sequence)
     last = (await follow(ctx, 0))[-1].position
     await ctx.write(write_note, "unread")
-    assert await ctx.write(journal.forget, ctx.now + 1) == 2
+    # On SQLite a row is there for readers as soon as it is written.
+    assert await ctx.write(journal.forget, ctx.now + 1) == (3 if notes.db.name == "sqlite" else 2)
     await ctx.write(journal.sequence)
     assert [row.resource_id for row in await follow(ctx, last)] == ["unread"]
     await ctx.write(journal.forget, ctx.now + 1)
