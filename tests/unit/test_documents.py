@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents say what is: generated pages are fresh, links lead somewhere, named files exist.
+
+What a page says beyond that is its readers' to judge. Pages that are out of date are written anew by script/docs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from skyhold.core import settings
+
+REPO = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE_PATH = re.compile(r"`((?:skyhold|script|tests|docs)/[\w./-]+)`")
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+FUNCTION = re.compile(r"`((?:skyhold|tests)/[\w/]+\.py)`, `([\w.]+)`")
+
+
+def documents() -> list[Path]:
+    """Every page that is part of the repository, whatever else lies about."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=REPO, capture_output=True, text=True, check=True,
+    )
+    return sorted(REPO / line for line in listed.stdout.splitlines() if (REPO / line).exists())
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("skyhold_docs", REPO / "script" / "lib" / "docs.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def folders() -> list[str]:
+    found = {path.parent for path in (REPO / "skyhold").rglob("*.py")}
+    return sorted(str(path.relative_to(REPO)) for path in found)
+
+
+def prose(path: Path) -> str:
+    """The page without its blocks of code, whose brackets are no links."""
+    return FENCED.sub("", path.read_text())
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    stale = generator().stale()
+    assert not stale, f"run script/docs: {', '.join(stale)}"
+
+
+def test_a_changed_route_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = generator()
+    fewer = docs.services()[:-1]
+    monkeypatch.setattr(docs, "services", lambda: fewer)
+    assert set(docs.stale()) == {"README.md", "docs/api/README.md", "docs/api/compute.md", "docs/states.md"}
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_the_map_names_every_folder(folder: str) -> None:
+    assert f"]({folder}/)" in (REPO / "MAP.md").read_text(), f"{folder} needs a row in MAP.md"
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda path: str(path.relative_to(REPO)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(prose(page)):
+        if not target.startswith(("http://", "https://", "#")):
+            place = page.parent / target.partition("#")[0]
+            assert place.exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda path: str(path.relative_to(REPO)))
+def test_files_named_in_pages_exist(page: Path) -> None:
+    for path in CODE_PATH.findall(prose(page)):
+        assert (REPO / path).exists(), f"{page.name} names {path}"
+
+
+def test_functions_named_in_the_tour_are_where_it_says() -> None:
+    named = FUNCTION.findall((REPO / "docs" / "tour" / "README.md").read_text())
+    assert len(named) > 20, "the tour names the function of each step"
+    for path, function in named:
+        text = (REPO / path).read_text()
+        for name in function.split("."):
+            assert re.search(rf"(def|class) {name}\b|^{name} = ", text, re.M), f"{path} has no {name}"
+
+
+def test_settings_shown_are_settings(tmp_path: Path) -> None:
+    shown = [body for page in documents() for kind, body in FENCED.findall(page.read_text()) if kind == "toml"]
+    assert shown, "docs/operate/settings.md shows a settings file"
+    for body in shown:
+        assert tomllib.loads(body)
+        (tmp_path / "skyhold.toml").write_text(body)
+        settings.load(tmp_path, {})
+
+
+def test_commands_shown_exist() -> None:
+    from skyhold.cmd.main import main
+
+    known = set(main.commands)
+    for page in documents():
+        for name in re.findall(r"`skyhold (\w+)", page.read_text()):
+            assert name in known, f"{page.name} shows `skyhold {name}`"
+
+
+def test_the_script_names_what_is_stale() -> None:
+    wrong = subprocess.run(
+        [sys.executable, str(REPO / "script" / "lib" / "docs.py"), "--nonsense"], cwd=REPO, capture_output=True,
+        text=True, env={"PYTHONPATH": str(REPO)},
+    )
+    assert wrong.returncode == 2
+    assert "Usage" in wrong.stderr
