@@ -88,6 +88,15 @@ def doctor(home: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@home_option
+def migrate(home: Path | None) -> None:
+    """Bring the database to this program's schema."""
+    from skyhold.cmd import migrate as command
+
+    sys.exit(command.run(settings_of(home)))
+
+
+@main.command()
 @click.option("--file", "as_file", is_flag=True, help="As a commented settings file.")
 def settings(as_file: bool) -> None:
     """Print every setting with its default and meaning."""
