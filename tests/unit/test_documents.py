@@ -15,8 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
+from skyhold.cmd.compose import services
 from skyhold.core import settings
+from skyhold.core.policy.defaults import BASE
+from skyhold.core.policy.rules import Policy
 
 REPO = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -99,6 +103,16 @@ def test_settings_shown_are_settings(tmp_path: Path) -> None:
         assert tomllib.loads(body)
         (tmp_path / "skyhold.toml").write_text(body)
         settings.load(tmp_path, {})
+
+
+def test_policy_shown_is_policy() -> None:
+    shown = [body for page in documents() for kind, body in FENCED.findall(page.read_text()) if kind == "yaml"]
+    assert shown, "docs/operate/settings.md shows an override"
+    policy = Policy()
+    policy.register(*BASE, *(rule for service in services() for rule in service.rules))
+    for body in shown:
+        policy.override(yaml.safe_load(body))
+        policy.compile()
 
 
 def test_commands_shown_exist() -> None:
