@@ -26,7 +26,7 @@ REPO = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_PATH = re.compile(r"`((?:skyhold|script|tests|docs)/[\w./-]+)`")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-FUNCTION = re.compile(r"`((?:skyhold|tests)/[\w/]+\.py)`, `([\w.]+)`")
+FUNCTION = re.compile(r"`((?:skyhold|tests)/[\w/]+\.py)`,\s+`([\w.]+)`")
 
 
 def documents() -> list[Path]:
