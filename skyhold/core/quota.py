@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from skyhold.core import errors
+from skyhold.core.db.among import among
 from skyhold.core.tables import QUOTA_LIMITS, QUOTA_USAGES
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ TAKE = (
 GIVE = QUOTA_USAGES.update().where(SAME_ROW).values(used=QUOTA_USAGES.c.used - sa.bindparam("n"))
 USED = sa.select(QUOTA_USAGES.c.used).where(SAME_ROW)
 ADD = QUOTA_USAGES.insert()
+USAGES = sa.select(QUOTA_USAGES.c.resource, QUOTA_USAGES.c.used).where(
+    QUOTA_USAGES.c.project_id == sa.bindparam("project"), among(QUOTA_USAGES.c.resource, "names")
+)
+ALL_LIMITS = (
+    sa.select(QUOTA_LIMITS.c.project_id, QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum)
+    .where(among(QUOTA_LIMITS.c.resource, "names"))
+    .order_by(QUOTA_LIMITS.c.project_id)
+)
+LIMITS = ALL_LIMITS.where(QUOTA_LIMITS.c.project_id.in_(["", sa.bindparam("project")]))
 SET_LIMIT = (
     QUOTA_LIMITS.update()
     .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
@@ -76,30 +86,18 @@ class Quota:
                 tx.execute(GIVE, {"project": project_id, "what": self._name(resource), "n": amount})
 
     def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
-        rows = tx.all(
-            sa.select(QUOTA_USAGES.c.resource, QUOTA_USAGES.c.used).where(
-                QUOTA_USAGES.c.project_id == project_id, QUOTA_USAGES.c.resource.in_(self._names())
-            )
-        )
+        rows = tx.all(USAGES, {"project": project_id, "names": self._names()})
         used = {row.resource.partition(":")[2]: row.used for row in rows}
         return {resource: used.get(resource, 0) for resource in self.defaults}
 
     def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
         """The limits in force; with project "" those of projects that have none of their own."""
-        rows = tx.all(
-            sa.select(QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum)
-            .where(QUOTA_LIMITS.c.project_id.in_(["", project_id]), QUOTA_LIMITS.c.resource.in_(self._names()))
-            .order_by(QUOTA_LIMITS.c.project_id)
-        )
+        rows = tx.all(LIMITS, {"project": project_id, "names": self._names()})
         return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
 
     def own_limits(self, tx: Tx) -> dict[str, dict[str, int]]:
         """Of every project that has limits of its own, by its id: those in force, as `limits` gives them."""
-        rows = tx.all(
-            sa.select(QUOTA_LIMITS.c.project_id, QUOTA_LIMITS.c.resource, QUOTA_LIMITS.c.maximum)
-            .where(QUOTA_LIMITS.c.resource.in_(self._names()))
-            .order_by(QUOTA_LIMITS.c.project_id)
-        )
+        rows = tx.all(ALL_LIMITS, {"names": self._names()})
         found: dict[str, dict[str, int]] = {}
         everybodys = dict(self.defaults)
         for project_id, name, maximum in rows:

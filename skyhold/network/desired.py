@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.network.answers import chunks
 from skyhold.network.drivers import base
@@ -32,21 +33,38 @@ from skyhold.network.tables import (
     SUBNETS,
 )
 
+# Built once: these run at every boot, and building a statement costs more than running it.
+NOT_NETWORKS_OWN = sa.not_(PORTS.c.device_owner.like("network:%"))
+BOUND = sa.select(PORTS.c.id).where(PORTS.c.host_id == sa.bindparam("host"), NOT_NETWORKS_OWN)
+PORTS_NAMED = sa.select(PORTS).where(among(PORTS.c.id, "ids"), NOT_NETWORKS_OWN)
+PORTS_ON = PORTS_NAMED.where(PORTS.c.host_id == sa.bindparam("host"))
+NETWORKS_NAMED = sa.select(NETWORKS).where(among(NETWORKS.c.id, "ids"))
+SUBNETS_OF = sa.select(SUBNETS).where(among(SUBNETS.c.network_id, "ids"))
+GROUPS_NAMED = sa.select(SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.stateful).where(among(SECURITY_GROUPS.c.id, "ids"))
+RULES_OF = sa.select(SECURITY_RULES).where(among(SECURITY_RULES.c.group_id, "ids")).order_by(SECURITY_RULES.c.id)
+LET_IN = (
+    sa.select(SECURITY_RULES.c.remote_group_id).where(among(SECURITY_RULES.c.remote_group_id, "ids")).distinct()
+)
+MEMBER_IPS = (
+    sa.select(PORT_GROUPS.c.group_id, ADDRESSES.c.ip)
+    .join(ADDRESSES, ADDRESSES.c.port_id == PORT_GROUPS.c.port_id)
+    .where(among(PORT_GROUPS.c.group_id, "ids"))
+)
+MEMBER_PAIRS = (
+    sa.select(PORT_GROUPS.c.group_id, PORTS.c.pairs)
+    .join(PORTS, PORTS.c.id == PORT_GROUPS.c.port_id)
+    .where(among(PORT_GROUPS.c.group_id, "ids"), sa.cast(PORTS.c.pairs, sa.String(8)) != "[]")
+)
+
 
 def bound_ports(tx: Tx, host_id: str) -> list[str]:
-    statement = sa.select(PORTS.c.id).where(PORTS.c.host_id == host_id, sa.not_(PORTS.c.device_owner.like("network:%")))
-    return [row.id for row in tx.all(statement)]
+    return [row.id for row in tx.all(BOUND, {"host": host_id})]
 
 
 def ports(tx: Tx, ids: Sequence[str], host_id: str | None = None) -> list[base.Port]:
     """Those of the ports that are bound to the host (to any, when none is named)."""
-    table = PORTS
-    found: list[Any] = []
-    for some in chunks(list(ids)):
-        statement = sa.select(table).where(table.c.id.in_(some), sa.not_(table.c.device_owner.like("network:%")))
-        if host_id is not None:
-            statement = statement.where(table.c.host_id == host_id)
-        found += tx.all(statement)
+    statement, host = (PORTS_NAMED, {}) if host_id is None else (PORTS_ON, {"host": host_id})
+    found = [row for some in chunks(list(ids)) for row in tx.all(statement, {"ids": some, **host})]
     known = [row.id for row in found]
     ips, groups = ports_store.fixed_ips(tx, known), ports_store.groups(tx, known)
     return [port(row, ips.get(row.id, []), groups.get(row.id, [])) for row in found]
@@ -68,7 +86,7 @@ def port(row: Any, ips: list[dict[str, str]], groups: list[str]) -> base.Port:
 def networks(tx: Tx, ids: Collection[str]) -> list[base.Network]:
     found: list[base.Network] = []
     for some in chunks(sorted(ids)):
-        for row in tx.all(sa.select(NETWORKS).where(NETWORKS.c.id.in_(some))):
+        for row in tx.all(NETWORKS_NAMED, {"ids": some}):
             found.append(base.Network(
                 id=row.id, revision=0, segment=row.segment, mtu=row.mtu, external=row.external,
                 dns_domain=row.dns_domain,
@@ -80,7 +98,7 @@ def subnets(tx: Tx, network_ids: Collection[str], dns: Sequence[str]) -> list[ba
     """All subnets of these networks; `dns` are the servers told to guests where a subnet names none."""
     found: list[base.Subnet] = []
     for some in chunks(sorted(network_ids)):
-        for row in tx.all(sa.select(SUBNETS).where(SUBNETS.c.network_id.in_(some))):
+        for row in tx.all(SUBNETS_OF, {"ids": some}):
             found.append(subnet(row, dns))
     return found
 
@@ -118,10 +136,8 @@ def security_groups(tx: Tx, ids: Iterable[str]) -> list[base.SecurityGroup]:
 def load_groups(tx: Tx, ids: set[str], rows: dict[str, Any], rules: dict[str, list[Any]]) -> list[Any]:
     loaded: list[Any] = []
     for some in chunks(sorted(ids)):
-        of_groups = sa.select(SECURITY_GROUPS.c.id, SECURITY_GROUPS.c.stateful).where(SECURITY_GROUPS.c.id.in_(some))
-        rows |= {row.id: row for row in tx.all(of_groups)}
-        statement = sa.select(SECURITY_RULES).where(SECURITY_RULES.c.group_id.in_(some)).order_by(SECURITY_RULES.c.id)
-        loaded += tx.all(statement)
+        rows |= {row.id: row for row in tx.all(GROUPS_NAMED, {"ids": some})}
+        loaded += tx.all(RULES_OF, {"ids": some})
     for each in loaded:
         rules.setdefault(each.group_id, []).append(each)
     return loaded
@@ -138,8 +154,7 @@ def referenced(tx: Tx, ids: Sequence[str]) -> list[str]:
     """Those groups that some rule lets in: only their members matter to anybody."""
     found: set[str] = set()
     for some in chunks(ids):
-        statement = sa.select(SECURITY_RULES.c.remote_group_id).where(SECURITY_RULES.c.remote_group_id.in_(some))
-        found |= {row.remote_group_id for row in tx.all(statement.distinct())}
+        found |= {row.remote_group_id for row in tx.all(LET_IN, {"ids": some})}
     return sorted(found)
 
 
@@ -147,18 +162,10 @@ def group_members(tx: Tx, ids: Sequence[str]) -> dict[str, set[str]]:
     """The addresses of all ports in each group, and what else they may send from."""
     found: dict[str, set[str]] = {}
     for some in chunks(ids):
-        statement = (
-            sa.select(PORT_GROUPS.c.group_id, ADDRESSES.c.ip)
-            .join(ADDRESSES, ADDRESSES.c.port_id == PORT_GROUPS.c.port_id).where(PORT_GROUPS.c.group_id.in_(some))
-        )
-        for row in tx.all(statement):
-            found.setdefault(row.group_id, set()).add(row.ip)
-        paired = (
-            sa.select(PORT_GROUPS.c.group_id, PORTS.c.pairs).join(PORTS, PORTS.c.id == PORT_GROUPS.c.port_id)
-            .where(PORT_GROUPS.c.group_id.in_(some), sa.cast(PORTS.c.pairs, sa.String(8)) != "[]")
-        )
-        for row in tx.all(paired):
-            found.setdefault(row.group_id, set()).update(each["ip_address"] for each in row.pairs)
+        for group_id, ip in tx.all(MEMBER_IPS, {"ids": some}):
+            found.setdefault(group_id, set()).add(ip)
+        for group_id, pairs in tx.all(MEMBER_PAIRS, {"ids": some}):
+            found.setdefault(group_id, set()).update(each["ip_address"] for each in pairs)
     return found
 
 

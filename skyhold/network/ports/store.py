@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
 from skyhold.network import addresses
@@ -85,25 +86,32 @@ def set_groups(tx: Tx, port_id: str, group_ids: Iterable[str]) -> None:
         tx.execute(PORT_GROUPS.insert(), rows)
 
 
+FIXED_IPS = (
+    sa.select(ADDRESSES.c.port_id, ADDRESSES.c.subnet_id, ADDRESSES.c.ip)
+    .where(among(ADDRESSES.c.port_id, "ids"))
+    .order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
+)
+GROUPS = (
+    sa.select(PORT_GROUPS.c.port_id, PORT_GROUPS.c.group_id)
+    .where(among(PORT_GROUPS.c.port_id, "ids"))
+    .order_by(PORT_GROUPS.c.group_id)
+)
+
+
 def fixed_ips(tx: Tx, port_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """Per port, as upstream prints them, in the order they were given."""
     found: dict[str, list[dict[str, str]]] = {}
     for ids in chunks(port_ids):
-        statement = (
-            sa.select(ADDRESSES.c.port_id, ADDRESSES.c.subnet_id, ADDRESSES.c.ip)
-            .where(ADDRESSES.c.port_id.in_(ids)).order_by(ADDRESSES.c.port_id, ADDRESSES.c.rank)
-        )
-        for row in tx.all(statement):
-            found.setdefault(row.port_id, []).append({"subnet_id": row.subnet_id, "ip_address": row.ip})
+        for port_id, subnet_id, ip in tx.all(FIXED_IPS, {"ids": ids}):
+            found.setdefault(port_id, []).append({"subnet_id": subnet_id, "ip_address": ip})
     return found
 
 
 def groups(tx: Tx, port_ids: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for ids in chunks(port_ids):
-        statement = sa.select(PORT_GROUPS).where(PORT_GROUPS.c.port_id.in_(ids)).order_by(PORT_GROUPS.c.group_id)
-        for row in tx.all(statement):
-            found.setdefault(row.port_id, []).append(row.group_id)
+        for port_id, group_id in tx.all(GROUPS, {"ids": ids}):
+            found.setdefault(port_id, []).append(group_id)
     return found
 
 
