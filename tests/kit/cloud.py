@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A started cloud for stories: the real services, with a directory and a database of its own.
 
-Clients are tests/kit/client.py, databases tests/kit/databases.py. One cloud serves a whole run: a story gets a fresh domain, project
-and user from `project()`, and so needs no fresh database. Hashes of passwords are made cheap by
+Clients are tests/kit/client.py, databases tests/kit/databases.py. One cloud serves a whole run: a
+story gets a fresh domain, project and user from `project()`, and so needs no fresh database. Hashes of passwords are made cheap by
 settings, as an operator could.
 """
 
@@ -27,7 +27,7 @@ from skyhold.core.settings import Database, Http, Identity, Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
-SERVICES = ("identity", "placement", "network", "image", "compute")
+SERVICES = ("identity", "events", "placement", "network", "image", "compute")
 """In the order of the street, as cmd/compose.py puts them together."""
 
 
