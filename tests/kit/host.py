@@ -13,14 +13,17 @@ from pathlib import Path
 
 import msgspec
 
+from skyhold.compute.tables import HOSTS
 from skyhold.core.app import Core
+from skyhold.core.context import Context, internal
+from skyhold.core.db.tx import Tx
 from skyhold.core.settings import Host, Settings
 from skyhold.host.machine import Machine
 
 
 @asynccontextmanager
 async def fake_host(core: Core, home: Path, name: str = "host-1", **offer: int) -> AsyncIterator[Machine]:
-    """Connected and known to compute when entered; disconnected when left."""
+    """Connected and known to compute when entered; when left it is gone for good, and no boot waits for it."""
     settings = msgspec.structs.replace(
         core.settings,
         host=Host(hypervisor="fake", network="fake", uuid=uuid_of(name), name=name, **offer),
@@ -34,6 +37,11 @@ async def fake_host(core: Core, home: Path, name: str = "host-1", **offer: int) 
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await until(lambda: not core.bus.connected(machine.host_id))
+        await internal(core).write(long_gone, machine.host_id)
+
+
+def long_gone(tx: Tx, ctx: Context, host_id: str) -> None:
+    tx.execute(HOSTS.update().where(HOSTS.c.id == host_id).values(connected=False, seen_at=0))
 
 
 class Elsewhere:
