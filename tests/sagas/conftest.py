@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sagas are tested on every database of the run; how they are made is tests/kit/databases.py."""
+"""The runner is tested on every database of the run, the product's sagas in the stories' cloud."""
 
 from __future__ import annotations
 
 from tests.kit.databases import core, database_url, servers
+from tests.story.compute.conftest import host, scene
 
-__all__ = ["core", "database_url", "servers"]
+__all__ = ["core", "database_url", "host", "scene", "servers"]

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from skyhold.compute import states
 from skyhold.compute.drivers.base import GuestRef
 from skyhold.compute.quotas import QUOTA
+from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import ops
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.compute.tables import SERVER_TAGS
@@ -45,6 +46,14 @@ class Delete(Saga):
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         forget(tx, ctx, s.subject)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        """Not removed in all that time: the server rests in ERROR and may be deleted again."""
+        server = SERVERS_STORE.find(tx, s.subject, lock=True)
+        if server is not None:
+            fault = outcomes.fault(s.error, tx.now)
+            server = SERVERS_STORE.move(tx, server, server.state, states.ERROR, task=None, fault=fault)
+            journal.record(tx, "server.delete.error", server)
 
 
 def found(tx: Tx, ctx: Context, server_id: str) -> Any:

@@ -7,6 +7,7 @@ port and not the server, so two ports may be attached at once.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 from skyhold.compute.drivers.base import GuestPlug, GuestUnplug
@@ -14,10 +15,11 @@ from skyhold.compute.sagas import outcomes
 from skyhold.compute.sagas.reboot import outcome
 from skyhold.compute.servers import announce, describe
 from skyhold.compute.servers.store import SERVERS_STORE
-from skyhold.core import journal
+from skyhold.core import errors, journal
+from skyhold.core.bus import Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.network import facade as network
 
@@ -49,14 +51,19 @@ class AttachPort(Saga):
         return outcome(await s.call(s.kept.host_id, "guest.plug", want, subject=""))
 
     async def undo_plug(self, s: Run) -> Outcome:
-        return await unplug(s)
+        """Undo must not fail: a guest that is gone has nothing plugged."""
+        if not s.ctx.core.bus.connected(s.kept.host_id):
+            return None
+        want = GuestUnplug(guest_id=s.kept.server_id, port_id=s.subject)
+        answer = await s.call(s.kept.host_id, "guest.unplug", want, subject="")
+        return Again(0.2) if isinstance(answer, Working) else None
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         tell(tx, ctx, s)
         outcomes.done(tx, ctx, s, "compute_attach_interface", s.kept.host_id)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
-        network.release_port(tx, ctx, s.kept.server_id, s.subject)
+        let_go(tx, ctx, s)
         outcomes.not_done(tx, ctx, s, "compute_attach_interface", s.kept.host_id)
 
     cancelled = failed
@@ -74,7 +81,7 @@ class DetachPort(Saga):
         return await unplug(s)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
-        network.release_port(tx, ctx, s.kept.server_id, s.subject)
+        let_go(tx, ctx, s)
         tell(tx, ctx, s)
         outcomes.done(tx, ctx, s, "compute_detach_interface", s.kept.host_id)
 
@@ -87,6 +94,12 @@ async def unplug(s: Run) -> Outcome:
         return None
     want = GuestUnplug(guest_id=s.kept.server_id, port_id=s.subject)
     return outcome(await s.call(s.kept.host_id, "guest.unplug", want, subject=""))
+
+
+def let_go(tx: Tx, ctx: Context, s: Run) -> None:
+    with suppress(errors.NotFound):
+        # Gone with its server meanwhile: an end must not fail.
+        network.release_port(tx, ctx, s.kept.server_id, s.subject)
 
 
 def tell(tx: Tx, ctx: Context, s: Run) -> None:
