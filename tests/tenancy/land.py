@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The land of one tenant: everything a cloud can hold, each thing once, and everybody who may come by.
+
+What is asked about it is registry.py's. Every name, description and value the tenant chose holds
+MARKER, so that one search tells whether an answer gave something away; what stands in addresses
+(tags, keys, names of keypairs) does not, for an error may repeat the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.context import Credentials
+from skyhold.host.machine import Machine
+from tests.kit.cloud import Cloud, Persona, sign_in
+
+MARKER = "quoth-the-raven"
+PASSWORD = "a-password-of-the-land"
+LATEST = {"OpenStack-API-Version": "compute 2.96"}
+
+
+@dataclass
+class Someone:
+    """Somebody who calls: `near` belongs to the land's project or is its owner's own domain."""
+
+    name: str
+    client: Persona
+    creds: Credentials
+    near: bool = False
+
+
+@dataclass
+class Land:
+    cloud: Cloud
+    owner: Persona
+    ids: dict[str, str] = field(default_factory=dict)
+    people: list[Someone] = field(default_factory=list)
+    host: Machine | None = None
+
+    def secrets(self) -> list[str]:
+        """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
+        private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
+                   "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print")
+        return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
+
+    def target(self) -> Mapping[str, Any]:
+        """The land as the target of a rule, in every spelling that rules use."""
+        project, domain = self.owner.project_id, self.owner.domain_id
+        return {
+            "project_id": project, "user_id": self.owner.user_id, "network:project_id": project,
+            "visibility": "private",
+            "target": {
+                "user": {"id": self.owner.user_id, "domain_id": domain},
+                "project": {"id": project, "domain_id": domain},
+                "domain": {"id": domain}, "domain_id": domain, "group": {"domain_id": domain},
+                "role": {"domain_id": None, "name": "member"}, "token": {"user_id": self.owner.user_id},
+            },
+        }
+
+    async def make(self, path: str, body: Any, status: int = 201, who: Persona | None = None) -> Any:
+        answer = await (who or self.owner).post(path, body, status=status, headers=LATEST)
+        return next(iter(answer.json.values())) if len(answer.json) == 1 else answer.json
+
+
+async def settle(cloud: Cloud, host: Machine) -> Land:
+    """The land, with its people."""
+    land = Land(cloud, await owner_of(cloud), host=host)
+    land.ids |= {"project": land.owner.project_id, "owner": land.owner.user_id, "domain": land.owner.domain_id}
+    await grants(land)
+    land.owner.token = await cloud.token(land.owner, {"project": {"id": land.owner.project_id}})
+    for build in (identity, placement, network, image, compute):
+        await build(land)
+    await people(land)
+    land.ids["token"] = land.owner.token or ""
+    return land
+
+
+async def owner_of(cloud: Cloud) -> Persona:
+    domain = await named(cloud, "domain", {})
+    project = await named(cloud, "project", {"domain_id": domain, "tags": ["blue"]})
+    user = await named(cloud, "user", {"domain_id": domain, "password": PASSWORD, "email": MARKER + "@x.org"})
+    await cloud.grant("manager", user, project_id=project)
+    return Persona(
+        cloud.core.asgi, user_id=user, user_name=MARKER, password=PASSWORD, domain_id=domain,
+        project_id=project, project_name=MARKER, cloud=cloud,
+    )
+
+
+async def named(cloud: Cloud, kind: str, more: dict[str, Any]) -> str:
+    body = {kind: {"name": MARKER + "-" + kind, "description": MARKER, **more}}
+    return (await cloud.admin.post(f"/identity/v3/{kind}s", body, status=201)).json[kind]["id"]
+
+
+async def grants(land: Land) -> None:
+    """Every kind of grant once, to the owner and to a group."""
+    cloud, ids = land.cloud, land.ids
+    ids["group"] = await named(cloud, "group", {"domain_id": ids["domain"]})
+    roles = (await cloud.admin.get("/identity/v3/roles", {"name": "member"}, status=200)).json["roles"]
+    ids["member_role"] = roles[0]["id"]
+    await cloud.admin.put(f"/identity/v3/groups/{ids['group']}/users/{ids['owner']}", status=204)
+    for who in (f"users/{ids['owner']}", f"groups/{ids['group']}"):
+        role = f"{who}/roles/{ids['member_role']}"
+        for where in (f"projects/{ids['project']}", f"domains/{ids['domain']}"):
+            await cloud.admin.put(f"/identity/v3/{where}/{role}", status=204)
+            await cloud.admin.put(f"/identity/v3/OS-INHERIT/{where}/{role}/inherited_to_projects", status=204)
+        await cloud.admin.put(f"/identity/v3/system/{role}", status=204)
+
+
+async def identity(land: Land) -> None:
+    admin, ids = land.cloud.admin, land.ids
+    for name in ("role", "implied"):
+        ids[name] = (await land.make("/identity/v3/roles", {"role": {"name": "role-" + name}}, who=admin))["id"]
+    await admin.put(f"/identity/v3/roles/{ids['role']}/implies/{ids['implied']}", status=201)
+    ids["idle_domain"] = (
+        await land.make("/identity/v3/domains", {"domain": {"name": "idle", "enabled": False}}, who=admin)
+    )["id"]
+    ids["region"] = (await land.make("/identity/v3/regions", {"region": {"id": "elsewhere"}}, who=admin))["id"]
+    body: Any = {"service": {"type": "weather", "name": "weather"}}
+    ids["service"] = (await land.make("/identity/v3/services", body, who=admin))["id"]
+    body = {"endpoint": {"service_id": ids["service"], "interface": "public", "url": "https://weather.test"}}
+    ids["endpoint"] = (await land.make("/identity/v3/endpoints", body, who=admin))["id"]
+    rule = {"path": "/v2.1/" + MARKER, "method": "GET", "service": "compute"}
+    body = {"application_credential": {"name": MARKER, "description": MARKER, "access_rules": [rule]}}
+    made = await land.make(f"/identity/v3/users/{ids['owner']}/application_credentials", body)
+    ids |= {"app_cred": made["id"], "access_rule": made["access_rules"][0]["id"]}
+    rule["path"] += "/idle"
+    path = f"/identity/v3/users/{ids['owner']}/application_credentials"
+    made = await land.make(path, {"application_credential": {"name": "idle", "access_rules": [rule]}})
+    ids["idle_rule"] = made["access_rules"][0]["id"]
+    await land.owner.delete(f"{path}/{made['id']}", status=204)
+
+
+async def placement(land: Land) -> None:
+    admin, ids = land.cloud.admin, land.ids
+    head = {"OpenStack-API-Version": "placement 1.39"}
+    for name in ("provider", "idle_provider"):
+        answer = await admin.post(
+            "/placement/resource_providers", {"name": MARKER + name}, headers=head, status=200
+        )
+        ids[name] = answer.json["uuid"]
+    for what in ("resource_classes/CUSTOM_RAVEN", "resource_classes/CUSTOM_ROOK", "traits/CUSTOM_CROW"):
+        await admin.put(f"/placement/{what}", headers=head, status=(201, 204))
+    at = f"/placement/resource_providers/{ids['provider']}"
+    await admin.put(
+        at + "/inventories",
+        {"resource_provider_generation": 0, "inventories": {"CUSTOM_RAVEN": {"total": 4}, "DISK_GB": {"total": 9}}},
+        headers=head, status=200,
+    )
+    ids["consumer"] = "11111111-2222-4333-8444-555555555555"
+    body = {
+        "allocations": {ids["provider"]: {"resources": {"DISK_GB": 1}}}, "project_id": ids["project"],
+        "user_id": ids["owner"], "consumer_generation": None, "consumer_type": "INSTANCE",
+    }
+    await admin.put(f"/placement/allocations/{ids['consumer']}", body, headers=head, status=204)
+
+
+async def network(land: Land) -> None:
+    ids, v2 = land.ids, "/network/v2.0/"
+    said = {"name": MARKER, "description": MARKER}
+
+    async def make(what: str, who: Persona | None = None, **body: Any) -> str:
+        one = what.replace("-", "_").removesuffix("s")
+        return (await land.make(v2 + what, {one: body}, who=who))["id"]
+
+    ids["network"] = await make("networks", **said)
+    ids["subnet"] = await make(
+        "subnets", **said, network_id=ids["network"], ip_version=4, cidr="10.77.1.0/24"
+    )
+    ids["used_network"] = await make("networks", name="ravens", description=MARKER)
+    ids["used_subnet"] = await make(
+        "subnets", **said, network_id=ids["used_network"], ip_version=4, cidr="10.77.2.0/24"
+    )
+    ids["port"] = await make("ports", **said, network_id=ids["used_network"])
+    ids["sg"] = await make("security-groups", **said)
+    ids["rule"] = await make(
+        "security-group-rules", description=MARKER, security_group_id=ids["sg"], direction="ingress",
+        protocol="tcp", port_range_min=77, port_range_max=77,
+    )
+    ids["public"] = await make("networks", land.cloud.admin, name="public", **{"router:external": True})
+    await make(
+        "subnets", land.cloud.admin, network_id=ids["public"], ip_version=4, cidr="198.18.77.0/24",
+        enable_dhcp=False,
+    )
+    ids["router"] = await make("routers", **said)
+    ids["used_router"] = await make("routers", **said)
+    door = f"{v2}routers/{ids['used_router']}"
+    await land.owner.put(door + "/add_router_interface", {"subnet_id": ids["used_subnet"]}, status=200)
+    await land.owner.put(
+        f"{v2}routers/{ids['used_router']}",
+        {"router": {"external_gateway_info": {"network_id": ids["public"]}}}, status=200,
+    )
+    ids["plain_subnet"] = await make(
+        "subnets", **said, network_id=ids["used_network"], ip_version=4, cidr="10.77.3.0/24"
+    )
+    ids["plain_router"] = await make("routers", **said)
+    await land.owner.put(
+        f"{v2}routers/{ids['plain_router']}/add_router_interface", {"subnet_id": ids["plain_subnet"]}, status=200
+    )
+    route = {"routes": [{"destination": "10.9.0.0/16", "nexthop": "10.77.2.9"}]}
+    await land.owner.put(door + "/add_extraroutes", {"router": route}, status=200)
+    ids["fip"] = await make("floatingips", description=MARKER, floating_network_id=ids["public"])
+    many = {"networks": "network", "subnets": "subnet", "ports": "port", "routers": "router",
+            "floatingips": "fip", "security-groups": "sg"}
+    for what, one in many.items():
+        await land.owner.put(f"{v2}{what}/{ids[one]}/tags", {"tags": ["blue"]}, status=200)
+
+
+async def image(land: Land) -> None:
+    ids, v2 = land.ids, "/image/v2/images"
+    body = {
+        "name": MARKER, "disk_format": "qcow2", "container_format": "bare", "tags": ["blue"],
+        "visibility": "shared", "raven": MARKER,
+    }
+    for name in ("image", "queued_image", "sleeping_image"):
+        ids[name] = (await land.owner.post(v2, body, status=201)).json["id"]
+        if name != "queued_image":
+            await land.owner.put(
+                f"{v2}/{ids[name]}/file", empty(), content_type="application/octet-stream", status=204
+            )
+    await land.owner.post(f"{v2}/{ids['sleeping_image']}/actions/deactivate", status=204)
+    ids["guest_project"] = (await land.cloud.project()).project_id
+    await land.owner.post(f"{v2}/{ids['image']}/members", {"member": ids["guest_project"]}, status=200)
+
+
+async def compute(land: Land) -> None:
+    ids, v2, admin = land.ids, "/compute/v2.1", land.cloud.admin
+    for name in ("flavor", "idle_flavor"):
+        body: Any = {"name": f"{MARKER}-{name}", "ram": 128, "vcpus": 1, "disk": 1, "description": MARKER,
+                     "os-flavor-access:is_public": False}
+        ids[name] = (await land.make(v2 + "/flavors", {"flavor": body}, 200, admin))["id"]
+        grant = {"addTenantAccess": {"tenant": ids["project"]}}
+        await admin.post(f"{v2}/flavors/{ids[name]}/action", grant, status=200)
+    await admin.post(
+        f"{v2}/flavors/{ids['flavor']}/os-extra_specs", {"extra_specs": {"raven": MARKER}}, status=200
+    )
+    pair = {"keypair": {"name": "birds", "public_key": OWN_KEY, "type": "ssh"}}
+    ids["keypair_print"] = (await land.make(v2 + "/os-keypairs", pair, 201))["fingerprint"]
+    group = {"server_group": {"name": MARKER, "policy": "soft-affinity"}}
+    ids["server_group"] = (await land.make(v2 + "/os-server-groups", group, 200))["id"]
+    for name in ("aggregate", "used_aggregate"):
+        body = {"aggregate": {"name": MARKER + name}}
+        ids[name] = str((await land.make(v2 + "/os-aggregates", body, 200, admin))["id"])
+    add = {"add_host": {"host": "host-1"}}
+    await admin.post(f"{v2}/os-aggregates/{ids['used_aggregate']}/action", add, status=200)
+    services = (await admin.get(v2 + "/os-services", {"binary": "nova-compute"}, headers=LATEST)).json
+    ids["compute_service"] = services["services"][0]["id"]
+    hypervisors = (await admin.get(v2 + "/os-hypervisors", headers=LATEST)).json
+    ids["hypervisor"] = hypervisors["hypervisors"][0]["id"]
+    await servers(land)
+
+
+async def servers(land: Land) -> None:
+    """One in each state that some action starts from."""
+    ids, v2, owner = land.ids, "/compute/v2.1/servers", land.owner
+    for name in ("server", "stopped", "paused", "suspended"):
+        body = {
+            "name": MARKER, "imageRef": ids["image"], "flavorRef": ids["flavor"], "description": MARKER,
+            "networks": [{"uuid": ids["used_network"]}], "metadata": {"color": MARKER}, "tags": ["blue"],
+        }
+        ids[name] = (await land.make(v2, {"server": body}, 202))["id"]
+    await land.cloud.core.sagas.idle(20)
+    for name, action in (("stopped", "os-stop"), ("paused", "pause"), ("suspended", "suspend")):
+        await owner.post(f"{v2}/{ids[name]}/action", {action: None}, status=202)
+    assert await land.cloud.core.sagas.idle(20)
+    await owner.post(f"{v2}/{ids['server']}/action", {"addSecurityGroup": {"name": ids["sg"]}}, status=202)
+    shown = {
+        name: (await owner.get(f"{v2}/{ids[name]}", headers=LATEST)).json["server"]["status"]
+        for name in ("server", "stopped", "paused", "suspended")
+    }
+    assert list(shown.values()) == ["ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"], shown
+    ports = (await owner.get(f"{v2}/{ids['server']}/os-interface", status=200)).json["interfaceAttachments"]
+    ids["server_port"] = ports[0]["port_id"]
+    acts = (await owner.get(f"{v2}/{ids['server']}/os-instance-actions", headers=LATEST)).json
+    ids["request"] = acts["instanceActions"][-1]["request_id"]
+    idle = {"security_group": {"name": "idle"}}
+    ids["idle_sg"] = (await land.make("/network/v2.0/security-groups", idle))["id"]
+
+
+async def people(land: Land) -> None:
+    cloud, owner = land.cloud, land.owner
+    stranger = await cloud.project(["manager"])
+    far = stranger.domain_id
+    await add(land, "owner", owner, near=True)
+    for role in ("member", "reader"):
+        await add(land, role, await owner.colleague([role]), near=True)
+    await add(land, "stranger", stranger)
+    await add(land, "somebody", await with_token(cloud, await cloud.user(far), None))
+    await add(land, "admin", cloud.admin)
+    for role in ("admin", "reader"):
+        user = await cloud.user(far)
+        await cloud.grant(role, user.user_id, system=True)
+        await add(land, f"system {role}", await with_token(cloud, user, {"system": {"all": True}}))
+    for name, domain in (("own domain", owner.domain_id), ("foreign domain", far)):
+        user = await cloud.user(domain)
+        await cloud.grant("manager", user.user_id, domain_id=domain)
+        client = await with_token(cloud, user, {"domain": {"id": domain}})
+        await add(land, f"{name}'s manager", client, near=domain == owner.domain_id)
+
+
+async def with_token(cloud: Cloud, user: Persona, scope: Any) -> Persona:
+    user.token = await sign_in(cloud.core, {"id": user.user_id, "password": user.password}, scope)
+    return user
+
+
+async def add(land: Land, name: str, client: Persona, *, near: bool = False) -> None:
+    creds = await land.cloud.core.authenticate(client.token)
+    if creds.project_id:
+        # Upstream makes a project's default group when first asked for groups; let that be over.
+        await client.get("/network/v2.0/security-groups", status=200)
+    land.people.append(Someone(name, client, creds, near))
+
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@laptop"
+OWN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUm raven@nest"
