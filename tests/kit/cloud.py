@@ -2,8 +2,8 @@
 """A started cloud for stories: the real services, with a directory and a database of its own.
 
 Clients are tests/kit/client.py, databases tests/kit/databases.py. One cloud serves a whole run: a
-story gets a fresh domain, project and user from `project()`, and so needs no fresh database. Hashes of
-passwords are made cheap by settings, as an operator could.
+story gets a fresh domain, project and user from `project()`, and so needs no fresh database. Hashes
+of passwords are made cheap by settings, as an operator could.
 """
 
 from __future__ import annotations
