@@ -100,10 +100,10 @@ class Quota:
         rows = tx.all(ALL_LIMITS, {"names": self._names()})
         found: dict[str, dict[str, int]] = {}
         everybodys = dict(self.defaults)
-        for project_id, name, maximum in rows:
+        for row in rows:
             # The limits of project "" come first.
-            kept = found.setdefault(project_id, dict(everybodys)) if project_id else everybodys
-            kept[name.partition(":")[2]] = maximum
+            kept = found.setdefault(row.project_id, dict(everybodys)) if row.project_id else everybodys
+            kept[row.resource.partition(":")[2]] = row.maximum
         return found
 
     def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
