@@ -79,15 +79,6 @@ def host(home: Path | None) -> None:
 
 @main.command()
 @home_option
-def migrate(home: Path | None) -> None:
-    """Bring the database to this program's schema."""
-    from skyhold.cmd import migrate as command
-
-    sys.exit(command.run(settings_of(home)))
-
-
-@main.command()
-@home_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def doctor(home: Path | None, as_json: bool) -> None:
     """Check this machine and say what is wrong, and the remedy."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 
+from skyhold.cmd import processes
 from skyhold.core.settings import Settings
 
 
 def run(settings: Settings) -> int:
-    """Prints what was done; safe to repeat."""
+    """Prints what was done; safe to repeat, and refused while the cloud runs on this database."""
+    if processes.running(settings, "serve") is not None:
+        print("The cloud is running on this database: stop it first with `skyhold down --keep-guests`.")
+        return 1
     applied = asyncio.run(migrate(settings))
     print("\n".join(f"Applied {revision}." for revision in applied) or "The schema is up to date.")
     return 0
@@ -25,6 +29,7 @@ async def migrate(settings: Settings) -> list[str]:
 
     # Every service's tables must be known for a database that is still empty.
     services()
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     db = await open_database(settings.database_url)
     try:
         return await upgrade.migrate(db)
