@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from skyhold.compute.drivers.base import HostInventory
 from skyhold.compute.tables import HOSTS
-from skyhold.core import context, journal
+from skyhold.core import context, errors, journal
 from skyhold.core.app import Core
 from skyhold.core.bus import Alive, Hello
 from skyhold.core.context import Context
@@ -25,6 +25,7 @@ from skyhold.placement import facade as placement
 STALE_US = 20_000_000
 """An agent speaks every five seconds; after twenty of silence its host counts as down."""
 ZONE = "nova"
+TRIES = 5
 
 store = Store(HOSTS, service="compute", kind="host", label="Host")
 
@@ -43,7 +44,13 @@ def everyone(tx: Tx, ctx: Context) -> list[Any]:
 
 async def hello(ctx: Context, host_id: str, greeting: Hello) -> None:
     await ctx.write(connect, host_id, greeting.name)
+    greeted(ctx.core).add(host_id)
     ctx.core.loops.ring("compute.power_sync")
+
+
+def greeted(core: Core) -> set[str]:
+    """Hosts that connected and have not been told yet what changed while they were away."""
+    return core.shelf.setdefault("compute.greeted", set())  # type: ignore[no-any-return]
 
 
 async def gone(ctx: Context, host_id: str, greeting: Hello) -> None:
@@ -75,12 +82,23 @@ def connect(tx: Tx, ctx: Context, host_id: str, name: str) -> None:
     if row is not None:
         row = store.update(tx, row, name=name, connected=True, seen_at=tx.now)
     else:
-        number = (tx.scalar(sa.select(sa.func.max(HOSTS.c.number))) or 0) + 1
-        row = store.insert(
-            tx, id=host_id, number=number, name=name, enabled=True, forced_down=False, connected=True,
-            seen_at=tx.now,
-        )
+        row = appear(tx, host_id, name)
     journal.record(tx, "host.connect", row)
+
+
+def appear(tx: Tx, host_id: str, name: str) -> Any:
+    """A row with the next number; two hosts may come at once."""
+    for _ in range(TRIES):
+        number = (tx.scalar(sa.select(sa.func.max(HOSTS.c.number))) or 0) + 1
+        try:
+            with tx.nested():
+                return store.insert(
+                    tx, id=host_id, number=number, name=name, enabled=True, forced_down=False, connected=True,
+                    seen_at=tx.now,
+                )
+        except sa.exc.IntegrityError:
+            continue
+    raise errors.Conflict(f"Host {name} could not get a number: too many hosts came at once.")
 
 
 def mark(tx: Tx, ctx: Context, host_id: str, connected: bool) -> None:
@@ -103,7 +121,7 @@ def take_inventory(tx: Tx, ctx: Context, host_id: str, offered: HostInventory) -
                 allocation_ratio=host.ram_allocation_ratio,
             ),
             "DISK_GB": placement.Inventory(
-                total=max(1, offered.disk_gb), reserved=host.reserved_disk_gb,
+                total=max(1, offered.disk_gb), reserved=min(host.reserved_disk_gb, max(1, offered.disk_gb) - 1),
                 allocation_ratio=host.disk_allocation_ratio,
             ),
         },

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from skyhold.compute.drivers.base import InstanceMetadata
+
+log = structlog.get_logger("host")
 
 
 class Server(Protocol):
@@ -26,7 +29,17 @@ class MetadataShelf:
         self._server = server
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in directory.glob("*.msgpack"):
+            self._load(path)
+
+    def _load(self, path: Path) -> None:
+        try:
             self._server.set(path.stem, msgspec.msgpack.decode(path.read_bytes(), type=InstanceMetadata))
+        except msgspec.MsgspecError:
+            # Torn by a power cut: the control plane tells it again when it hears of us.
+            log.warning("metadata of a guest is unreadable until it is told again", server=path.stem)
+
+    def holds(self, server_id: str) -> bool:
+        return self._path(server_id).exists()
 
     def put(self, metadata: InstanceMetadata) -> None:
         path = self._path(metadata.server_id)

@@ -78,4 +78,6 @@ class Guests:
         self._shelf.drop(want.guest_id)
 
     async def metadata(self, metadata: compute.InstanceMetadata) -> None:
-        self._shelf.put(metadata)
+        # Told late, after the guest has gone: its user data must not come back to stay.
+        if self._shelf.holds(metadata.server_id):
+            self._shelf.put(metadata)

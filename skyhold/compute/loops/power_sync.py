@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from skyhold.compute import states
+from skyhold.compute import hosts, states
 from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, Nothing
 from skyhold.compute.servers import announce
 from skyhold.compute.servers.store import SERVERS_STORE, on_host
@@ -35,15 +35,19 @@ async def run(ctx: Context) -> None:
     for host in ctx.core.bus.hosts():
         try:
             await sync_host(ctx, host.host_id)
+            if host.host_id in hosts.greeted(ctx.core):
+                hosts.greeted(ctx.core).discard(host.host_id)
+                await announce.send_all(ctx, host.host_id)
         except HostUnreachable:
             log.info("host went away while it was asked", host=host.name)
 
 
 async def sync_host(ctx: Context, host_id: str) -> None:
+    asked_at = ctx.now
     seen = await ctx.core.bus.call(host_id, "guest.list", Nothing(), request_id=ctx.request_id)
     if not isinstance(seen, GuestList):
         return
-    unwanted = await ctx.write(compare, host_id, seen.guests)
+    unwanted = await ctx.write(compare, host_id, seen.guests, asked_at)
     for guest_id, fence in unwanted:
         log.info("guest without a server removed", guest=guest_id, host=host_id)
         await ctx.core.bus.call(
@@ -52,13 +56,18 @@ async def sync_host(ctx: Context, host_id: str) -> None:
         )
 
 
-def compare(tx: Tx, ctx: Context, host_id: str, guests: list[GuestStatus]) -> list[tuple[str, int]]:
-    """Correct the servers of a host; which of its guests belong to none of them, with a fence."""
+def compare(
+    tx: Tx, ctx: Context, host_id: str, guests: list[GuestStatus], asked_at: int
+) -> list[tuple[str, int]]:
+    """Correct the servers of a host; which of its guests belong to none of them, with a fence.
+
+    What a saga has written since the host was asked is newer than its answer: the next look is for it.
+    """
     busy = rows.live_subjects(tx, ctx)
     servers = {server.id: server for server in on_host(tx, ctx, host_id)}
     seen = {guest.guest_id: guest for guest in guests}
     for server in servers.values():
-        if server.id not in busy:
+        if server.id not in busy and server.updated_at < asked_at:
             missing = GuestStatus(guest_id=server.id, power="absent")
             correct(tx, ctx, server, seen.get(server.id, missing))
     return [(id, tx.now) for id in seen if id not in servers and id not in busy]

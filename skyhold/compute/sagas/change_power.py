@@ -15,14 +15,12 @@ from skyhold.compute.servers.transitions import CHANGES
 from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 
 
-class ChangePowerKept(Kept, kw_only=True):
+class ChangePowerKept(outcomes.HostKept, kw_only=True):
     change: str = ""
-    host_id: str = ""
-    action_id: int = 0
 
 
 class ChangePower(Saga):
@@ -33,9 +31,9 @@ class ChangePower(Saga):
 
     async def apply(self, s: Run) -> Outcome:
         change = CHANGES[s.kept.change]
-        answer = await s.call(
-            s.kept.host_id, "guest.power", GuestPower(guest_id=s.subject, power=change.power)
-        )
+        answer = await outcomes.ask(s, "guest.power", GuestPower(guest_id=s.subject, power=change.power))
+        if isinstance(answer, Again):
+            return answer
         if isinstance(answer, Working):
             return Again(0.2)
         if isinstance(answer, Failed):

@@ -14,16 +14,14 @@ from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image_facade
 
 
-class CreateImageKept(Kept, kw_only=True):
+class CreateImageKept(outcomes.HostKept, kw_only=True):
     image_id: str = ""
-    host_id: str = ""
-    action_id: int = 0
 
 
 class CreateImage(Saga):
@@ -43,9 +41,9 @@ class CreateImage(Saga):
         target = ImageTarget(
             image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token
         )
-        answer = await s.call(
-            s.kept.host_id, "guest.snapshot", GuestSnapshot(guest_id=s.subject, target=target)
-        )
+        answer = await outcomes.ask(s, "guest.snapshot", GuestSnapshot(guest_id=s.subject, target=target))
+        if isinstance(answer, Again):
+            return answer
         if isinstance(answer, Working):
             return Again(0.5)
         if isinstance(answer, Failed):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How sagas write their end into a server: settled in a state, with a fault, and its action's event.
+"""How sagas ask a server's host, and write their end into the server: a state, a fault, an event.
 
-Steps and undo are in each saga's own file. Every function runs in the saga's last commit.
+Steps and undo are in each saga's own file. Everything but `ask` runs in the saga's last commit.
 """
 
 from __future__ import annotations
@@ -12,8 +12,39 @@ from skyhold.compute import actions, states
 from skyhold.compute.drivers.base import GuestStatus
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import journal
+from skyhold.core.bus import HostUnreachable
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept
+from skyhold.core.saga.runner import Run
+
+AWAY_US = 120_000_000
+"""Long enough for a machine that restarts its agent, short enough for somebody who waits."""
+
+
+class HostKept(Kept, kw_only=True):
+    """What every saga about a placed server keeps."""
+
+    host_id: str = ""
+    action_id: int = 0
+    away_since: int = 0
+
+
+async def ask(s: Run, verb: str, body: object, *, subject: str | None = None) -> Any:
+    """A verb to the server's host; `Again` while the host is away.
+
+    Raises Abort when it stays away: the user gets the server back as it was, with the reason, instead
+    of a task that lasts for hours. What the host had begun is seen by power_sync when it is back.
+    """
+    try:
+        answer = await s.call(s.kept.host_id, verb, body, subject=subject)
+    except HostUnreachable:
+        s.kept.away_since = s.kept.away_since or s.ctx.now
+        if s.ctx.now - s.kept.away_since > AWAY_US:
+            raise Abort("The server's host does not answer. Try again when it is back.") from None
+        return Again(1.0)
+    s.kept.away_since = 0
+    return answer
 
 
 def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:

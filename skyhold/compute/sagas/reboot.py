@@ -17,15 +17,13 @@ from skyhold.compute.servers import describe
 from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 
 
-class RebootKept(Kept, kw_only=True):
+class RebootKept(outcomes.HostKept, kw_only=True):
     hard: bool = False
-    host_id: str = ""
-    action_id: int = 0
 
 
 class Reboot(Saga):
@@ -37,18 +35,18 @@ class Reboot(Saga):
     async def wire_ports(self, s: Run) -> Outcome:
         change = await s.read(wiring, s.subject)
         if s.kept.hard and change.upserts:
-            return outcome(await s.call(s.kept.host_id, "net.apply", change, subject=""))
+            return outcome(await outcomes.ask(s, "net.apply", change, subject=""))
         return None
 
     async def reboot(self, s: Run) -> Outcome:
         return outcome(
-            await s.call(s.kept.host_id, "guest.reboot", GuestReboot(guest_id=s.subject, hard=s.kept.hard))
+            await outcomes.ask(s, "guest.reboot", GuestReboot(guest_id=s.subject, hard=s.kept.hard))
         )
 
     async def ensure(self, s: Run) -> Outcome:
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         spec = await s.read(describe.guest, s.subject, token)
-        return outcome(await s.call(s.kept.host_id, "guest.ensure", spec))
+        return outcome(await outcomes.ask(s, "guest.ensure", spec))
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         outcomes.settle(tx, ctx, s.subject, states.ACTIVE, "reboot", power=states.POWER_RUNNING, fault=None)
@@ -62,6 +60,8 @@ class Reboot(Saga):
 
 
 def outcome(answer: object) -> Outcome:
+    if isinstance(answer, Again):
+        return answer
     if isinstance(answer, Working):
         return Again(0.2)
     if isinstance(answer, Failed):

@@ -2,7 +2,7 @@
 """Telling a host that what a guest may read about itself has changed.
 
 The first telling is part of the boot (sagas/boot.py). A lost one is no harm: it is sent after the
-commit, and the loop power_sync sends it again when the host comes back.
+commit, and the loop power_sync tells a host that comes back about all its guests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from skyhold.compute.servers import describe
+from skyhold.compute.servers.store import on_host
 from skyhold.core import context
 from skyhold.core.bus import HostUnreachable
 from skyhold.core.context import Context
@@ -40,7 +41,17 @@ def push_metadata(tx: Tx, ctx: Context, server: Any) -> None:
 
 async def send_metadata(ctx: Context, server_id: str, host_id: str) -> None:
     metadata = await ctx.read(describe.metadata, server_id)
+    if metadata is None:
+        return
     try:
         await ctx.core.bus.call(host_id, "guest.metadata", metadata, request_id=ctx.request_id)
     except HostUnreachable:
         log.info("metadata waits for the host to come back", server=server_id)
+
+
+async def send_all(ctx: Context, host_id: str) -> None:
+    """All guests of a host, for any of them may have changed while it was away. Raises HostUnreachable."""
+    for server in await ctx.read(on_host, host_id):
+        metadata = await ctx.read(describe.metadata, server.id)
+        if metadata is not None:
+            await ctx.core.bus.call(host_id, "guest.metadata", metadata, request_id=ctx.request_id)

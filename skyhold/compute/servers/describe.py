@@ -58,8 +58,11 @@ def plug(port: Any) -> PortPlug:
     return PortPlug(port_id=port.id, mac=port.mac, mtu=port.mtu, tag=port.tag)
 
 
-def metadata(tx: Tx, ctx: Context, server_id: str) -> InstanceMetadata:
+def metadata(tx: Tx, ctx: Context, server_id: str) -> InstanceMetadata | None:
+    """None when the server is gone meanwhile."""
     server = SERVERS_STORE.find(tx, server_id)
+    if server is None:
+        return None
     return metadata_of(ctx, server, network.views(tx, ctx, [server_id]).get(server_id, []))
 
 

@@ -29,6 +29,10 @@ from skyhold.image import facade as image_facade
 from skyhold.network import facade as network
 
 BOOTABLE = ("raw", "qcow2")
+MOST_AT_ONCE = 1000
+"""Servers of one request: they are made in one transaction, and others wait for it."""
+OURS = "skyhold:"
+"""Properties that the program itself keeps with a server; an image's owner may not set them."""
 NOT_A_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 
 
@@ -49,7 +53,9 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
         asks = network.plan(tx, ctx, port_asks(ctx, want))
     if count > 1 and any(ask.port_id or ask.fixed_ip for ask in asks):
         raise errors.Invalid("Unable to launch multiple instances with a single configured port ID or address.")
-    count = take_quota(tx, ctx, flavor, want.min_count, count)
+    if want.min_count > MOST_AT_ONCE:
+        raise errors.Invalid(f"min_count is {want.min_count}; at most {MOST_AT_ONCE} servers are made at once.")
+    count = take_quota(tx, ctx, flavor, want.min_count, min(count, MOST_AT_ONCE))
     reservation = "r-" + secrets.token_hex(4)
     made = [
         create_one(tx, ctx, want, flavor, image, keys, asks, host, reservation, i, count) for i in range(count)
@@ -123,6 +129,9 @@ def delete(tx: Tx, ctx: Context, server_id: str) -> None:
 def lock(tx: Tx, ctx: Context, server_id: str, reason: str | None) -> None:
     server = SERVERS_STORE.get(tx, ctx, server_id)
     owner: Literal["admin", "owner"] = "owner" if ctx.project_id == server.project_id else "admin"
+    if server.locked_by is not None and owner == "owner":
+        # Else a member could turn an administrator's lock into one that members may open.
+        return
     actions.begin(tx, ctx, server, "lock")
     server = SERVERS_STORE.update(tx, server, locked_by=owner, locked_reason=reason)
     journal.record(tx, "server.lock", server)
@@ -275,7 +284,9 @@ def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
 
 def take_quota(tx: Tx, ctx: Context, flavor: dict[str, Any], least: int, most: int) -> int:
     """Quota for as many servers as fit between the counts; OverQuota when not even the least do."""
-    for count in range(most, least - 1, -1):
+    limits, used = QUOTA.limits(tx, ctx.project_id), QUOTA.usage(tx, ctx.project_id)
+    left = most if limits["instances"] < 0 else limits["instances"] - used["instances"]
+    for count in range(max(least, min(most, left)), least - 1, -1):
         try:
             QUOTA.take(tx, ctx.project_id, instances=count)
             try:
@@ -315,7 +326,8 @@ def forced_host(tx: Tx, ctx: Context, want: shape.ServerCreate) -> str | None:
 
 def properties(image: Any, host: str | None) -> dict[str, str]:
     """What the driver may honour; a forced host rides along, since placing happens later."""
-    return dict(image.properties) | ({"skyhold:host": host} if host else {})
+    given = {key: value for key, value in image.properties.items() if not key.startswith(OURS)}
+    return given | ({OURS + "host": host} if host else {})
 
 
 def decoded(user_data: str | None) -> bytes | None:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a second read of the servers found: races, stuck states and ways around a rule, each as a story.
+
+What servers ordinarily do is test_servers.py and test_actions.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skyhold.compute.drivers.base import GuestStatus, InstanceMetadata
+from skyhold.compute.loops import power_sync
+from skyhold.compute.sagas import outcomes
+from skyhold.compute.servers import describe
+from skyhold.core.context import internal
+from skyhold.host.metadata.server import MetadataServer
+from skyhold.host.shelf import MetadataShelf
+from tests.kit.host import until
+from tests.story.compute.scene import VERSION, Scene
+
+SERVERS = "/compute/v2.1/servers"
+
+
+async def test_an_images_owner_cannot_force_a_host_by_a_property(scene: Scene) -> None:
+    """`skyhold:host` is where the program keeps an administrator's word."""
+    change = [{"op": "add", "path": "/skyhold:host", "value": "no-such-host"}]
+    await scene.user.patch(
+        f"/image/v2/images/{scene.image_id}", change, status=200,
+        content_type="application/openstack-images-v2.1-json-patch",
+    )
+    await scene.server("free")
+
+
+async def test_an_owner_cannot_take_over_an_administrators_lock(scene: Scene) -> None:
+    server = await scene.server("locked")
+    action = f"{SERVERS}/{server['id']}/action"
+    await scene.cloud.admin.post(action, {"lock": None}, status=202)
+    await scene.user.post(action, {"lock": None}, status=202)
+    refused = await scene.user.post(action, {"unlock": None}, status=403)
+    assert "unlock_override" in refused.json["forbidden"]["message"]
+    await scene.user.post(action, {"os-stop": None}, status=409)
+    await scene.cloud.admin.post(action, {"unlock": None}, status=202)
+
+
+async def test_an_absurd_count_is_answered_at_once_with_what_fits(scene: Scene) -> None:
+    quota = {"quota_set": {"instances": 2, "force": True}}
+    await scene.cloud.admin.put(f"/compute/v2.1/os-quota-sets/{scene.user.project_id}", quota, status=200)
+    async with asyncio.timeout(10):
+        await scene.user.post(SERVERS, scene.wish("many", max_count=10**15), status=202)
+    await scene.user.post(SERVERS, scene.wish("too-many", min_count=10**15, max_count=10**15), status=400)
+    await scene.settled()
+    listed = await scene.user.get(SERVERS, status=200)
+    assert sorted(server["name"] for server in listed.json["servers"]) == ["many-1", "many-2"]
+
+
+async def test_a_hosts_old_answer_does_not_undo_what_came_after_it(scene: Scene) -> None:
+    """The host was asked, then the server was stopped, then the answer was looked at."""
+    server = await scene.server("quick")
+    ctx = internal(scene.cloud.core)
+    asked_at, before = ctx.now, [GuestStatus(guest_id=server["id"], power="running")]
+    await scene.act(server, {"os-stop": None})
+    await ctx.write(power_sync.compare, scene.host.host_id, before, asked_at)
+    assert (await scene.show(server))["status"] == "SHUTOFF"
+    # A server made after the host was asked isn't missing there.
+    other = await scene.server("newer")
+    await ctx.write(power_sync.compare, scene.host.host_id, before, asked_at)
+    assert (await scene.show(other))["status"] == "ACTIVE"
+    # Asked later, the host is right.
+    await ctx.write(power_sync.compare, scene.host.host_id, before, ctx.now)
+    assert (await scene.show(server))["status"] == "ACTIVE"
+
+
+async def test_a_task_ends_when_its_host_stays_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the stop nor the image waits for hours: both are given up, and the reason is told."""
+    server = await scene.server("left-alone")
+    monkeypatch.setattr(outcomes, "AWAY_US", 0)
+    away(scene, monkeypatch)
+    action = f"{SERVERS}/{server['id']}/action"
+    for body in ({"os-stop": None}, {"createImage": {"name": "never"}}, {"reboot": {"type": "HARD"}}):
+        await scene.user.post(action, body, status=202)
+        await scene.settled()
+        shown = await scene.show(server)
+        assert (shown["status"], shown["OS-EXT-STS:task_state"]) == ("ACTIVE", None), body
+        listed = await scene.user.get(f"{SERVERS}/{server['id']}/os-instance-actions", headers=VERSION, status=200)
+        last = listed.json["instanceActions"][0]
+        assert last["message"] == "Error", last
+    images = await scene.user.get("/image/v2/images?name=never", status=200)
+    assert images.json["images"] == []
+
+
+def away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    from skyhold.core.bus import HostUnreachable
+
+    async def gone(*args: Any, **kw: Any) -> Any:
+        raise HostUnreachable("away")
+
+    monkeypatch.setattr(scene.cloud.core.bus, "call", gone)
+
+
+async def test_a_host_that_comes_back_is_told_what_changed_meanwhile(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await scene.server("renamed")
+    with monkeypatch.context() as gone:
+        away(scene, gone)
+        body = {"metadata": {"color": "blue"}}
+        await scene.user.post(f"{SERVERS}/{server['id']}/metadata", body, status=200)
+        await asyncio.sleep(0.05)
+    told: list[InstanceMetadata] = []
+    call = scene.cloud.core.bus.call
+
+    async def hear(host_id: str, verb: str, body: Any, **more: Any) -> Any:
+        if verb == "guest.metadata":
+            told.append(body)
+        return await call(host_id, verb, body, **more)
+
+    monkeypatch.setattr(scene.cloud.core.bus, "call", hear)
+    link = scene.cloud.core.bus._links[scene.host.host_id]
+    link._writer.close()
+    await until(lambda: any(each.server_id == server["id"] and each.meta == {"color": "blue"} for each in told))
+
+
+async def test_metadata_told_late_does_not_outlive_its_server(scene: Scene) -> None:
+    server = await scene.server("gone-soon")
+    late = await internal(scene.cloud.core).read(describe.metadata, server["id"])
+    await scene.user.delete(f"{SERVERS}/{server['id']}", status=204)
+    await scene.settled()
+    await scene.cloud.core.bus.call(scene.host.host_id, "guest.metadata", late)
+    assert not list((scene.host.state_dir / "metadata").glob(f"{server['id']}*"))
+    assert await internal(scene.cloud.core).read(describe.metadata, server["id"]) is None
+
+
+def test_a_torn_file_of_metadata_does_not_keep_the_agent_down(tmp_path: Path) -> None:
+    (tmp_path / "torn.msgpack").write_bytes(b"")
+    (tmp_path / "cut.msgpack").write_bytes(b"\x85\xa9server")
+    shelf = MetadataShelf(tmp_path, MetadataServer())
+    assert shelf.holds("torn") and not shelf.holds("other")
