@@ -80,8 +80,15 @@ class ServerProcess:
 
     def start(self, command: Sequence[str], ready: Callable[[], bool]) -> None:
         log = (self.directory / "log").open("wb")
+        # A run that is killed has no time to stop its servers: then the kernel does.
+        dies = [
+            *(self._drop[:-1] or [binary("setpriv", "util-linux")]),
+            "--pdeathsig",
+            "INT" if self.interrupt else "TERM",
+            "--",
+        ]
         self._process = subprocess.Popen(
-            [*self._drop, *command], cwd=self.directory, stdout=log, stderr=log, start_new_session=True
+            [*dies, *command], cwd=self.directory, stdout=log, stderr=log, start_new_session=True
         )
         end = time.monotonic() + START_S
         while not ready():
