@@ -19,12 +19,15 @@ def run(settings: Settings) -> int:
     collector.pause()
     import uvloop
 
+    from skyhold.cmd.serve import only_one
     from skyhold.network.drivers.base import EngineUnavailable
 
     settings.prepare()
     logs.configure(settings.log.level, settings.log.format)
+    lock = only_one(settings.run_dir / "host.lock", "host agent")
     try:
-        uvloop.run(until_told(settings))
+        with lock:
+            uvloop.run(until_told(settings))
     except EngineUnavailable as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from skyhold.cmd import first_server
 from skyhold.cmd.client import Client
 from skyhold.cmd.problems import CannotStart
 from skyhold.cmd.progress import Progress
-from skyhold.cmd.serve import admin_password
+from skyhold.cmd.serve import admin_password, write_private
 from skyhold.core.settings import Settings
 
 FLAVORS = [
@@ -195,13 +195,6 @@ def openrc(one: dict[str, Any], region: str) -> str:
         "OS_PROJECT_DOMAIN_ID": "default", "OS_REGION_NAME": region, "OS_IDENTITY_API_VERSION": "3",
     }
     return "".join(f"export {name}='{value}'\n" for name, value in values.items())
-
-
-def write_private(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
-    temporary.rename(path)
 
 
 def kept_password(path: Path) -> str:

@@ -7,6 +7,7 @@ What it consists of is compose.py and core/app.py. A second one on the same SQLi
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import socket
 import sys
@@ -24,7 +25,7 @@ def run(settings: Settings) -> None:
 
     settings.prepare()
     logs.configure(settings.log.level, settings.log.format)
-    lock = only_one(settings.run_dir / "control.lock")
+    lock = only_one(settings.run_dir / "control.lock", "control plane")
     with lock:
         uvloop.run(serve(settings))
 
@@ -58,13 +59,14 @@ def listen(settings: Settings) -> list[socket.socket]:
         sys.exit(f"Port {settings.http.port} can't be listened on ({error.strerror}): choose another with --port.")
 
 
-def only_one(path: Path) -> IO[str]:
+def only_one(path: Path, what: str) -> IO[str]:
+    """Held as long as the file is open."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        sys.exit("Another control plane runs on this state directory: stop it first, or choose another --home.")
+        sys.exit(f"Another {what} runs on this state directory: stop it first, or choose another --home.")
     return lock
 
 
@@ -72,9 +74,17 @@ def admin_password(home: Path) -> str:
     """Made once, readable by the owner only."""
     path = home / "admin-password"
     if not path.exists():
-        temporary = path.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(secrets.token_urlsafe(18))
-        temporary.rename(path)
+        write_private(path, secrets.token_urlsafe(18))
     return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Whole or not at all, also through a power cut: an empty file would be an empty password."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
 
