@@ -17,12 +17,13 @@ from skyhold.core.settings import Settings
 def services() -> list[Service]:
     """Every service, in the order of the street: those further down first."""
     from skyhold.compute.service import SERVICE as COMPUTE
+    from skyhold.events.service import SERVICE as EVENTS
     from skyhold.identity.service import SERVICE as IDENTITY
     from skyhold.image.service import SERVICE as IMAGE
     from skyhold.network.service import SERVICE as NETWORK
     from skyhold.placement.service import SERVICE as PLACEMENT
 
-    return [IDENTITY, PLACEMENT, NETWORK, IMAGE, COMPUTE]
+    return [IDENTITY, EVENTS, PLACEMENT, NETWORK, IMAGE, COMPUTE]
 
 
 def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock) -> Core:

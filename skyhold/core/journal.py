@@ -109,6 +109,10 @@ class News:
         for bell in self._bells:
             bell.set()
 
+    def wake(self, bell: asyncio.Event) -> None:
+        """Set `bell` with each ring, for as long as the program runs."""
+        self._bells.add(bell)
+
     @contextmanager
     def heard(self) -> Iterator[asyncio.Event]:
         """An event that is set with each ring; the reader clears it before it reads."""

@@ -33,13 +33,15 @@ LEASE_S = 15.0
 class Loop:
     """`run(ctx)` every `every_s` seconds, and soon after `core.loops.ring(name)`.
 
-    One that isn't `leased` runs in every process: it takes turns by itself.
+    One that isn't `leased` runs in every process: it takes turns by itself. `on_news` rings it also when
+    there is more to read in the journal.
     """
 
     name: str
     every_s: float
     run: Callable[[Context], Awaitable[object]]
     leased: bool = True
+    on_news: bool = False
 
 
 class Loops:
@@ -58,6 +60,9 @@ class Loops:
 
     async def start(self) -> None:
         self._stopping = False
+        for loop in self._loops:
+            if loop.on_news:
+                self._core.news.wake(self._bells[loop.name])
         self._tasks = [asyncio.create_task(self._forever(loop)) for loop in self._loops]
 
     async def stop(self) -> None:

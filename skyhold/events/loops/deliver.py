@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps true that each webhook has got every event it wants, in order.
+
+What a webhook is, is webhooks.py. The one thing to know first: an event counts as delivered when the
+receiver answered 2xx *and* that is committed; until then it is sent again after a crash, with the same
+position, and nothing later is sent before it. A webhook is sent to by one sender at a time, whose fence
+goes with each commit, so one that was paused and is behind stops silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+import structlog
+
+from skyhold.core import errors
+from skyhold.core.app import Core
+from skyhold.core.context import Context, internal
+from skyhold.core.db.tx import Tx
+from skyhold.core.loops import Loop
+from skyhold.core.outbound import Outbound
+from skyhold.core.shapes import writer
+from skyhold.core.tables import JOURNAL
+from skyhold.core.versions import Version
+from skyhold.events import reading, webhooks
+from skyhold.events.logic import signing
+from skyhold.events.reading import Event, Wanted
+from skyhold.events.tables import WEBHOOKS
+from skyhold.identity import facade as identity
+
+log = structlog.get_logger("webhook")
+
+TIMEOUT_S = 10.0
+LEASE_US = 30_000_000
+"""Longer than one attempt may take; renewed with each acknowledgement."""
+BATCH = 50
+AT_ONCE = 32
+NAME = "events.deliver"
+EVERY_S = 1.0
+PAUSE_S = 0.02
+WRITE = writer(Event, Version(1, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One sender's hold on a webhook. `events` come after what was acknowledged, in order."""
+
+    webhook: Any
+    fence: int
+    events: list[Event]
+
+
+async def run(ctx: Context) -> None:
+    """Send to all webhooks that are due, at once; ends when none is. Rung by the journal while it runs."""
+    sending: dict[str, asyncio.Task[None]] = {}
+    try:
+        with ctx.core.news.heard() as news:
+            while True:
+                news.clear()
+                for id in await ctx.read(due, list(sending), AT_ONCE - len(sending)):
+                    sending[id] = asyncio.create_task(deliver(ctx.core, id))
+                if not sending:
+                    # A burst of commits is looked at once, not one by one.
+                    await asyncio.sleep(PAUSE_S)
+                    return
+                await first_of(news, sending.values())
+                for id in [id for id, task in sending.items() if task.done()]:
+                    finish(sending.pop(id), id)
+    finally:
+        for task in sending.values():
+            task.cancel()
+        await asyncio.gather(*sending.values(), return_exceptions=True)
+
+
+async def first_of(news: asyncio.Event, tasks: Any) -> None:
+    heard = asyncio.create_task(news.wait())
+    try:
+        await asyncio.wait({heard, *tasks}, timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        heard.cancel()
+
+
+def finish(task: asyncio.Task[None], id: str) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a webhook could not be served; it is tried again", webhook=id, error=repr(error))
+
+
+async def deliver(core: Core, id: str) -> None:
+    """Send what this webhook has not acknowledged, until there is nothing more or an attempt fails."""
+    ctx = internal(core)
+    outbound = Outbound(core.settings)
+    while (turn := await ctx.write(take, id)) is not None and turn.events:
+        for event in turn.events:
+            problem = await attempt(ctx, outbound, turn.webhook, event)
+            if problem is not None:
+                await ctx.write(failed, id, turn.fence, problem)
+                return
+            if not await ctx.write(acknowledged, id, turn.fence, event.position):
+                return
+        await ctx.write(let_go, id, turn.fence)
+
+
+async def attempt(ctx: Context, outbound: Outbound, webhook: Any, event: Event) -> str | None:
+    """None when it was acknowledged, else what went wrong, in a sentence for the webhook's owner."""
+    body = orjson.dumps({"webhook_id": webhook.id, "event": WRITE(event)})
+    try:
+        secret = ctx.core.keyring.open(webhook.secret)
+        headers = signing.headers(secret, webhook.id, event.position, ctx.now // 1_000_000, body)
+        answer = await outbound.request(
+            "POST", webhook.url, headers=headers, body=body, redirects=0, timeout_s=TIMEOUT_S
+        )
+    except ValueError:
+        return "The secret can no longer be opened: set it anew."
+    except errors.TooLarge:
+        return "The receiver's answer was too long."
+    except errors.Error as error:
+        return error.message
+    if 200 <= answer.status < 300:
+        return None
+    return f"The receiver answered {answer.status}."
+
+
+# ---- operations ----------------------------------------------------------------------------
+
+
+def due(tx: Tx, ctx: Context, busy: list[str], room: int) -> list[str]:
+    """Webhooks that may be sent to now, and for whose project something was written down."""
+    if room <= 0:
+        return []
+    w = WEBHOOKS.c
+    something = sa.exists().where(
+        JOURNAL.c.position > w.position, sa.or_(w.all_projects, JOURNAL.c.project_id == w.project_id)
+    )
+    now = tx.clock()
+    statement = (
+        sa.select(w.id)
+        .where(w.enabled, w.due_at <= now, w.lease_until <= now, w.id.not_in(busy), something)
+        .order_by(w.due_at, w.id)
+        .limit(room)
+    )
+    return [row.id for row in tx.all(statement)]
+
+
+def take(tx: Tx, ctx: Context, id: str) -> Turn | None:
+    """Hold the webhook and read what comes next; None when another sender was first.
+
+    Without anything wanted it only moves on past what is not, and holds nothing.
+    """
+    row = webhooks.store.find(tx, id, lock=True)
+    now = tx.clock()
+    if row is None or not row.enabled or row.lease_until > now or row.due_at > now:
+        return None
+    project = identity.projects(tx, ctx, [row.project_id]).get(row.project_id)
+    if project is None:
+        webhooks.discard(tx, row)
+        return None
+    if not project.enabled:
+        webhooks.store.update(tx, row, due_at=now + signing.LONGEST_WAIT_S * 1_000_000)
+        return None
+    visible = sa.true() if row.all_projects else JOURNAL.c.project_id == row.project_id
+    events, upto = unread(tx, ctx, row, visible)
+    fence = row.fence + 1
+    values = {"lease_until": now + LEASE_US, "fence": fence} if events else {"position": upto}
+    tx.execute(WEBHOOKS.update().where(WEBHOOKS.c.id == id).values(**values))
+    return Turn(row, fence, events)
+
+
+def unread(tx: Tx, ctx: Context, row: Any, visible: Any) -> tuple[list[Event], int]:
+    try:
+        return reading.page(tx, ctx, visible, Wanted(**row.wanted), row.position, BATCH, row.all_projects)
+    except errors.Gone as gone:
+        # Longer unreachable than events are kept: what is left of them follows.
+        after = int(gone.extra["oldest"]) - 1  # type: ignore[call-overload]
+        return reading.page(tx, ctx, visible, Wanted(**row.wanted), after, BATCH, row.all_projects)
+
+
+def acknowledged(tx: Tx, ctx: Context, id: str, fence: int, position: int) -> bool:
+    """Whether we were still its sender."""
+    now = tx.clock()
+    return held(tx, id, fence, position=position, attempts=0, last_error=None, acknowledged_at=now,
+                lease_until=now + LEASE_US)
+
+
+def failed(tx: Tx, ctx: Context, id: str, fence: int, problem: str) -> None:
+    row = webhooks.store.find(tx, id, lock=True)
+    if row is None:
+        return
+    attempts = row.attempts + 1
+    due_at = tx.clock() + signing.wait_s(attempts) * 1_000_000
+    held(tx, id, fence, attempts=attempts, last_error=problem, due_at=due_at, lease_until=0)
+
+
+def let_go(tx: Tx, ctx: Context, id: str, fence: int) -> None:
+    held(tx, id, fence, lease_until=0)
+
+
+def held(tx: Tx, id: str, fence: int, **values: Any) -> bool:
+    """Change a webhook as its sender: not when another one has taken it since."""
+    return tx.changed(
+        WEBHOOKS.update().where(WEBHOOKS.c.id == id, WEBHOOKS.c.fence == fence).values(**values)
+    ) == 1
+
+
+async def forget_leases(core: Core) -> None:
+    """On SQLite there is one process: whoever held a webhook before is dead."""
+    if core.db.name == "sqlite":
+        await internal(core).write(forget)
+
+
+def forget(tx: Tx, ctx: Context) -> None:
+    tx.execute(WEBHOOKS.update().where(WEBHOOKS.c.lease_until > 0).values(lease_until=0))
+
+
+LOOP = Loop(NAME, EVERY_S, run, on_news=True)

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events' manifest: its index. What each part does is said in its module.
+
+No upstream service answers here: the port is one that none of them uses.
+"""
+
+from __future__ import annotations
+
+from skyhold.core.service import Service
+from skyhold.events import discovery, events, policy, webhooks
+from skyhold.events.loops import deliver
+
+SERVICE = Service(
+    name="events",
+    type="event",
+    prefix="/events",
+    endpoint="/v1",
+    port=8790,
+    routes=[discovery.routes, events.routes, webhooks.routes],
+    rules=policy.RULES,
+    loops=[deliver.LOOP],
+    on_start=[deliver.forget_leases],
+)
