@@ -178,7 +178,7 @@ def readme(found: list[Service]) -> str:
     before, _, rest = read("README.md").partition(BEGIN)
     _, _, after = rest.partition(END)
     rows = [
-        f"| [{s.name}](docs/api/{s.name}.md) | {NAMES.get(s.name, s.name)} | `{s.prefix}{s.endpoint}` "
+        f"| [{s.name}](docs/api/{s.name}.md) | {NAMES.get(s.name, '—')} | `{s.prefix}{s.endpoint}` "
         f"| {versions(s)} | {len(operations(s))} | {', '.join(resources(s))} |"
         for s in found
     ]
