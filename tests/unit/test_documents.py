@@ -10,9 +10,11 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +23,7 @@ from skyhold.cmd.compose import services
 from skyhold.core import settings
 from skyhold.core.policy.defaults import BASE
 from skyhold.core.policy.rules import Policy
+from skyhold.events.logic import signing
 
 REPO = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -103,6 +106,18 @@ def test_settings_shown_are_settings(tmp_path: Path) -> None:
         assert tomllib.loads(body)
         (tmp_path / "skyhold.toml").write_text(body)
         settings.load(tmp_path, {})
+
+
+def test_the_receiver_shown_knows_a_delivery_of_ours() -> None:
+    text = (REPO / "docs" / "howto" / "receive-webhooks.md").read_text()
+    (receiver,) = [body for kind, body in FENCED.findall(text) if kind == "python"]
+    shown: dict[str, Any] = {}
+    exec(receiver, shown)
+    sent = signing.headers(b"a secret of the project", "hook", 7, int(time.time()), b"{}")
+    assert shown["is_genuine"](b"a secret of the project", sent, b"{}")
+    assert not shown["is_genuine"](b"a secret of the project", sent, b"{ }")
+    late = signing.headers(b"a secret of the project", "hook", 7, int(time.time()) - 900, b"{}")
+    assert not shown["is_genuine"](b"a secret of the project", late, b"{}")
 
 
 def test_policy_shown_is_policy() -> None:
