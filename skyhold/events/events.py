@@ -29,6 +29,7 @@ from skyhold.events.reading import Event, Wanted
 
 STREAM = "text/event-stream"
 HEARTBEAT_S = 15.0
+LOOK_S = 1.0
 BATCH = 200
 LAST_EVENT = "Last-Event-ID"
 
@@ -84,7 +85,7 @@ async def follow(ctx: Context, query: EventQuery, last_id: str | None) -> Reply:
         position = await ctx.read(journal.last_position)
     await ctx.read(lambda tx, ctx: reading.check_retained(tx, position))
     return Reply(
-        stream(ctx, query, position, project_id), content_type=STREAM,
+        stream(ctx, query, position, project_id), content_type=STREAM, endless=True,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
@@ -115,14 +116,24 @@ async def stream(ctx: Context, query: EventQuery, position: int, project_id: str
                     yield b"".join(map(sent, events))
                 if len(events) == BATCH:
                     continue
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S):
-                        await bell.wait()
-                except TimeoutError:
+                async for _ in until(bell):
+                    yield b""
+                if not bell.is_set():
                     # The id moves on past events that the client does not want to see.
                     yield b"id: %d\n: heartbeat\n\n" % position
     except errors.Error as error:
         yield b"event: end\ndata: " + orjson.dumps({"message": error.message, "reason": error.reason}) + b"\n\n"
+
+
+async def until(bell: asyncio.Event) -> AsyncIterator[None]:
+    """Until the bell or the next heartbeat; now and then a moment to see whether anybody is still there."""
+    for _ in range(max(1, round(HEARTBEAT_S / LOOK_S))):
+        try:
+            async with asyncio.timeout(min(LOOK_S, HEARTBEAT_S)):
+                await bell.wait()
+            return
+        except TimeoutError:
+            yield None
 
 
 async def still_allowed(ctx: Context) -> bool:

@@ -25,6 +25,8 @@ DEEPEST = 64
 serialiser's own bound is higher for reading than for writing."""
 CONNECTED = "skyhold.connected"
 """Where core/http/server.py puts into a request's scope whether its client is still there."""
+WELCOME = "skyhold.welcome"
+"""The same, and whether the server isn't stopping: an answer without an end must not hold it up."""
 
 
 async def read_json(req: falcon.asgi.Request, bounds: Http, media: tuple[str, ...] = JSON_MEDIA) -> Any:

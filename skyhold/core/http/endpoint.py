@@ -21,7 +21,7 @@ from prometheus_client import Counter
 
 from skyhold.core import errors, metrics, shapes
 from skyhold.core.context import Context, Credentials, new_request_id
-from skyhold.core.http.body import CONNECTED, read_json, stream_of, while_connected
+from skyhold.core.http.body import CONNECTED, WELCOME, read_json, stream_of, while_connected
 from skyhold.core.http.dialect import Dialect
 from skyhold.core.http.routes import Public, Reply, Route
 from skyhold.core.versions import Version
@@ -80,7 +80,8 @@ class Endpoint:
             self._permit(ctx, route, req)
             answer = await self._call(ctx, route, req, params, body)
             await self._write(ctx, route, resp, answer)
-            if resp.stream is not None and (connected := req.scope.get(CONNECTED)) is not None:
+            lasting = WELCOME if isinstance(answer, Reply) and answer.endless else CONNECTED
+            if resp.stream is not None and (connected := req.scope.get(lasting)) is not None:
                 resp.stream = while_connected(cast(AsyncIterator[bytes], resp.stream), connected)
         except errors.Error as error:
             write_error(self.core, self.service.dialect, resp, error, ctx)

@@ -46,6 +46,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     content_type: str | None = None
+    endless: bool = False
+    """A streamed body that ends when the client goes or the server stops; chunks may be empty, to ask."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from skyhold.core.http.body import CONNECTED
+from skyhold.core.http.body import CONNECTED, WELCOME
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -26,6 +26,7 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self._stopping = False
             self._timer: asyncio.TimerHandle | None = None
             self._begin_head()
 
@@ -54,7 +55,9 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
                 return
             transport = self.transport
             # ASGI servers may put keys of their own into a scope; its type can't know them.
-            cast(dict[str, Any], self.scope)[CONNECTED] = lambda: not transport.is_closing()
+            scope = cast(dict[str, Any], self.scope)
+            scope[CONNECTED] = lambda: not transport.is_closing()
+            scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
@@ -64,6 +67,10 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
         def on_message_complete(self) -> None:
             if not self.transport.is_closing() and self.cycle is not None:
                 super().on_message_complete()
+
+        def shutdown(self) -> None:
+            self._stopping = True
+            super().shutdown()
 
         def pause_writing(self) -> None:
             super().pause_writing()
