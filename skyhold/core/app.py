@@ -45,6 +45,7 @@ class Core:
         self.settings = settings
         self.services = {service.name: service for service in services}
         self.clock = clock
+        self.started_at = clock()
         self.policy = Policy()
         self.policy.register(*BASE)
         for service in services:

@@ -19,8 +19,8 @@ from skyhold.core.saga.base import Abort
 from skyhold.network import facade as network
 from skyhold.placement import facade as placement
 
-RETURNS_US = 60_000_000
-"""How long a boot waits for a host whose agent went away."""
+RETURNS_US = 10_000_000
+"""How long a boot waits for a host that may be back in a moment."""
 CONSIDERED = 100
 """How many hosts with room are ranked; more cost time and change little."""
 
@@ -46,16 +46,18 @@ def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str | No
             network.bind(tx, ctx, server.id, host.id)
             return host.id
         reasons[host.name] = "its room was taken by another server at the same moment"
-    if any(returning(row, tx.now) for row in hosts.everyone(tx, ctx)):
+    if any(returning(ctx, row) for row in hosts.everyone(tx, ctx)):
         return None
     # Nobody is left: now every host's own reason is worth its cost.
     reasons = scheduling.rank(ask, places(tx, ctx, None))[1] | reasons
     raise Abort(scheduling.no_valid_host(reasons))
 
 
-def returning(row: Any, now_us: int) -> bool:
-    """Whether an agent has only just gone: it, or this control plane, is being restarted."""
-    return row.enabled and not row.forced_down and not row.connected and now_us - row.seen_at < RETURNS_US
+def returning(ctx: Context, row: Any) -> bool:
+    """Whether a host is away only because its agent, or this control plane, was just restarted."""
+    if row.connected or row.forced_down or not row.enabled or row.inventory is None:
+        return False
+    return ctx.now - max(row.seen_at, ctx.core.started_at) < RETURNS_US
 
 
 def unplace(tx: Tx, ctx: Context, server_id: str) -> None:
