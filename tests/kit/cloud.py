@@ -23,7 +23,7 @@ from skyhold.core import logs
 from skyhold.core.app import Core
 from skyhold.core.http.server import make_server
 from skyhold.core.service import Service
-from skyhold.core.settings import Database, Http, Identity, Settings
+from skyhold.core.settings import Database, Http, Identity, Outbound, Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
@@ -127,6 +127,8 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, 
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
     settings = Settings(
         home=home, identity=cheap, http=Http(port=free_port()),
+        # Receivers of webhooks are servers of the stories themselves.
+        outbound=Outbound(allow=["127.0.0.1/32"]),
         database=Database(url=database),
     )
     core = Core(settings, list(services or present()))

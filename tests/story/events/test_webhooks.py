@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Webhooks: whose they are, where they may lead, and that each event arrives in order until acknowledged.
+
+The other side is receiver.py, a real server. Reading events is test_events.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from skyhold.core import context
+from skyhold.events import webhooks as webhooks_module
+from skyhold.events.logic import signing
+from skyhold.events.loops import deliver
+from tests.kit.client import Client
+from tests.kit.cloud import Cloud
+from tests.story.events.receiver import SECRET, Receiver, receiving
+
+WEBHOOKS = "/events/v1/webhooks"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+async def make_webhook(who: Client, url: str, **more: Any) -> dict[str, Any]:
+    body = {"webhook": {"url": url, "secret": SECRET, **more}}
+    made: dict[str, Any] = (await who.post(WEBHOOKS, body, status=201)).json["webhook"]
+    return made
+
+
+async def make_keypair(who: Client) -> str:
+    name = "key-" + uuid.uuid4().hex[:8]
+    await who.post("/compute/v2.1/os-keypairs", {"keypair": {"name": name}}, status=200)
+    return name
+
+
+async def until_idle(who: Client, id: str, **wanted: Any) -> dict[str, Any]:
+    """Its delivery, as soon as these of its attributes are so."""
+    async with asyncio.timeout(10):
+        while True:
+            found = (await who.get(f"{WEBHOOKS}/{id}", status=200)).json["webhook"]["delivery"]
+            if all(found[name] == value for name, value in wanted.items()):
+                return found  # type: ignore[no-any-return]
+            await asyncio.sleep(0.02)
+
+
+async def test_a_webhook_is_made_shown_changed_listed_and_removed(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    made = await make_webhook(ana, "https://hooks.example.org/x", name="one", wanted={"kinds": ["server"]})
+    assert (made["name"], made["project_id"], made["enabled"]) == ("one", ana.project_id, True)
+    assert made["wanted"] == {"kinds": ["server"], "actions": [], "resources": []}
+    shown = await ana.get(f"{WEBHOOKS}/{made['id']}", status=200)
+    assert shown.json["webhook"]["url"] == "https://hooks.example.org/x"
+    changed = await ana.patch(
+        f"{WEBHOOKS}/{made['id']}", {"webhook": {"name": "two", "enabled": False}}, status=200
+    )
+    assert (changed.json["webhook"]["name"], changed.json["webhook"]["enabled"]) == ("two", False)
+    assert [each["id"] for each in (await ana.get(WEBHOOKS, status=200)).json["webhooks"]] == [made["id"]]
+    await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+    await ana.get(f"{WEBHOOKS}/{made['id']}", status=404)
+
+
+async def test_the_secret_is_never_shown_and_sealed_at_rest(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    secret = "hush-" + uuid.uuid4().hex
+    made = await ana.post(WEBHOOKS, {"webhook": {"url": "https://a.example.org/", "secret": secret}}, status=201)
+    id = made.json["webhook"]["id"]
+    answers = [
+        made, await ana.get(f"{WEBHOOKS}/{id}"), await ana.get(WEBHOOKS),
+        await ana.patch(f"{WEBHOOKS}/{id}", {"webhook": {"secret": secret + "2"}}, status=200),
+        await cloud.admin.get("/events/v1/events", {"resource": id}, status=200),
+    ]
+    assert all(secret.encode() not in answer.body for answer in answers)
+    assert b"a.example.org" not in answers[-1].body, "the address may be a credential too"
+    row = await context.internal(cloud.core).read(lambda tx, ctx: webhooks_module.store.find(tx, id))
+    assert secret not in row.secret
+    assert cloud.core.keyring.open(row.secret) == (secret + "2").encode()
+
+
+async def test_a_project_has_its_own_webhooks(cloud: Cloud) -> None:
+    ana, ben = await cloud.project(), await cloud.project()
+    made = await make_webhook(ana, "https://hooks.example.org/")
+    at = f"{WEBHOOKS}/{made['id']}"
+    assert (await ben.get(WEBHOOKS, status=200)).json["webhooks"] == []
+    await ben.get(at, status=404)
+    await ben.patch(at, {"webhook": {"enabled": False}}, status=404)
+    await ben.delete(at, status=404)
+    reader = await ana.colleague(["reader"])
+    await reader.get(at, status=200)
+    await reader.patch(at, {"webhook": {"enabled": False}}, status=403)
+    await reader.post(WEBHOOKS, {"webhook": {"url": "https://x.example/", "secret": SECRET}}, status=403)
+
+
+async def test_only_an_administrator_gets_the_events_of_all_projects(cloud: Cloud, receiver: Receiver) -> None:
+    ana = await cloud.project()
+    body = {"webhook": {"url": receiver.url, "secret": SECRET, "all_projects": True}}
+    await ana.post(WEBHOOKS, body, status=403)
+    made = await make_webhook(cloud.admin, receiver.url, all_projects=True, wanted={"kinds": ["keypair"]})
+    name = await make_keypair(ana)
+    [event] = await receiver.heard(1)
+    assert event["state"]["name"] == name and "fingerprint" in event["state"]
+    await cloud.admin.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+@pytest.mark.parametrize("url", [
+    "http://127.0.0.2/", "http://2130706433/", "http://0x7f.1/", "http://[::ffff:127.0.0.1]/", "http://127.1/",
+    "http://169.254.169.254/latest", "http://[::1]/", "http://10.0.0.1./", "file:///etc/passwd", "http://a@b.example/",
+    "x", "http://a b/",
+])
+async def test_cve_2026_34881_a_webhook_leads_to_no_private_place(cloud: Cloud, url: str) -> None:
+    ana = await cloud.project()
+    refused = await ana.post(WEBHOOKS, {"webhook": {"url": url, "secret": SECRET}}, status=400)
+    assert refused.json["error"]["reason"] in ("url_refused", "address_refused")
+    made = await make_webhook(ana, "https://hooks.example.org/")
+    await ana.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"url": url}}, status=400)
+
+
+async def test_cve_2026_34881_a_redirect_is_no_acknowledgement_and_not_followed(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    async with receiving() as outer, receiving() as inner:
+        outer.statuses, outer.headers = [307] * 100, {"Location": inner.url}
+        made = await make_webhook(ana, outer.url, wanted={"kinds": ["keypair"]})
+        await make_keypair(ana)
+        found = await until_idle(ana, made["id"], last_error="The receiver answered 307.")
+        assert found["attempts"] >= 1 and found["next_attempt_at"]
+        assert inner.seen == []
+        await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+async def test_events_arrive_signed_in_order_and_soon(cloud: Cloud, receiver: Receiver) -> None:
+    ana, ben = await cloud.project(), await cloud.project()
+    await make_keypair(ana)
+    made = await make_webhook(ana, receiver.url, wanted={"actions": ["keypair"]})
+    names = []
+    for _ in range(10):
+        names.append(await make_keypair(ana))
+        await make_keypair(ben)
+    events = await receiver.heard(10, within_s=3)
+    assert [event["state"]["name"] for event in events] == names
+    assert "fingerprint" not in events[0]["state"]
+    delivery = await until_idle(ana, made["id"], attempts=0)
+    assert delivery["position"] >= receiver.seen[-1][0] and delivery["acknowledged_at"]
+    await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+async def test_a_failed_delivery_is_tried_again_and_nothing_overtakes_it(cloud: Cloud, receiver: Receiver) -> None:
+    ana = await cloud.project()
+    receiver.statuses = [500, 404]
+    made = await make_webhook(ana, receiver.url, wanted={"kinds": ["keypair"]})
+    names = [await make_keypair(ana) for _ in range(3)]
+    events = await receiver.heard(3)
+    assert [event["state"]["name"] for event in events] == names
+    assert receiver.refused == [receiver.seen[0][0]] * 2
+    first, second, third = receiver.times_s[:3]
+    assert second - first >= 0.9 and third - second >= 1.9
+    await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+async def test_a_webhook_that_was_off_gets_what_it_missed(cloud: Cloud, receiver: Receiver) -> None:
+    ana = await cloud.project()
+    made = await make_webhook(ana, receiver.url, enabled=False, wanted={"kinds": ["keypair"]})
+    names = [await make_keypair(ana) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    assert receiver.seen == []
+    await ana.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"enabled": True}}, status=200)
+    assert [event["state"]["name"] for event in await receiver.heard(3)] == names
+    await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+async def test_a_slow_receiver_does_not_hold_up_another(cloud: Cloud, receiver: Receiver) -> None:
+    ana = await cloud.project()
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    slow = await make_webhook(ana, f"http://127.0.0.1:{port}/", wanted={"kinds": ["keypair"]})
+    fast = await make_webhook(ana, receiver.url, wanted={"kinds": ["keypair"]})
+    for _ in range(3):
+        await make_keypair(ana)
+    await receiver.heard(3, within_s=2)
+    for made in (slow, fast):
+        await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+    server.close()
+
+
+async def test_webhooks_go_with_their_project_and_rest_while_it_is_off(cloud: Cloud, receiver: Receiver) -> None:
+    ana = await cloud.project()
+    made = await make_webhook(ana, receiver.url)
+    at = f"/identity/v3/projects/{ana.project_id}"
+    await cloud.admin.patch(at, {"project": {"enabled": False}}, status=200)
+    await asyncio.sleep(0.3)
+    assert receiver.seen == []
+    await cloud.admin.delete(at, status=204)
+    await cloud.admin.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"enabled": True}})
+    async with asyncio.timeout(10):
+        while (await cloud.admin.get(f"{WEBHOOKS}/{made['id']}")).status != 404:
+            await asyncio.sleep(0.05)
+    assert receiver.seen == []
+
+
+async def test_a_project_has_a_bounded_number_of_webhooks(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    made = [await make_webhook(ana, "https://x.example/") for _ in range(20)]
+    refused = await ana.post(WEBHOOKS, {"webhook": {"url": "https://x.example/", "secret": SECRET}}, status=403)
+    assert refused.json["error"]["reason"] == "over_quota"
+    await ana.delete(f"{WEBHOOKS}/{made[0]['id']}", status=204)
+    await make_webhook(ana, "https://x.example/")
+
+
+async def test_a_sender_whose_turn_is_over_changes_nothing(cloud: Cloud) -> None:
+    """What a process that was paused and comes back tries to write."""
+    ana = await cloud.project()
+    made = await make_webhook(ana, "https://x.example/", enabled=False)
+    ctx = context.internal(cloud.core)
+    row = await ctx.read(lambda tx, ctx: webhooks_module.store.find(tx, made["id"]))
+    assert not await ctx.write(deliver.acknowledged, row.id, row.fence - 1, row.position + 5)
+    await ctx.write(deliver.failed, row.id, row.fence - 1, "late")
+    await ctx.write(deliver.let_go, row.id, row.fence - 1)
+    assert await ctx.read(lambda tx, ctx: webhooks_module.store.find(tx, made["id"])) == row
+
+
+def test_waits_double_up_to_five_minutes() -> None:
+    assert [signing.wait_s(n) for n in (1, 2, 3, 9, 10, 1000)] == [1, 2, 4, 256, 300, 300]
+
+
+def test_a_signature_covers_moment_and_body() -> None:
+    whole = signing.signature(b"k", 1, b"body")
+    assert len({whole, signing.signature(b"k", 2, b"body"), signing.signature(b"k", 1, b"bodx"),
+                signing.signature(b"l", 1, b"body")}) == 4
+
+
+async def test_none_is_lost_and_none_comes_twice_through_kill_9_of_the_sender(tmp_path: Path) -> None:
+    """Only what was not acknowledged when the sender died may come again, first thing in its next life."""
+    total, lives = 300, 6
+    arrived: list[tuple[int, int]] = []
+    async with receiving() as receiver:
+        for life in range(lives):
+            before = len(receiver.seen)
+            sender = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.story.events.sender", str(tmp_path), receiver.url, str(total),
+                env={**os.environ, "PYTHONPATH": os.getcwd()},
+            )
+            try:
+                last = life == lives - 1
+                async with asyncio.timeout(60):
+                    while not enough(receiver, before, None if last else random.randint(5, 40), total):
+                        assert sender.returncode is None, "the sender died of itself"
+                        await asyncio.sleep(random.uniform(0, 0.01))
+            finally:
+                if sender.returncode is None:
+                    sender.send_signal(signal.SIGKILL)
+                await sender.wait()
+            arrived += [(life, number(event)) for _, event in receiver.seen[before:]]
+    check_order(arrived, total)
+
+
+def enough(receiver: Receiver, before: int, more: int | None, total: int) -> bool:
+    if more is not None:
+        return len(receiver.seen) >= before + more
+    return bool(receiver.seen) and number(receiver.seen[-1][1]) == total
+
+
+def number(event: dict[str, Any]) -> int:
+    return int(event["state"]["name"])
+
+
+def check_order(arrived: list[tuple[int, int]], total: int) -> None:
+    """Counts from 1 to `total`; only between two lives may the last one be repeated."""
+    for (life, earlier), (following_life, later) in itertools.pairwise(arrived):
+        assert later == earlier + 1 or (later == earlier and following_life > life), (earlier, later)
+    assert arrived[0][1] == 1 and arrived[-1][1] == total
+    assert orjson.dumps(sorted({number for _, number in arrived})) == orjson.dumps(list(range(1, total + 1)))
