@@ -19,6 +19,10 @@ from tests.kit.databases import Servers, chosen, servers
 __all__ = ["cloud", "servers"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="Many more points where processes are killed.")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for the cloud runs in the cloud's event loop."""
     for item in items:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud of real processes on the fake driver, which tests may kill and pause, and look into from outside.
+
+What is done to it is test_chaos.py. It is started with the command a newcomer runs; the database and the
+host's book of guests are only ever read here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.cmd import processes
+from skyhold.cmd.client import Client
+from skyhold.compute.tables import SERVERS
+from skyhold.core.settings import load
+from skyhold.core.tables import SAGAS
+from skyhold.image.tables import IMAGES
+from tests.kit import recount
+
+REPO = Path(__file__).parents[2]
+QUIET_S = 30.0
+
+
+class Processes:
+    """`skyhold up --fake` in a directory of its own; `close` ends it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home / "sky"
+        ours = {"HOME": str(home), "PYTHONPATH": str(REPO)}
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.up("--fake", "--port", str(self.port))
+        self.settings = load(self.home)
+        self.token = self.admin_token = ""
+        self.sign_in()
+        file = f"file:{self.home}/skyhold.db?mode=ro"
+        self._engine = sa.create_engine(f"sqlite:///{file}&uri=true", poolclass=sa.pool.NullPool,
+                                        json_deserializer=json.loads)
+
+    def sign_in(self) -> None:
+        url = self.settings.public_url
+        demo = (self.home / "demo-password").read_text().strip()
+        admin = (self.home / "admin-password").read_text().strip()
+        self.token = Client(url, "demo", demo, "demo")._token
+        self.admin_token = Client(url, "admin", admin, "admin")._token
+
+    def up(self, *options: str) -> None:
+        words = [sys.executable, "-m", "skyhold", "up", "--home", str(self.home), *options]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=self.env, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def close(self) -> None:
+        words = [sys.executable, "-m", "skyhold", "down", "--home", str(self.home)]
+        subprocess.run(words, capture_output=True, timeout=120, env=self.env, check=True)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        pid = processes.running(self.settings, name)
+        assert pid is not None, f"{name} isn't running: {processes.last_words(self.settings, name)}"
+        os.kill(pid, number)
+
+    # ---- through the API ------------------------------------------------------------------
+
+    def call(self, method: str, path: str, body: Any = None, *, admin: bool = False) -> tuple[int, Any]:
+        """(status, answer); status 0 when the connection broke and nobody knows what became of it."""
+        headers = {
+            "X-Auth-Token": self.admin_token if admin else self.token, "Content-Type": "application/json",
+            "OpenStack-API-Version": "compute 2.90",
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+
+    def wanted(self, path: str, kind: str) -> str:
+        """The id of the demo project's own first thing of a kind."""
+        status, answer = self.call("GET", path)
+        assert status == 200, answer
+        return str(answer[kind][0]["id"])
+
+    # ---- from outside ---------------------------------------------------------------------
+
+    def ask(self, statement: Any) -> Sequence[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement).all()
+
+    def servers(self) -> list[Any]:
+        return list(self.ask(sa.select(SERVERS).where(SERVERS.c.deleted_at.is_(None))))
+
+    def steps(self) -> list[str]:
+        """Where the sagas under way are."""
+        rows = self.ask(sa.select(SAGAS.c.kind, SAGAS.c.step).where(SAGAS.c.ended_at.is_(None)))
+        return [f"{row.kind}.{row.step}" for row in rows]
+
+    def guests(self) -> set[str]:
+        """What the host runs, by its own book."""
+        found: set[str] = set()
+        for book in self.home.glob("**/guests.jsonl"):
+            for line in book.read_text().splitlines():
+                try:
+                    guest = json.loads(line)
+                except ValueError:
+                    continue
+                (found.discard if guest.get("gone") else found.add)(guest["id"])
+        return found
+
+    def findings(self) -> list[str]:
+        """What isn't as it should be in a cloud at rest."""
+        found = [*recount.unquiet(self.ask), *recount.drift(self.ask), *recount.strays(self.ask)]
+        placed = {row.id for row in self.servers() if row.host_id}
+        guests = self.guests()
+        found += [f"guest {id} belongs to no server" for id in guests - placed]
+        found += [f"server {id} has no guest on its host" for id in placed - guests]
+        queued = self.ask(sa.select(IMAGES.c.id).where(IMAGES.c.status == "queued"))
+        return found + [f"image {row.id} is queued and nobody fills it" for row in queued]
+
+    def rest(self) -> float:
+        """How many seconds it took to come to rest; fails after QUIET_S."""
+        start = time.monotonic()
+        while found := self.findings():
+            if time.monotonic() - start > QUIET_S:
+                raise AssertionError(f"not at rest after {QUIET_S:g} s:\n" + "\n".join(found))
+            time.sleep(0.05)
+        return time.monotonic() - start
