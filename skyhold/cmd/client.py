@@ -40,8 +40,12 @@ class Client:
             }
         }
         request = self._request("POST", "/identity/v3/auth/tokens", json.dumps(body).encode(), {})
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return str(answer.headers["X-Subject-Token"])
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return str(answer.headers["X-Subject-Token"])
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")[:300]
+            raise Refused(error.code, f"{user} can't sign in with the password kept on disk: {text}") from None
 
     def get(self, path: str) -> Any:
         return self._send("GET", path)

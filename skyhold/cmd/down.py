@@ -11,6 +11,7 @@ import asyncio
 import shutil
 
 from skyhold.cmd import processes
+from skyhold.cmd.prepare import CLIENT_DIR
 from skyhold.cmd.progress import Progress
 from skyhold.core.settings import Settings
 
@@ -24,9 +25,19 @@ def run(settings: Settings, *, keep_guests: bool, destroy: bool) -> int:
     if not keep_guests or destroy:
         asyncio.run(retire(settings, say))
     if destroy:
+        forget_clouds(settings, say)
         shutil.rmtree(settings.home, ignore_errors=True)
         say.done(f"Removed {settings.home}")
     return 0
+
+
+def forget_clouds(settings: Settings, say: Progress) -> None:
+    """The user's client files go with the cloud, if they are still as it wrote them."""
+    for ours, name in (("clouds.yaml", "clouds.yaml"), ("openrc", "skyhold-openrc")):
+        kept, own = settings.home / ours, CLIENT_DIR.expanduser() / name
+        if kept.exists() and own.exists() and kept.read_bytes() == own.read_bytes():
+            own.unlink()
+            say.done(f"Removed {own}")
 
 
 async def retire(settings: Settings, say: Progress) -> None:

@@ -7,7 +7,6 @@ isn't there, so this may run at every start; files of the user are never overwri
 
 from __future__ import annotations
 
-import os
 import secrets
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -26,6 +25,7 @@ FLAVORS = [
     ("m1.medium", 4096, 2, 40), ("m1.large", 8192, 4, 80),
 ]
 EXTERNAL_RANGES = ["172.24.4.0/24", "198.18.4.0/24", "10.253.4.0/24", "192.168.253.0/24", "100.127.4.0/24"]
+CLIENT_DIR = Path("~/.config/openstack")
 PRIVATE_RANGE = "10.11.12.0/24"
 
 
@@ -180,7 +180,7 @@ def write_clouds(settings: Settings, clouds: dict[str, Any], say: Progress) -> N
     main = clouds.get("skyhold") or clouds["skyhold-admin"]
     write_private(settings.home / "openrc", openrc(main, settings.region))
     for name, body in (("clouds.yaml", text), ("skyhold-openrc", openrc(main, settings.region))):
-        own = Path(os.path.expanduser("~/.config/openstack")) / name
+        own = CLIENT_DIR.expanduser() / name
         if not own.exists():
             own.parent.mkdir(parents=True, exist_ok=True)
             write_private(own, body)
