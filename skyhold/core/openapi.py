@@ -20,7 +20,8 @@ from skyhold.core.versions import Version
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDoc:
     """One operation: where it is, what it takes and answers. `body` and `reply` are specs of
-    core/shapes.py, `query` is a Shape; `since` and `until` are inclusive microversions."""
+    core/shapes.py, `query` is a Shape; `since` and `until` are inclusive microversions. `stream` takes any
+    bytes, and what is `public` needs no token."""
 
     method: str
     path: str
@@ -33,6 +34,9 @@ class RouteDoc:
     tag: str = ""
     since: str | None = None
     until: str | None = None
+    media: str = "application/json"
+    stream: bool = False
+    public: bool = False
 
 
 def document(title: str, version: Version | str, routes: Iterable[RouteDoc]) -> dict[str, Any]:
@@ -79,8 +83,13 @@ def _operation(route: RouteDoc, version: Version) -> dict[str, Any]:
     parameters = _path_parameters(route.path) + _query_parameters(route.query, version)
     if parameters:
         operation["parameters"] = parameters
-    if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": _json(json_schema(route.body, version))}
+    if route.stream:
+        operation["requestBody"] = {"required": True, "content": {route.media: {}}}
+    elif route.body is not None:
+        content = {route.media: {"schema": json_schema(route.body, version)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if route.public:
+        operation["security"] = []
     operation["responses"] = {
         str(route.status): _response(route, version),
         "default": {"description": "An error in this API's own dialect"},

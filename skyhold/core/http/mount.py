@@ -20,6 +20,7 @@ import orjson
 
 from skyhold.core import metrics
 from skyhold.core.context import Context
+from skyhold.core.http import openapi_routes
 from skyhold.core.http.body import ClientGone
 from skyhold.core.http.channel import Channel
 from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, translate, write_error
@@ -53,6 +54,7 @@ def mount(core: Core, service: Service) -> Asgi:
         if WEBSOCKET in methods:
             responders["on_websocket"] = Channel(core, service, path, methods[WEBSOCKET]).converse
         app.add_route(path, SimpleNamespace(**responders))
+    app.add_route(openapi_routes.PATH, openapi_routes.OpenApi(core, service))
     return cast(Asgi, app)
 
 
