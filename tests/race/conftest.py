@@ -2,7 +2,7 @@
 """The ground of races: a whole cloud with a fake host, on PostgreSQL and whatever else the run asks for.
 
 Statements on PostgreSQL and MariaDB are held up for a random moment, so that each round of a race meets in
-another order; the seed is SKYHOLD_RACE_SEED and is told with a failure.
+another order; the seed is SKYHOLD_TEST_RACE_SEED and is told with a failure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.kit.host import fake_host
 from tests.race.duel import Ground
 from tests.story.compute.scene import make_scene
 
-SEED = int(os.environ.get("SKYHOLD_RACE_SEED", "0")) or random.randrange(1, 2**31)
+SEED = int(os.environ.get("SKYHOLD_TEST_RACE_SEED", "0")) or random.randrange(1, 2**31)
 DATABASES = [
     pytest.param(kind, marks=[] if kind == "sqlite" else [pytest.mark.database])
     for kind in dict.fromkeys([*chosen(), "postgresql"])

@@ -79,6 +79,7 @@ class Ground:
     external_id: str = ""
     image_id: str = ""
     flavor_id: str = ""
+    known: set[str] = field(default_factory=set)
 
     @property
     def admin(self) -> Persona:

@@ -95,7 +95,8 @@ async def delete_domain(g: Ground) -> Duel:
 @race("POST /identity/v3/projects")
 async def create_project(g: Ground) -> Duel:
     domain = await a_domain(g, enabled=False)
-    return creation(g, "project", {"name": name(), "domain_id": domain["id"]}, f"{V3}/domains/{domain['id']}")
+    body = {"name": name(), "domain_id": domain["id"], "enabled": False}
+    return creation(g, "project", body, f"{V3}/domains/{domain['id']}")
 
 
 @race("PATCH /identity/v3/projects/{project_id}")
@@ -284,14 +285,16 @@ async def a_service(g: Ground) -> dict[str, Any]:
 async def create_region(g: Ground) -> Duel:
     parent = await a_region(g)
     body = {"id": name(), "parent_region_id": parent["id"]}
-    return creation(g, "region", body, f"{V3}/regions/{parent['id']}")
+    # 403: as upstream, a region with others below it isn't deleted.
+    return creation(g, "region", body, f"{V3}/regions/{parent['id']}", refusals=(403,))
 
 
 @race("PUT /identity/v3/regions/{region_id}")
 async def create_region_named(g: Ground) -> Duel:
     parent = await a_region(g)
     one = Call(g.admin, "PUT", f"{V3}/regions/{name()}", {"region": {"parent_region_id": parent["id"]}})
-    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/regions/{parent['id']}"), winners=(1,))
+    gone = Call(g.admin, "DELETE", f"{V3}/regions/{parent['id']}")
+    return Duel(one, gone=gone, winners=(1,), refusals=(403,))
 
 
 @race("PATCH /identity/v3/regions/{region_id}")
