@@ -145,12 +145,11 @@ def shown(ctx: Context, row: Any, zones: dict[str, str]) -> Service:
 
 def change_named(tx: Tx, ctx: Context, want: Named, **values: Any) -> Any:
     """Raises NotFound for a host or binary that isn't there; hosts of one name are changed alike."""
-    rows = tx.all(sa.select(HOSTS.c.id).where(HOSTS.c.name == want.host)) if want.binary == BINARY else []
+    named = tx.all(sa.select(HOSTS.c.id).where(HOSTS.c.name == want.host)) if want.binary == BINARY else []
+    rows = [row for found in named if (row := hosts.store.find(tx, found.id, lock=True)) is not None]
     if not rows:
         raise errors.NotFound(f"Could not find binary {want.binary} on host {want.host}.")
-    for found in rows:
-        row = keep(tx, hosts.store.find(tx, found.id, lock=True), values)
-    return row
+    return [keep(tx, row, values) for row in rows][-1]
 
 
 def change(tx: Tx, ctx: Context, service_id: str, want: Change) -> Service:

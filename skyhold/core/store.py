@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Alternatives = tuple[tuple[tuple[str, Any], ...], ...]
 Filter = tuple[str, str, Any]
 """(column, operator, value); operators: eq ne lt le gt ge in notin like isnull notnull."""
+
+Lock = bool | Literal["stay"]
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": lambda column, bind: column == bind,
@@ -78,19 +80,20 @@ class Store:
 
     # ---- one row -------------------------------------------------------------------------
 
-    def get(self, tx: Tx, ctx: Context, id: str, *, may: Rule | None = None, lock: bool | None = None) -> Any:
+    def get(self, tx: Tx, ctx: Context, id: str, *, may: Rule | None = None, lock: Lock | None = None) -> Any:
         """The row, or NotFound; Forbidden when the caller may see but not do what `may` guards.
 
-        In a write the row is locked, for it is about to change; `lock=False` says that it is only
-        looked at, and then being visible is enough.
+        In a write the row is locked, for it is about to change. `lock=False` says that it is only
+        looked at, and `lock="stay"` that something new will refer to it, so it must not go before the
+        commit; for both being visible is enough.
         """
         rule = may or ctx.rule
         changing = tx.writing if lock is None else lock
         row = self._fetch(tx, id, self._scope(ctx, rule), changing)
         if row is not None:
             return row
-        if self.shared is not None and (seen := self.see(tx, ctx, id)) is not None:
-            if not changing or rule is None or tx.ctx.allows(rule, seen._asdict()):
+        if self.shared is not None and (seen := self.see(tx, ctx, id, stay=changing == "stay")) is not None:
+            if changing is not True or rule is None or tx.ctx.allows(rule, seen._asdict()):
                 return seen
             raise errors.Forbidden(
                 f"{self.label} {id} is shared with you, but not yours to change: "
@@ -98,17 +101,17 @@ class Store:
             )
         raise self.not_found(id)
 
-    def find(self, tx: Tx, id: str, *, lock: bool = False) -> Any | None:
+    def find(self, tx: Tx, id: str, *, lock: Lock = False) -> Any | None:
         """The row whoever asks, or None: for the program itself, never for a user's id."""
         return self._fetch(tx, id, True, lock)
 
-    def see(self, tx: Tx, ctx: Context, id: str) -> Any | None:
+    def see(self, tx: Tx, ctx: Context, id: str, *, stay: bool = False) -> Any | None:
         """The row if some clause of `shared` makes it visible to the caller."""
         clauses = self.shared(ctx) if self.shared else []
         if not clauses:
             return None
         statement = self._select().where(self.table.c[self.key] == id, sa.or_(*clauses))
-        row = tx.first(statement)
+        row = tx.first(locked(statement, "stay") if stay and tx.writing else statement)
         return None if row is None else self.Row._make(row)
 
     def not_found(self, id: object) -> errors.NotFound:
@@ -118,16 +121,16 @@ class Store:
         statement = sa.select(*self.table.columns)
         return statement if self.alive is None else statement.where(self.alive)
 
-    def _fetch(self, tx: Tx, id: str, scope: bool | Alternatives, lock: bool) -> Any | None:
+    def _fetch(self, tx: Tx, id: str, scope: bool | Alternatives, lock: Lock) -> Any | None:
         if scope is False:
             return None
         shape, params = scope_params(scope)
-        lock = lock and tx.dialect != "sqlite"
+        lock = lock if tx.writing and tx.dialect != "sqlite" else False
         statement = self._statements.get(("get", shape, lock))
         if statement is None:
             statement = self._select().where(self.table.c[self.key] == sa.bindparam("the_id"))
             statement = self._where_scope(statement, shape)
-            statement = statement.with_for_update() if lock else statement
+            statement = locked(statement, lock)
             self._statements["get", shape, lock] = statement
         params["the_id"] = id
         row = tx.first(statement, params)
@@ -338,11 +341,20 @@ class Store:
         )
 
     def delete(self, tx: Tx, row: Any) -> None:
-        tx.execute(self._delete, {"the_id": getattr(row, self.key)})
+        """Raises NotFound when another was first: whatever goes with the row must go once."""
+        if not tx.changed(self._delete, {"the_id": getattr(row, self.key)}):
+            raise self.not_found(getattr(row, self.key))
 
     def public(self, row: Any) -> dict[str, Any]:
         """The row without its secrets: what the journal keeps."""
         return {name: value for name, value in row._asdict().items() if name not in self.secrets}
+
+
+def locked(statement: Any, lock: Lock) -> Any:
+    """`stay` lets others refer to the row too, and makes whoever would change or delete it wait."""
+    if lock == "stay":
+        return statement.with_for_update(read=True, key_share=True)
+    return statement.with_for_update() if lock else statement
 
 
 def scope_params(scope: bool | Alternatives) -> tuple[Any, dict[str, Any]]:

@@ -139,7 +139,7 @@ def change(tx: Tx, ctx: Context, endpoint_id: str, want: EndpointChange) -> Endp
 
 
 def check_service(tx: Tx, service_id: str) -> None:
-    if services.store.find(tx, service_id) is None:
+    if services.store.find(tx, service_id, lock="stay") is None:
         raise errors.Invalid(f"Could not find service: {service_id}.", reason="service_not_found")
 
 
@@ -150,7 +150,7 @@ def region_of(tx: Tx, region_id: str | None, region: str | None) -> str | None:
         journal.record(tx, "region.create", made)
         return region
     chosen = region_id or region
-    if chosen and regions.store.find(tx, chosen) is None:
+    if chosen and regions.store.find(tx, chosen, lock="stay") is None:
         raise errors.Invalid(f"Could not find region: {chosen}.", reason="region_not_found")
     return chosen
 

@@ -254,7 +254,7 @@ def everyone(ctx: Context) -> Context:
 
 def pair(tx: Tx, ctx: Context, group_id: str, user_id: str, rule: Rule) -> tuple[Any, Any]:
     """Group and user, after asking whether `rule` allows it for both."""
-    group, user = store.find(tx, group_id), users.store.find(tx, user_id)
+    group, user = store.find(tx, group_id, lock="stay"), users.store.find(tx, user_id, lock="stay")
     permits.demand(ctx, rule, {
         "target.group.domain_id": group.domain_id if group else None,
         "target.user.domain_id": user.domain_id if user else None,

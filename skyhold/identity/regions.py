@@ -139,7 +139,7 @@ def change(tx: Tx, ctx: Context, region_id: str, want: RegionChange) -> Region:
 
 
 def refuse_missing_parent(tx: Tx, parent_id: str | None) -> None:
-    if parent_id and store.find(tx, parent_id) is None:
+    if parent_id and store.find(tx, parent_id, lock="stay") is None:
         raise store.not_found(parent_id)
 
 

@@ -206,6 +206,7 @@ def release_port(tx: Tx, ctx: Context, server_id: str, port_id: str) -> None:
 
 
 def let_go(tx: Tx, rows: Sequence[Any]) -> None:
+    rows = store.still_there(tx, rows)
     ops.discard(tx, [row for row in rows if row.made_by_compute])
     for row in rows:
         if not row.made_by_compute:

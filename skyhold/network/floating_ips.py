@@ -173,7 +173,7 @@ def change(tx: Tx, ctx: Context, id: str, want: FloatingIpChange, headers: dict[
 
 def associate(tx: Tx, ctx: Context, row: Any, port_id: str, fixed_ip: str | None) -> Any:
     """Raises NotFound for a port not the caller's, Invalid or Conflict in upstream's kinds."""
-    port = ports.store.get(tx, ctx, port_id, may=policy.GET_PORT, lock=False)
+    port = ports.store.get(tx, ctx, port_id, may=policy.GET_PORT, lock="stay")
     if port.project_id != row.project_id and not policy.permitted(ctx, policy.UPDATE_PORT.name, port._asdict()):
         raise ports.store.not_found(port_id)
     entry = target_address(tx, port, fixed_ip)

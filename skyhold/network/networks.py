@@ -302,7 +302,9 @@ def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> Non
             f"Unable to complete operation on network {id}. There are one or more ports still in use on the network.",
             kind="NetworkInUse",
         )
-    subnets = tx.all(sa.select(SUBNETS.c.id, SUBNETS.c.project_id).where(SUBNETS.c.network_id == id))
+    # Locked: one that is being removed by itself must give its quota back once.
+    own_subnets = sa.select(SUBNETS.c.id, SUBNETS.c.project_id).where(SUBNETS.c.network_id == id).with_for_update()
+    subnets = tx.all(own_subnets)
     ports = [port.id for port in tx.all(sa.select(PORTS.c.id).where(PORTS.c.network_id == id))]
     if ports:
         addresses.give_back(tx, ports)
@@ -332,8 +334,8 @@ store = Store(NETWORKS, service="network", kind="network", label="Network", shar
 
 
 def find_visible(tx: Tx, ctx: Context, id: str) -> Any:
-    """A network the caller may see, whatever they want with it. Raises NotFound."""
-    return store.get(tx, ctx, id, may=policy.GET_NETWORK, lock=False)
+    """A network the caller may see, whatever they want with it; in a write it stays. Raises NotFound."""
+    return store.get(tx, ctx, id, may=policy.GET_NETWORK, lock="stay")
 
 
 def dress(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[Dressed]:

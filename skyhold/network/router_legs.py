@@ -90,14 +90,16 @@ def take_port(tx: Tx, ctx: Context, router: Any, port_id: str) -> tuple[Any, lis
 
 
 def make_leg(tx: Tx, ctx: Context, router: Any, subnet_id: str) -> tuple[Any, list[str]]:
-    subnet = subnets.store.get(tx, ctx, subnet_id, may=policy.GET_SUBNET, lock=False)
+    subnet = subnets.store.get(tx, ctx, subnet_id, may=policy.GET_SUBNET, lock="stay")
     if subnet.gateway_ip is None:
         raise bad(f"Subnet for router interface must have a gateway IP: {subnet_id}")
     if subnet.ip_version == 6 and subnet.ra_mode is None and subnet.address_mode is not None:
         raise bad(f"IPv6 subnet {subnet_id} configured to receive RAs from an external router cannot be added to "
                   f"Neutron Router.")
     refuse_overlap(tx, router, [subnet])
-    network = networks.store.find(tx, subnet.network_id)
+    network = networks.store.find(tx, subnet.network_id, lock="stay")
+    if network is None:
+        raise subnets.store.not_found(subnet_id)
     if subnet.ip_version == 6 and (port := shared_leg(tx, router, subnet)) is not None:
         held = store.fixed_ips(tx, [port.id]).get(port.id, [])
         addresses.take(tx, subnet, port.id, subnet.gateway_ip, len(held))

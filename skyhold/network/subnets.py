@@ -144,6 +144,7 @@ def insert_all(tx: Tx, ctx: Context, wants: SubnetCreate | list[SubnetCreate]) -
 
 def insert(tx: Tx, ctx: Context, want: SubnetCreate) -> Any:
     """Raises Invalid (upstream's InvalidInput and friends), NotFound, Forbidden, Conflict, OverQuota."""
+    lock_network(tx, want.network_id)
     network = networks.find_visible(tx, ctx, want.network_id)
     project = owner(ctx, want)
     target = {"project_id": project, "network:project_id": network.project_id}
@@ -151,7 +152,6 @@ def insert(tx: Tx, ctx: Context, want: SubnetCreate) -> Any:
     guard(ctx, want, target)
     cidr, version = asked_range(want)
     rules.check_modes(version, want.dhcp, given(want.ra_mode, None), given(want.address_mode, None), cidr)
-    lock_network(tx, network.id)
     refuse_overlap(tx, network.id, cidr)
     gateway = rules.gateway(cidr, want.gateway_ip) if want.gateway_ip is not ABSENT else logic.default_gateway(cidr)
     pools = (
@@ -195,7 +195,7 @@ def read_routes(routes: list[HostRoute] | None) -> list[dict[str, str]]:
 
 
 def lock_network(tx: Tx, network_id: str) -> None:
-    """Two subnets created at once must see each other's ranges."""
+    """Two subnets created at once must see each other's ranges, and a removed one no new address."""
     if tx.dialect != "sqlite":
         tx.first(sa.select(NETWORKS.c.id).where(NETWORKS.c.id == network_id).with_for_update())
 
@@ -296,6 +296,9 @@ def refuse_moving_gateway(tx: Tx, row: Any) -> None:
 
 
 def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> None:
+    # The network first: nobody gets an address on the subnet meanwhile, nor is the network removed.
+    if (seen := store.find(tx, id)) is not None:
+        lock_network(tx, seen.network_id)
     row = writable(tx, ctx, id, policy.DELETE_SUBNET.name)
     check_revision(row, headers)
     users = (

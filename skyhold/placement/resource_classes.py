@@ -100,9 +100,7 @@ def ensure(tx: Tx, ctx: Context, name: str) -> bool:
         raise errors.Invalid(
             f"JSON does not validate: '{name[:255]}' does not match '{vocabulary.CUSTOM_PATTERN}'"
         )
-    new = bool(vocabulary.unknown_classes(tx, [name]))
-    vocabulary.learn_classes(tx, [name])
-    return new
+    return bool(vocabulary.learn_classes(tx, [name]))
 
 
 def rename(tx: Tx, ctx: Context, name: str, wanted: str) -> None:
@@ -119,7 +117,8 @@ def rename(tx: Tx, ctx: Context, name: str, wanted: str) -> None:
 def remove(tx: Tx, ctx: Context, name: str) -> None:
     if name in vocabulary.standard_classes():
         raise errors.Invalid(f"Error in delete resource class: Cannot delete standard resource class {name}.")
-    made_at(tx, ctx, name)
+    if tx.first(sa.select(CUSTOM_CLASSES.c.name).where(CUSTOM_CLASSES.c.name == name).with_for_update()) is None:
+        raise errors.NotFound(f"No such resource class {name}.")
     if tx.first(sa.select(INVENTORIES.c.resource_class).where(INVENTORIES.c.resource_class == name).limit(1)):
         raise errors.Conflict(
             "Error in delete resource class: Cannot delete resource class "

@@ -96,15 +96,14 @@ def ensure(tx: Tx, ctx: Context, name: str) -> bool:
             "The trait is invalid. A valid trait must be no longer than 255 characters, start with the "
             'prefix "CUSTOM_" and use following characters: "A"-"Z", "0"-"9" and "_"'
         )
-    new = bool(vocabulary.unknown_traits(tx, [name]))
-    vocabulary.learn_traits(tx, [name])
-    return new
+    return bool(vocabulary.learn_traits(tx, [name]))
 
 
 def remove(tx: Tx, ctx: Context, name: str) -> None:
     if name in vocabulary.standard_traits():
         raise errors.Invalid(f"Cannot delete standard trait {name}.")
-    made_at(tx, ctx, name)
+    if tx.first(sa.select(CUSTOM_TRAITS.c.name).where(CUSTOM_TRAITS.c.name == name).with_for_update()) is None:
+        raise errors.NotFound(f"No such trait(s): {name}.")
     if tx.first(sa.select(PROVIDER_TRAITS.c.trait).where(PROVIDER_TRAITS.c.trait == name).limit(1)):
         raise errors.Conflict(f"The trait {name} is in use by a resource provider.")
     tx.execute(CUSTOM_TRAITS.delete().where(CUSTOM_TRAITS.c.name == name))

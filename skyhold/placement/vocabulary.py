@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -57,20 +57,26 @@ def unknown_traits(tx: Tx, names: Iterable[str]) -> list[str]:
 def _unknown(tx: Tx, names: set[str], table: sa.Table) -> list[str]:
     if not names:
         return []
-    known = tx.all(sa.select(table.c.name).where(table.c.name.in_(names)))
+    known = tx.all(staying(tx, sa.select(table.c.name).where(table.c.name.in_(names))))
     return sorted(names.difference(row.name for row in known))
 
 
-def learn_classes(tx: Tx, names: Iterable[str]) -> None:
-    """Store custom classes that a machine reports and nobody has declared yet."""
-    _learn(tx, unknown_classes(tx, names), CUSTOM_CLASSES)
+def staying(tx: Tx, statement: Any) -> Any:
+    """In a write, names that were found stay until the commit."""
+    return statement.with_for_update(read=True, key_share=True) if tx.writing else statement
 
 
-def learn_traits(tx: Tx, names: Iterable[str]) -> None:
-    _learn(tx, unknown_traits(tx, names), CUSTOM_TRAITS)
+def learn_classes(tx: Tx, names: Iterable[str]) -> list[str]:
+    """Store custom classes that a machine reports and nobody has declared yet; those that are new by it."""
+    return _learn(tx, unknown_classes(tx, names), CUSTOM_CLASSES)
 
 
-def _learn(tx: Tx, names: list[str], table: sa.Table) -> None:
+def learn_traits(tx: Tx, names: Iterable[str]) -> list[str]:
+    return _learn(tx, unknown_traits(tx, names), CUSTOM_TRAITS)
+
+
+def _learn(tx: Tx, names: list[str], table: sa.Table) -> list[str]:
+    new = []
     for name in names:
         if not is_custom(name):
             raise ValueError(f"{name!r} is neither a standard name nor one that starts with CUSTOM_")
@@ -78,4 +84,7 @@ def _learn(tx: Tx, names: list[str], table: sa.Table) -> None:
             with tx.nested():
                 tx.execute(table.insert(), {"name": name, "created_at": tx.now})
         except sa.exc.IntegrityError:
+            # Another was first.
             continue
+        new.append(name)
+    return new

@@ -30,6 +30,9 @@ RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
 TRIES = 12
 LANE_AFTER = 2
+LOOKS_AGAIN = 3
+"""Tries for an operation that broke a constraint it had not counted on: what it referred to was removed, or
+what it made was made, by a transaction it could not see when it looked. Looking again, it gives the right answer."""
 """Tries after which a write goes into the lane where conflicting ones run one after another."""
 
 
@@ -125,7 +128,8 @@ class ServerDatabase:
                 async with self._lane:
                     return await self._write_once(ctx, operation, args, kw)
             except sa.exc.DBAPIError as error:
-                if attempt == TRIES - 1 or not is_conflict(error):
+                overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
+                if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
             except LostBeforeCommit:
                 if attempt == TRIES - 1:

@@ -106,9 +106,10 @@ def look_up(tx: Tx, ctx: Context, place: Place, ids: Sequence[str]) -> Named:
     role_id = rest.pop(0) if rest else None
     actors = users.store if place.actor == "user" else groups.store
     kind = places.domains if place.target == "domain" else places.projects
-    target = None if place.target == "system" else kind.find(tx, target_id)
-    actor = actors.find(tx, actor_id)
-    role = None if role_id is None else roles.store.find(tx, role_id)
+    # What a grant names must still be there when the grant is.
+    target = None if place.target == "system" else kind.find(tx, target_id, lock="stay")
+    actor = actors.find(tx, actor_id, lock="stay")
+    role = None if role_id is None else roles.store.find(tx, role_id, lock="stay")
     assert ctx.rule is not None
     permits.demand(ctx, ctx.rule, policy_target(place, target, actor, role))
     if actor is None:

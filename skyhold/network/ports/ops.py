@@ -216,6 +216,7 @@ def remove(tx: Tx, ctx: Context, id: str, headers: Mapping[str, str | None]) -> 
 
 def discard(tx: Tx, rows: Sequence[Any]) -> None:
     """Delete ports with all that hangs on them: quota, floating IPs, groups, the data plane."""
+    rows = store.still_there(tx, rows)
     ids = [row.id for row in rows]
     if not ids:
         return

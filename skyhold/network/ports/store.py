@@ -62,6 +62,10 @@ def insert(tx: Tx, ctx: Context, *, network_id: str, mac: str | None = None, **v
                     f"Unable to complete operation for network {network_id}. The mac address {mac} is in use.",
                     kind="MacAddressInUse",
                 ) from None
+            if tx.first(sa.select(NETWORKS.c.id).where(NETWORKS.c.id == network_id)) is None:
+                raise errors.NotFound(
+                    f"Network {network_id} could not be found.", kind="network", id=network_id
+                ) from None
     raise errors.Unavailable("Unable to generate unique mac on network.", kind="MacAddressGenerationFailure")
 
 
@@ -73,6 +77,14 @@ def delete(tx: Tx, rows: Sequence[Any]) -> None:
     if any(row.tags for row in rows):
         tx.execute(TAGS.delete().where(TAGS.c.resource_id.in_(ids)))
     tx.execute(PORTS.delete().where(PORTS.c.id.in_(ids)))
+
+
+def still_there(tx: Tx, rows: Sequence[Any]) -> list[Any]:
+    """Those of the rows that nobody else has removed, locked: what goes with a port must go once."""
+    found: set[str] = set()
+    for ids in chunks([row.id for row in rows]):
+        found.update(row.id for row in tx.all(sa.select(PORTS.c.id).where(PORTS.c.id.in_(ids)).with_for_update()))
+    return [row for row in rows if row.id in found]
 
 
 def answers_dhcp(row: Any) -> bool:
