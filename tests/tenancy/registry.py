@@ -21,6 +21,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule",
     },
+    "events": {"webhook_id": "$webhook"},
     "placement": {
         "uuid": "$provider", "resource_class": "CUSTOM_RAVEN", "name": "CUSTOM_RAVEN",
         "consumer_uuid": "$consumer",
@@ -82,6 +83,9 @@ BODIES: dict[str, Any] = {
     "identity POST /v3/groups": {"group": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/endpoints": {
         "endpoint": {"service_id": "$service", "interface": "internal", "url": "https://other.test"}
+    },
+    "events POST /v1/webhooks": {
+        "webhook": {"name": SAY, "url": "https://hooks.test/other", "secret": "s" * 20, "enabled": False}
     },
     "placement PUT /resource_providers/{uuid}/inventories": {
         "resource_provider_generation": 0, "inventories": {"DISK_GB": {"total": 5}},
@@ -200,6 +204,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "image PUT /v2/images/{image_id}/members/{member_id}": (403, "only the member decides"),
     "compute GET /v2.1/os-hypervisors/{hypervisor_id}/uptime@2.87": (501, "the fake driver knows none"),
     "identity PUT /v3/regions/{region_id}": (409, "it is there"),
+    "events POST /v1/webhooks": (400, "a webhook belongs to a project, and a system token has none"),
     "placement DELETE /resource_providers/{uuid}/inventories@1.4": (405, "not yet in this version"),
     "compute POST /v2.1/servers": (400, "an administrator's server can't be in another project's group"),
     "image PUT /v2/images/{image_id}/file": (400, "a stream can't be rehearsed"),

@@ -17,6 +17,8 @@ from tests.tenancy.snapshot import difference, snapshot
 
 FITTING = (*range(200, 500), 501)
 """Never a 5xx; 501 is a driver's honest answer."""
+REASON = re.compile(r"rule [\w:-]+ (needs .+; you have .*role.* in|works in .* scope only; your token is)")
+"""What was asked for, what the caller has, and where."""
 FACES = re.compile(
     r"req-[0-9a-f-]{36}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\b\d{9}\b"
     r"|nobodys|CUSTOM_\w+|birds|elsewhere|host-1"
@@ -34,6 +36,8 @@ async def test_invariant_3_everybody_gets_what_the_policy_says_and_no_more(
         known = await ask(land, who, operation, rehearse=expected in ("done", "own"))
         if not fits(expected, operation, known.status):
             wrong.append(f"{who.name}: {expected} expected, not {known.status} {known.body[:300]!r}")
+        if expected in ("forbidden", "refused") and known.status == 403 and known.body:
+            wrong += [] if REASON.search(known.body.decode()) else [f"{who.name}: no reason in {known.body!r}"]
         if not who.near and "admin" not in who.creds.roles and who.name != "system reader":
             wrong += [f"{who.name} is told {secret!r}" for secret in told(land, operation, known)]
         if operation.variables:
