@@ -29,11 +29,12 @@ def run(settings: Settings, demo: Client, say: Progress) -> None:
     key = keypair(settings, demo)
     security_group(demo)
     server = find(demo) or create(demo, images[0]["id"])
-    if server.get("status") == "SHUTOFF":
-        # It was shut off with the cloud; the line printed at the end must work again.
-        demo.post(f"/compute/v2.1/servers/{server['id']}/action", {"os-start": None})
     with say.step("Booting the server `first`"):
-        server = until_active(demo, server["id"])
+        server = until_rest(demo, server["id"])
+        if server["status"] == "SHUTOFF":
+            # It was shut off with the cloud; the line printed at the end must work again.
+            demo.post(f"/compute/v2.1/servers/{server['id']}/action", {"os-start": None})
+            server = until_rest(demo, server["id"])
     address = floating_ip(demo, server)
     say.done(f"Server `first` is {server['status']}, floating IP {address}")
     if settings.host.hypervisor == "fake":
@@ -90,7 +91,7 @@ def create(demo: Client, image_id: str) -> dict[str, Any]:
     return made
 
 
-def until_active(demo: Client, server_id: str) -> dict[str, Any]:
+def until_rest(demo: Client, server_id: str) -> dict[str, Any]:
     """The server at rest; one in ERROR is told with its reason."""
     end = time.monotonic() + ACTIVE_S
     while True:

@@ -117,6 +117,8 @@ def insert(
         raise errors.Invalid("An application credential is made with a token for a project.")
     if want.expires_at is not None and want.expires_at <= ctx.now:
         raise errors.Invalid("Invalid input for field 'expires_at': the moment lies in the past.")
+    if users.store.find(tx, user_id, lock="stay") is None:
+        raise users.store.not_found(user_id)
     role_ids = chosen_roles(tx, ctx, want.roles)
     # Clients that want no limit send an empty list.
     rule_ids = access_rules.ensure(tx, ctx, user_id, want.access_rules) if want.access_rules else None
