@@ -103,7 +103,7 @@ def checked_port(tx: Tx, ctx: Context, ask: PortAsk) -> PortAsk:
         # Nova tells only that the port isn't usable, whatever else its caller may see.
         policy.require(ctx, policy.UPDATE_PORT.name, row._asdict())
     if row.device_id:
-        raise errors.Conflict(f"Port {row.id} is still in use.", reason="port_in_use")
+        raise still_in_use(row)
     if not store.fixed_ips(tx, [row.id]):
         raise errors.Invalid(f"Port {row.id} requires a FixedIP in order to be used.", reason="port_without_address")
     return msgspec.structs.replace(ask, network_id=row.network_id)
@@ -152,10 +152,15 @@ def group_ids(tx: Tx, ctx: Context, project_id: str, names: Sequence[str]) -> li
     return security_groups.named(tx, ctx, project_id, list(names))
 
 
+def still_in_use(row: Any) -> errors.Conflict:
+    user = f"{row.device_owner or 'a device'} {row.device_id}"
+    return errors.Conflict(f"Port {row.id} is still in use by {user}.", reason="port_in_use")
+
+
 def take_port(tx: Tx, ctx: Context, ask: PortAsk, server_id: str, hostname: str) -> None:
     row = store.store.get(tx, ctx, str(ask.port_id), may=policy.GET_PORT)
     if row.device_id:
-        raise errors.Conflict(f"Port {row.id} is still in use.", reason="port_in_use")
+        raise still_in_use(row)
     row = store.store.update(
         tx, row, device_id=server_id, device_owner=SERVER_OWNER, hostname=hostname, nic_tag=ask.tag
     )

@@ -20,6 +20,7 @@ from skyhold.core.shapes import LooseBool, LooseInt, Shape, bulk, collection, en
 from skyhold.core.store import Store
 from skyhold.network import addresses, changes, policy
 from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
+from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
 from skyhold.network.tables import NETWORKS, PORTS, SUBNETS
 from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, given, guard, owner, wanted_columns
@@ -108,7 +109,7 @@ async def index(ctx: Context, query: Query) -> Reply:
 
 
 @routes.post("/v2.0/networks", policy=policy.CREATE_NETWORK, body=bulk("network", "networks", NetworkCreate),
-             reply=envelope("network", Network), status=201)
+             reply=bulk("network", "networks", Network), status=201)
 async def create(ctx: Context, want: NetworkCreate | list[NetworkCreate]) -> Reply:
     """Create a network, or several at once."""
     return NETWORK.made(ctx, await ctx.write(insert_all, want))
@@ -296,19 +297,20 @@ def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> Non
     row = store.get(tx, ctx, id)
     check_revision(row, headers)
     own = sa.and_(PORTS.c.device_owner == "network:dhcp", PORTS.c.device_id.startswith("dhcp-"))
-    in_use = sa.select(PORTS.c.id).where(PORTS.c.network_id == id, sa.not_(own))
-    if tx.first(in_use.limit(1)) is not None:
+    in_use = sa.and_(PORTS.c.network_id == id, sa.not_(own))
+    if tx.first(sa.select(PORTS.c.id).where(in_use).limit(1)) is not None:
         raise errors.Conflict(
-            f"Unable to complete operation on network {id}. There are one or more ports still in use on the network.",
+            f"Unable to complete operation on network {id}. There are one or more ports still in use on the network, "
+            f"id for these ports is {ports.holders(tx, ctx, in_use)}.",
             kind="NetworkInUse",
         )
     # Locked: one that is being removed by itself must give its quota back once.
     own_subnets = sa.select(SUBNETS.c.id, SUBNETS.c.project_id).where(SUBNETS.c.network_id == id).with_for_update()
     subnets = tx.all(own_subnets)
-    ports = [port.id for port in tx.all(sa.select(PORTS.c.id).where(PORTS.c.network_id == id))]
-    if ports:
-        addresses.give_back(tx, ports)
-        tx.execute(PORTS.delete().where(PORTS.c.id.in_(ports)))
+    left = [port.id for port in tx.all(sa.select(PORTS.c.id).where(PORTS.c.network_id == id))]
+    if left:
+        addresses.give_back(tx, left)
+        tx.execute(PORTS.delete().where(PORTS.c.id.in_(left)))
     for subnet in subnets:
         addresses.close_pools(tx, subnet.id)
         tx.execute(SUBNETS.delete().where(SUBNETS.c.id == subnet.id))

@@ -225,7 +225,8 @@ def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> Non
     row = routers_store.get(tx, ctx, id)
     check_revision(row, headers)
     if tx.first(LEGS, {"router": id}) is not None:
-        raise errors.Conflict(f"Router {id} still has ports", kind="RouterInUse")
+        held_by = ports.holders(tx, ctx, sa.and_(PORTS.c.device_id == id, PORTS.c.device_owner.in_(ports.INTERFACES)))
+        raise errors.Conflict(f"Router {id} still has ports: {held_by}", kind="RouterInUse")
     gateways.clear(tx, row)
     routers_store.delete(tx, row)
     drop_tags(tx, row)

@@ -22,8 +22,9 @@ from skyhold.network import changes, policy
 from skyhold.network import security_rules as rules
 from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
 from skyhold.network.logic import security as logic
+from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
-from skyhold.network.tables import PORT_GROUPS, SECURITY_GROUPS, SECURITY_RULES
+from skyhold.network.tables import PORT_GROUPS, PORTS, SECURITY_GROUPS, SECURITY_RULES
 from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, owner, wanted_columns
 
 DEFAULT = "default"
@@ -162,7 +163,7 @@ def change(tx: Tx, ctx: Context, id: str, want: SecurityGroupChange, headers: di
     if name != row.name and (row.default_of or name.lower() == DEFAULT):
         raise errors.Conflict("Updating default security group not allowed.", kind="SecurityGroupCannotUpdateDefault")
     if values.get("stateful", row.stateful) != row.stateful and in_use(tx, id):
-        raise in_use_error(id)
+        raise in_use_error(tx, ctx, id)
     row = store.update(tx, row, **values)
     changes.mark(tx, "SecurityGroup", [id])
     journal.record(tx, "security_group.update", row)
@@ -177,7 +178,7 @@ def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> Non
             "Insufficient rights for removing default security group.", kind="SecurityGroupCannotRemoveDefault"
         )
     if in_use(tx, id):
-        raise in_use_error(id)
+        raise in_use_error(tx, ctx, id)
     own = tx.changed(SECURITY_RULES.delete().where(SECURITY_RULES.c.group_id == id))
     quota.give(tx, row.project_id, security_group=1, security_group_rule=own)
     rules.forget_remote(tx, id)
@@ -191,8 +192,10 @@ def in_use(tx: Tx, id: str) -> bool:
     return tx.first(sa.select(PORT_GROUPS.c.port_id).where(PORT_GROUPS.c.group_id == id).limit(1)) is not None
 
 
-def in_use_error(id: str) -> errors.Conflict:
-    return errors.Conflict(f"Security Group {id} in use.", kind="SecurityGroupInUse")
+def in_use_error(tx: Tx, ctx: Context, id: str) -> errors.Conflict:
+    members = PORTS.c.id.in_(sa.select(PORT_GROUPS.c.port_id).where(PORT_GROUPS.c.group_id == id))
+    held_by = ports.holders(tx, ctx, members)
+    return errors.Conflict(f"Security Group {id} in use by ports: {held_by}.", kind="SecurityGroupInUse")
 
 
 # ---- queries -------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ async def index(ctx: Context, query: Query) -> Reply:
 
 
 @routes.post("/v2.0/subnets", policy=policy.CREATE_SUBNET, body=bulk("subnet", "subnets", SubnetCreate),
-             reply=envelope("subnet", Subnet), status=201)
+             reply=bulk("subnet", "subnets", Subnet), status=201)
 async def create(ctx: Context, want: SubnetCreate | list[SubnetCreate]) -> Reply:
     """Create a subnet, or several at once."""
     return SUBNET.made(ctx, await ctx.write(insert_all, want))
@@ -310,7 +310,8 @@ def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> Non
         users = users.where(PORTS.c.device_owner.in_(ports.INTERFACES))
     if tx.first(users.limit(1)) is not None:
         raise errors.Conflict(
-            f"Unable to complete operation on subnet {id}: One or more ports have an IP allocation from this subnet.",
+            f"Unable to complete operation on subnet {id}: One or more ports have an IP allocation from this subnet: "
+            f"{ports.holders(tx, ctx, PORTS.c.id.in_(users.with_only_columns(PORTS.c.id)))}.",
             kind="SubnetInUse",
         )
     drop_dhcp_address(tx, row)

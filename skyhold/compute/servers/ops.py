@@ -277,7 +277,7 @@ def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
     limit = QUOTA.limits(tx, ctx.project_id)["metadata_items"]
     if 0 <= limit < len(metadata):
         raise errors.OverQuota(
-            f"Quota exceeded: {len(metadata)} metadata items, allowed {limit}.",
+            f"Quota exceeded for metadata_items: requested {len(metadata)}, but already used 0 of {limit}.",
             resource="metadata_items", used=0, limit=limit, asked=len(metadata),
         )
 

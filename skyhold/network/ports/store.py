@@ -17,12 +17,14 @@ from skyhold.core.context import Context
 from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
-from skyhold.network import addresses
+from skyhold.network import addresses, policy
 from skyhold.network.answers import Dressed, chunks
 from skyhold.network.logic import addresses as logic
 from skyhold.network.tables import ADDRESSES, NETWORKS, PORT_GROUPS, PORTS, TAGS
 
 MAC_TRIES = 16
+NAMED = 3
+"""How many ports a refusal names."""
 DHCP, GATEWAY, INTERFACE, FLOATING = (
     "network:dhcp", "network:router_gateway", "network:router_interface", "network:floatingip",
 )
@@ -143,3 +145,17 @@ def dressed(row: Any, ips: list[dict[str, str]], group_ids: list[str]) -> Dresse
 def vif_details(row: Any) -> dict[str, Any]:
     """How a hypervisor plugs the port; nothing while it is bound nowhere."""
     return {"port_filter": True, "connectivity": "l2"} if row.host_id else {}
+
+
+def holders(tx: Tx, ctx: Context, held_by: Any) -> str:
+    """Ports for the sentence of a refusal: ids of those the caller may see, and how many there are besides.
+
+    `held_by` is a clause over PORTS.
+    """
+    seen = [row.id for row in tx.all(
+        sa.select(PORTS.c.id).where(held_by, store.visible(ctx, policy.GET_PORT)).order_by(PORTS.c.id).limit(NAMED)
+    )]
+    besides = (tx.scalar(sa.select(sa.func.count()).select_from(PORTS).where(held_by)) or 0) - len(seen)
+    if not seen:
+        return f"{besides} that you can't see"
+    return ", ".join(seen) + (f" and {besides} more" if besides else "")
