@@ -52,6 +52,7 @@ class Persona(Client):
 class Cloud:
     core: Core
     admin: Persona
+    listener: socket.socket
 
     async def project(self, roles: Sequence[str] = ("member",), *, domain_id: str | None = None) -> Persona:
         """A fresh user with these roles in a fresh project, in a fresh domain unless one is given."""
@@ -104,18 +105,11 @@ class Cloud:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
         """The cloud also answers at its public URL, for hosts that fetch and send images."""
-        http = self.core.settings.http
         server = make_server(self.core, self.core.asgi)
-        task = asyncio.create_task(server.serve(sockets=[socket.create_server((http.host, http.port))]))
+        task = asyncio.create_task(server.serve(sockets=[self.listener]))
         yield self.core.settings.public_url
         server.should_exit = True
         await task
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, database: str = "") -> Cloud:
@@ -125,8 +119,10 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, 
 
     logs.configure(style="text", stream=CurrentStderr())  # type: ignore[arg-type]
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
+    # Bound from the start: a port that is only looked up may be another's when it is needed.
+    listener = socket.create_server(("127.0.0.1", 0))
     settings = Settings(
-        home=home, identity=cheap, http=Http(port=free_port()),
+        home=home, identity=cheap, http=Http(port=listener.getsockname()[1]),
         # Receivers of webhooks are servers of the stories themselves.
         outbound=Outbound(allow=["127.0.0.1/32"]),
         database=Database(url=database),
@@ -135,7 +131,7 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, 
     core.authenticator = facade.authenticator(core)
     await core.start()
     await facade.bootstrap(core, password=ADMIN_PASSWORD)
-    return Cloud(core, await admin_of(core))
+    return Cloud(core, await admin_of(core), listener)
 
 
 class CurrentStderr:
