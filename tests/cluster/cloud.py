@@ -105,6 +105,10 @@ class Processes:
     def servers(self) -> list[Any]:
         return list(self.ask(sa.select(SERVERS).where(SERVERS.c.deleted_at.is_(None))))
 
+    def users_servers(self) -> list[Any]:
+        """Without the one that `skyhold up` makes, and makes sure of at each start."""
+        return [row for row in self.servers() if row.name != "first"]
+
     def steps(self) -> list[str]:
         """Where the sagas under way are."""
         rows = self.ask(sa.select(SAGAS.c.kind, SAGAS.c.step).where(SAGAS.c.ended_at.is_(None)))
