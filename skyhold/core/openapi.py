@@ -37,6 +37,8 @@ class RouteDoc:
     media: str = "application/json"
     stream: bool = False
     public: bool = False
+    selects: bool = False
+    """The parameter `fields` chooses attributes of the answer, so none of them is sure to be there."""
 
 
 def document(title: str, version: Version | str, routes: Iterable[RouteDoc]) -> dict[str, Any]:
@@ -68,6 +70,12 @@ def document(title: str, version: Version | str, routes: Iterable[RouteDoc]) -> 
 _VARIABLE = re.compile(r"\{([^}:]+)(?::[^}]*)?\}")
 
 
+_FIELDS: dict[str, Any] = {
+    "name": "fields", "in": "query", "schema": {"type": "array", "items": {"type": "string"}},
+    "description": "Attributes to answer with; all without it.",
+}
+
+
 def _exists(route: RouteDoc, version: Version) -> bool:
     return (route.since is None or Version.parse(route.since) <= version) and (
         route.until is None or version <= Version.parse(route.until)
@@ -81,6 +89,8 @@ def _operation(route: RouteDoc, version: Version) -> dict[str, Any]:
     if route.tag:
         operation["tags"] = [route.tag]
     parameters = _path_parameters(route.path) + _query_parameters(route.query, version)
+    if route.selects:
+        parameters.append(_FIELDS)
     if parameters:
         operation["parameters"] = parameters
     if route.stream:
@@ -123,8 +133,18 @@ def _query_parameters(query: type[Shape] | None, version: Version) -> list[dict[
 def _response(route: RouteDoc, version: Version) -> dict[str, Any]:
     response: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
     if route.reply is not None:
-        response["content"] = _json(json_schema(route.reply, version, "write"))
+        response["content"] = _json(reply_schema(route.reply, version, route.selects))
     return response
+
+
+def reply_schema(reply: Any, version: Version, selects: bool = False) -> dict[str, Any]:
+    """The schema of an answer; where the client selects attributes, none is required."""
+    schema = json_schema(reply, version, "write")
+    if selects:
+        for inner in schema.get("properties", {}).values():
+            inner.pop("required", None)
+            inner.get("items", {}).pop("required", None)
+    return schema
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

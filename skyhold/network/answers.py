@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import orjson
@@ -42,6 +42,8 @@ Stamp = Time
 
 class Query(Shape, extra="keep"):
     """Any parameter; what it means is for the Collection to say."""
+
+    SELECTS: ClassVar[bool] = True
 
     extra: dict[str, Any] = shapes.field(default_factory=dict)
 

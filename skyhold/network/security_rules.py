@@ -71,7 +71,7 @@ async def index(ctx: Context, query: Query) -> Reply:
 
 @routes.post("/v2.0/security-group-rules", policy=policy.CREATE_SECURITY_GROUP_RULE,
              body=bulk("security_group_rule", "security_group_rules", SecurityRuleCreate),
-             reply=envelope("security_group_rule", SecurityRule), status=201)
+             reply=bulk("security_group_rule", "security_group_rules", SecurityRule), status=201)
 async def create(ctx: Context, want: SecurityRuleCreate | list[SecurityRuleCreate]) -> Reply:
     """Add a rule, or several at once."""
     return SECURITY_RULE.made(ctx, await ctx.write(insert_all, want))

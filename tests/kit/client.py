@@ -2,7 +2,7 @@
 """A client of the real ASGI application, in the test's own process: no socket, same bytes.
 
 Clouds to speak to are made in tests/kit/cloud.py. Every answer is checked for what holds for all
-of them: a request id, never a 5xx unless the test says so.
+of them: never a 5xx unless the test says so, and of the form that our OpenAPI document says (contract.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 import orjson
+
+from tests.kit import contract
 
 
 @dataclass
@@ -99,4 +101,10 @@ class Client:
                 parts.append(event.get("body", b""))
 
         await self.app(scope, receive, send)
-        return Answer(status, got, b"".join(parts))
+        answer = Answer(status, got, b"".join(parts))
+        core = getattr(self.app, "_core", None)
+        if core is not None:
+            contract.check(
+                core.services, method, unquote(path), headers, raw, status, got.get("content-type", ""), answer.body
+            )
+        return answer

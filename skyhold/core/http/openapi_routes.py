@@ -129,8 +129,13 @@ def route_doc(route: Route) -> Iterator[RouteDoc]:
         since=None if route.since == FIRST else str(route.since),
         until=None if route.until == LAST else str(route.until),
         media="application/octet-stream" if route.stream else route.media[0],
-        stream=route.stream, public=isinstance(route.policy, Public),
+        stream=route.stream, public=isinstance(route.policy, Public), selects=selects(route),
     )
+
+
+def selects(route: Route) -> bool:
+    """Whether the parameter `fields` chooses what is answered."""
+    return bool(getattr(route.query, "SELECTS", False))
 
 
 def error_response(dialect: Dialect) -> dict[str, Any]:

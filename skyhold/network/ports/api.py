@@ -29,7 +29,7 @@ async def index(ctx: Context, query: Query) -> Reply:
 
 
 @routes.post("/v2.0/ports", policy=policy.CREATE_PORT, body=bulk("port", "ports", PortCreate),
-             reply=envelope("port", Port), status=201)
+             reply=bulk("port", "ports", Port), status=201)
 async def create(ctx: Context, want: PortCreate | list[PortCreate]) -> Reply:
     """Create a port, or several at once."""
     return PORT.made(ctx, await ctx.write(ops.insert_all, want))
