@@ -137,7 +137,9 @@ def add(tx: Tx, ctx: Context, group: Any, text: logic.RuleText, description: str
 
 def visible_group(tx: Tx, ctx: Context, id: str) -> Any:
     table = SECURITY_GROUPS
-    row = tx.first(sa.select(table.c.id, table.c.project_id).where(table.c.id == id))
+    statement = sa.select(table.c.id, table.c.project_id).where(table.c.id == id)
+    # It gets a rule, which counts as a change of the group's own; it must not be removed meanwhile.
+    row = tx.first(statement.with_for_update() if tx.writing else statement)
     if row is None or not policy.permitted(ctx, policy.GET_SECURITY_GROUP.name, row._mapping):
         raise errors.NotFound(f"Security group {id} does not exist", kind="security_group", id=id)
     return row

@@ -23,7 +23,7 @@ from tests.cluster.cloud import QUIET_S, Processes
 POINTS, POINTS_LONG = 60, 400
 MOST_SERVERS = 12
 THOUSAND = 1000
-BATCH = 100
+BATCH = 50
 DELETE_S = 30.0
 AIM_S = 0.3
 C = "/compute/v2.1"
@@ -103,12 +103,12 @@ class Chaos:
 
     # ---- what befalls them --------------------------------------------------------------------
 
-    def aim(self) -> None:
+    def aim(self, longest_s: float = 0.012) -> None:
         """Until a saga is under way, and then a few moments more or none."""
         end = time.monotonic() + AIM_S
         while not self.cloud.steps() and time.monotonic() < end:
             pass
-        time.sleep(self.random.choice([0, 0, 0.001, 0.003, 0.006, 0.012]))
+        time.sleep(longest_s * self.random.choice([0, 0, 0.1, 0.25, 0.5, 1]))
 
     def strike(self) -> None:
         victim = self.random.choice(["serve", "host"])
@@ -137,6 +137,10 @@ class Chaos:
             self.slowest_s = max(self.slowest_s, self.cloud.rest())
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.summary()}") from None
+
+    def delete_some(self, servers: list[Any]) -> None:
+        for row in servers:
+            self.do("DELETE", f"{C}/servers/{row.id}", None)
 
     def delete_all(self) -> None:
         """Delete works, whatever happened to them; and then nothing is left."""
@@ -193,17 +197,17 @@ def test_a_thousand_servers_come_and_go_while_processes_are_killed(
         ]
         for thread in threads:
             thread.start()
-        time.sleep(chaos.random.uniform(0, 0.5))
+        chaos.aim(0.5)
         chaos.strike()
         for thread in threads:
             thread.join()
         chaos.rest()
         made += len(chaos.cloud.users_servers()) - before
-        strike = threading.Timer(chaos.random.uniform(0, 0.3), chaos.strike)
-        strike.start()
-        for row in chaos.cloud.users_servers():
-            chaos.do("DELETE", f"{C}/servers/{row.id}", None)
-        strike.join()
+        deletes = threading.Thread(target=chaos.delete_some, args=(chaos.cloud.users_servers(),))
+        deletes.start()
+        chaos.aim(0.2)
+        chaos.strike()
+        deletes.join()
         chaos.delete_all()
     with capsys.disabled():
         print(f"\nchaos: {made} servers made and deleted in {time.monotonic() - start:.0f} s; " + chaos.summary())

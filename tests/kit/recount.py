@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from skyhold.compute import tables as compute
 from skyhold.core.tables import QUOTA_USAGES, SAGAS
+from skyhold.events import tables as events
 from skyhold.identity import tables as identity
 from skyhold.image import tables as image
 from skyhold.image.images.ops import mib
@@ -26,14 +27,12 @@ DHCP_DEVICE = "dhcp-"
 
 
 def drift(ask: Ask) -> list[str]:
-    """Where the usage that quota keeps differs from a recount."""
-    kept = {(row.project_id, row.resource): row.used for row in ask(sa.select(QUOTA_USAGES))}
-    counted = recount(ask)
+    """Where the usage that quota keeps differs from a recount, and by how many."""
+    off = Counter({(row.project_id, row.resource): row.used for row in ask(sa.select(QUOTA_USAGES))})
+    off.subtract(recount(ask))
     return [
-        f"{resource} of {project}: quota says {kept.get((project, resource), 0)}, "
-        f"there are {counted[project, resource]}"
-        for project, resource in sorted(kept.keys() | counted.keys())
-        if kept.get((project, resource), 0) != counted[project, resource]
+        f"quota of {project} counts {n:+d} {resource} that are not there"
+        for (project, resource), n in sorted(off.items()) if n
     ]
 
 
@@ -58,6 +57,8 @@ def recount(ask: Ask) -> Counter[tuple[str, str]]:
     ):
         for row in ask(sa.select(table.c.project_id)):
             found[row.project_id, f"network:{resource}"] += 1
+    for row in ask(sa.select(events.WEBHOOKS.c.project_id)):
+        found[row.project_id, "events:webhooks"] += 1
     for row in ask(sa.select(network.PORTS.c.project_id, network.PORTS.c.device_id)):
         # What the cloud makes for itself is nobody's.
         if row.project_id and not row.device_id.startswith(DHCP_DEVICE):
