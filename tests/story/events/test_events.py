@@ -7,6 +7,7 @@ Webhooks are test_webhooks.py. The stream is read over a real socket, as a brows
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 from skyhold.core import context
+from skyhold.core.http.server import make_server
 from skyhold.core.journal import forget
 from skyhold.events import events as events_module
 from skyhold.events import following
@@ -160,8 +162,13 @@ async def follow(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def url(cloud: Cloud) -> AsyncIterator[str]:
-    async with cloud.listening() as at:
-        yield at
+    """A server of these stories' own: the cloud's public port may be another's for the whole run."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    server = make_server(cloud.core, cloud.core.asgi)
+    task = asyncio.create_task(server.serve(sockets=[taken]))
+    yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+    server.should_exit = True
+    await task
 
 
 async def test_a_stream_tells_within_a_tenth_of_a_second(cloud: Cloud, url: str) -> None:
