@@ -108,6 +108,16 @@ make_clients() {
     fail "The OpenStack client could not be installed; check the network, then try again."
 }
 
+# make_conformance: REPO/.venv-conformance with Tempest, for script/conformance.
+make_conformance() {
+  local venv=$REPO/.venv-conformance file=$REPO/requirements-conformance.txt python stamp
+  stamp=$(_venv_stamp "$file")
+  ! _venv_current "$venv" "$stamp" clients || return 0
+  python=$(find_python) || fail "Python 3.11 or newer with its venv module is needed: apt-get install -y ${PACKAGES_PYTHON[*]}"
+  step "Installing Tempest, pinned by hash" _fill_clients "$venv" "$python" "$file" "$stamp" ||
+    fail "Tempest could not be installed; check the network, then try again."
+}
+
 _fill_clients() {
   local venv=$1 python=$2 file=$3 stamp=$4
   "$python" -m venv --clear "$venv" || return
