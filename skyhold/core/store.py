@@ -184,11 +184,13 @@ class Store:
         marker: str | None = None,
         may: Rule | None = None,
         where: Sequence[Any] = (),
+        without: tuple[str, ...] = (),
     ) -> list[Any]:
         """Rows the caller may see, in a total order, after `marker`; `sort` is (column, asc|desc).
 
         Raises Invalid for a marker that isn't there. `where` takes ready clauses for what
-        filters can't say; a page with them isn't cached as a statement.
+        filters can't say; a page with them isn't cached as a statement. Columns in `without` aren't
+        read and come as None: large ones cost a list dearly that doesn't show them.
         """
         scope = self._scope(ctx, may or ctx.rule)
         if scope is False and self.shared is None:
@@ -199,11 +201,13 @@ class Store:
         after = self._marker_values(tx, marker, sort, shape, params, shared) if marker else None
         key = (
             "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
-            tuple(sort), tuple(v is None for v in after) if after else None, limit is not None,
+            tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without,
         )
         statement = None if shared or where else self._statements.get(key)
         if statement is None:
             statement = self._page_statement(shape, shared, filters, sort, after, limit)
+            if without:
+                statement = statement.with_only_columns(*self._columns_but(without))
             if where:
                 statement = statement.where(*where)
             elif not shared:
@@ -235,6 +239,9 @@ class Store:
                 statement = statement.order_by(null_first.desc() if direction == "desc" else null_first)
             statement = statement.order_by(column.desc() if direction == "desc" else column)
         return statement if limit is None else statement.limit(sa.bindparam("the_limit"))
+
+    def _columns_but(self, without: tuple[str, ...]) -> list[Any]:
+        return [sa.null().label(c.name) if c.name in without else c for c in self.table.columns]
 
     def _where_visible(self, statement: Any, shape: Any, shared: Any) -> Any:
         if shared:

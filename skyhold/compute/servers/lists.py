@@ -34,6 +34,7 @@ EQUAL = {
     "availability_zone": "availability_zone", "user_id": "user_id", "reservation_id": "reservation_id",
     "vm_state": "state", "task_state": "task", "config_drive": "config_drive",
 }
+UNSEEN = ("keys", "properties", "admin_pass")
 LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
 
 
@@ -63,9 +64,14 @@ def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> tuple[list[Any], 
         raise errors.Invalid(f"marker [{query.marker}] not found", reason="marker_not_found")
     rows = kind.page(
         tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
-        where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None,
+        where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, without=unseen(ctx),
     )
     return rows, query.limit is not None and len(rows) == limit
+
+
+def unseen(ctx: Context) -> tuple[str, ...]:
+    """Columns that no list prints for this caller; user data is up to 64 KiB a server."""
+    return UNSEEN if ctx.allows(policy.HOST_ATTRIBUTES, None) else (*UNSEEN, "user_data")
 
 
 def page_size(ctx: Context, asked: int | None) -> int:
