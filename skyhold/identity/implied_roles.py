@@ -69,8 +69,8 @@ def insert(tx: Tx, ctx: Context, role_id: str, implied_id: str) -> dict[str, Any
     prior, implied = roles.store.get(tx, ctx, role_id), roles.store.get(tx, ctx, implied_id)
     if implied.name == NEVER_IMPLIED and not implied.domain_id:
         raise errors.Forbidden(f"{implied.id} cannot be an implied role.")
-    if implied.domain_id:
-        raise errors.Forbidden("A role of a domain cannot be implied.")
+    if implied.domain_id and not prior.domain_id:
+        raise errors.Forbidden("A global role cannot imply a role of a domain.")
     if not exists(tx, role_id, implied_id):
         try:
             with tx.nested():

@@ -19,6 +19,7 @@ from skyhold.identity import permits, places, policy
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.domains import DomainCreate
 from skyhold.identity.domains import insert as insert_domain
+from skyhold.identity.domains import remove as remove_domain
 from skyhold.identity.projects import tags, tree
 from skyhold.identity.projects.shape import ProjectChange, ProjectCreate
 from skyhold.identity.shapes import extra_of, options_of
@@ -126,15 +127,20 @@ def refuse_enabled_below(tx: Tx, row: Any) -> None:
 
 
 def remove(tx: Tx, ctx: Context, project_id: str) -> None:
-    """Raises Forbidden when there are projects below."""
+    """Raises Forbidden when there are projects below, Invalid for one acting as a domain that is enabled."""
     row = places.projects.get(tx, ctx, project_id)
     permits.changeable(row, "project", "delete")
-    if row.is_domain:
-        raise errors.Forbidden("Cannot delete a project acting as a domain: delete the domain.")
+    if row.is_domain and row.enabled:
+        raise errors.Invalid(f"Cannot delete an enabled project acting as a domain: disable {row.id} first.")
     if tx.first(sa.select(P.id).where(P.parent_id == row.id).limit(1)) is not None:
         raise errors.Forbidden(
             f"Cannot delete the project {row.id} since it is not a leaf in the hierarchy. "
             "Use the cascade option if you want to delete a whole subtree."
         )
+    if row.is_domain:
+        # The domain by another name: whoever may not delete domains doesn't get further here either.
+        permits.demand(ctx, policy.DELETE_DOMAIN)
+        remove_domain(tx, ctx, row.id)
+        return
     places.remove(tx, places.projects, row)
     void(tx)

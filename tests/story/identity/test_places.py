@@ -129,7 +129,10 @@ async def test_a_domain_is_a_project_that_acts_as_one(cloud: Cloud) -> None:
     assert (await cloud.admin.get(f"{V3}/domains/{made['id']}", status=200)).json["domain"]["name"] == made["name"]
     assert made["id"] in await ids(cloud.admin, "project", is_domain="true")
     assert made["id"] not in await ids(cloud.admin, "project")
-    await cloud.admin.delete(f"{V3}/projects/{made['id']}", status=403)
+    await cloud.admin.delete(f"{V3}/projects/{made['id']}", status=400)
+    await cloud.admin.patch(f"{V3}/projects/{made['id']}", {"project": {"enabled": False}}, status=200)
+    await cloud.admin.delete(f"{V3}/projects/{made['id']}", status=204)
+    await cloud.admin.get(f"{V3}/domains/{made['id']}", status=404)
 
 
 async def test_key_03_tags_are_set_found_and_removed(cloud: Cloud) -> None:

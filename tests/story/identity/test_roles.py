@@ -152,6 +152,14 @@ async def test_admin_can_not_be_implied(cloud: Cloud) -> None:
     await cloud.admin.put(f"{V3}/roles/{role['id']}/implies/{await role_id(cloud, 'admin')}", status=403)
 
 
+async def test_a_domains_role_is_implied_by_domains_roles_only(cloud: Cloud) -> None:
+    first, second = [await new_role(cloud, domain_id=await cloud.domain()) for _ in range(2)]
+    everywhere = await new_role(cloud)
+    await cloud.admin.put(f"{V3}/roles/{first['id']}/implies/{second['id']}", status=201)
+    await cloud.admin.put(f"{V3}/roles/{first['id']}/implies/{everywhere['id']}", status=201)
+    await cloud.admin.put(f"{V3}/roles/{everywhere['id']}/implies/{first['id']}", status=403)
+
+
 async def test_a_domains_role_is_never_in_a_token_but_what_it_implies_is(cloud: Cloud) -> None:
     user = await cloud.project(["reader"])
     own = await new_role(cloud, domain_id=user.domain_id)
