@@ -42,6 +42,7 @@ EXTENSIONS = {
     "security-group": "security-group",
     "security-groups-normalized-cidr": "Normalized CIDR field for security group rules",
     "security-groups-shared-filtering": "Security group filtering on the shared field",
+    "service-type": "Neutron Service Type Management",
     "sorting": "Sorting support",
     "standard-attr-description": "standard-attr-description",
     "standard-attr-revisions": "Resource revision numbers",
@@ -75,6 +76,12 @@ async def zones(ctx: Context) -> Any:
     return {"availability_zones": [
         {"name": ZONE, "resource": resource, "state": "available"} for resource in ("network", "router")
     ]}
+
+
+@routes.get("/v2.0/service-providers", policy=policy.GET_SERVICE_PROVIDER)
+async def providers(ctx: Context) -> Any:
+    """List what provides each service: routers are the only one here, and have one provider."""
+    return {"service_providers": [{"service_type": "L3_ROUTER_NAT", "name": "skyhold", "default": True}]}
 
 
 def described(alias: str) -> dict[str, Any]:

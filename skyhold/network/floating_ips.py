@@ -242,13 +242,25 @@ def disassociate(tx: Tx, row: Any) -> Any:
 def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> None:
     row = store.get(tx, ctx, id)
     check_revision(row, headers)
+    discard(tx, row)
+
+
+def discard_unused(tx: Tx, network_id: str) -> None:
+    """An external network takes along the floating IPs that point at no port, whoever owns them."""
+    c = FLOATING_IPS.c
+    unused = sa.select(FLOATING_IPS).where(c.network_id == network_id, c.port_id.is_(None)).with_for_update()
+    for row in tx.all(unused):
+        discard(tx, store.Row._make(row))
+
+
+def discard(tx: Tx, row: Any) -> None:
     own = tx.all(sa.select(PORTS).where(PORTS.c.id == row.own_port_id))
     store.delete(tx, row)
     if own:
         ports.delete(tx, own)
     drop_tags(tx, row)
     quota.give(tx, row.project_id, floatingip=1)
-    changes.mark(tx, "FloatingIp", [id])
+    changes.mark(tx, "FloatingIp", [row.id])
     journal.record(tx, "floatingip.delete", row)
 
 

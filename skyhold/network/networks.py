@@ -293,9 +293,14 @@ def refuse_losing_others(tx: Tx, row: Any) -> None:
 
 
 def remove(tx: Tx, ctx: Context, id: str, headers: dict[str, str | None]) -> None:
-    """Its subnets and what the cloud itself put on it go too; Conflict while somebody uses it."""
+    """Its subnets, unused floating IPs and what the cloud itself put on it go too; Conflict while it is in use."""
+    # Floating IPs are made of networks and ports: this is the one thing that goes the other way.
+    from skyhold.network import floating_ips
+
     row = store.get(tx, ctx, id)
     check_revision(row, headers)
+    if row.external:
+        floating_ips.discard_unused(tx, id)
     own = sa.and_(PORTS.c.device_owner == "network:dhcp", PORTS.c.device_id.startswith("dhcp-"))
     in_use = sa.and_(PORTS.c.network_id == id, sa.not_(own))
     if tx.first(sa.select(PORTS.c.id).where(in_use).limit(1)) is not None:

@@ -100,6 +100,7 @@ GET_QUOTA = rule("get_quota", PROJECT_READER_OR_ADMIN, "Read a project's quota."
 UPDATE_QUOTA = rule("update_quota", ADMIN, "Change a project's quota.")
 DELETE_QUOTA = rule("delete_quota", ADMIN, "Reset a project's quota.")
 GET_AVAILABILITY_ZONE = rule("get_availability_zone", "role:reader", "List availability zones.")
+GET_SERVICE_PROVIDER = rule("get_service_provider", "role:reader", "List what provides each service.")
 GET_EXTENSION = rule("get_extension", "@", "List what this API can do.")
 
 TAG_RULES = {

@@ -97,6 +97,26 @@ async def test_extra_routes(alice: Scene) -> None:
     await alice.put("router", router, routes=[])
 
 
+async def test_an_external_network_takes_unused_floating_ips_along(alice: Scene, admin: Scene) -> None:
+    outside, _ = await admin.external()
+    floating = await alice.make("floatingip", floating_network_id=outside)
+    await admin.delete("network", outside)
+    await alice.get("floatingip", floating["id"], 404)
+    left = await alice.list("floatingips")
+    assert floating["id"] not in [each["id"] for each in left]
+
+
+async def test_an_external_network_stays_while_a_floating_ip_of_it_is_used(alice: Scene, admin: Scene) -> None:
+    outside, _ = await admin.external()
+    _, network, _ = await routed(alice, outside)
+    port = await alice.make("port", network_id=network)
+    unused = await alice.make("floatingip", floating_network_id=outside)
+    used = await alice.make("floatingip", floating_network_id=outside, port_id=port["id"])
+    assert kind(await admin.delete("network", outside, 409)) == "NetworkInUse"
+    for floating in (unused, used):
+        await alice.get("floatingip", floating["id"])
+
+
 async def test_a_floating_ip_points_at_a_port(alice: Scene, public: str) -> None:
     router, network, subnet = await routed(alice, public)
     port = await alice.make("port", network_id=network)
