@@ -14,7 +14,7 @@ import structlog
 from skyhold.compute import hosts, states
 from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, Nothing
 from skyhold.compute.servers import announce
-from skyhold.compute.servers.store import SERVERS_STORE, on_host
+from skyhold.compute.servers.store import SERVERS_STORE, known, on_host
 from skyhold.core import journal
 from skyhold.core.bus import HostUnreachable
 from skyhold.core.context import Context
@@ -62,6 +62,8 @@ def compare(
     """Correct the servers of a host; which of its guests belong to none of them, with a fence.
 
     What a saga has written since the host was asked is newer than its answer: the next look is for it.
+    A guest of which there is no row at all is another database's: rows of deleted servers stay, and
+    to remove its disks because the wrong database was started could not be undone.
     """
     busy = rows.live_subjects(tx, ctx)
     servers = {server.id: server for server in on_host(tx, ctx, host_id)}
@@ -70,7 +72,11 @@ def compare(
         if server.id not in busy and server.updated_at < asked_at:
             missing = GuestStatus(guest_id=server.id, power="absent")
             correct(tx, ctx, server, seen.get(server.id, missing))
-    return [(id, tx.now) for id in seen if id not in servers and id not in busy]
+    strays = [id for id in seen if id not in servers and id not in busy]
+    ours = known(tx, ctx, strays)
+    for id in set(strays) - ours:
+        log.warning("a guest of another cloud is left alone", guest=id, host=host_id)
+    return [(id, tx.now) for id in strays if id in ours]
 
 
 async def guest_changed(ctx: Context, host_id: str, status: GuestStatus) -> None:

@@ -60,12 +60,15 @@ def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> tuple[list[Any], 
     if not everyone:
         filters.append(("project_id", "eq", ctx.project_id))
     kind = store.ALL_STORE if wants_deleted(ctx, query) else store.SERVERS_STORE
-    if query.marker and kind.find(tx, query.marker) is None:
-        raise errors.Invalid(f"marker [{query.marker}] not found", reason="marker_not_found")
-    rows = kind.page(
-        tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
-        where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, without=unseen(ctx),
-    )
+    try:
+        rows = kind.page(
+            tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
+            where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, without=unseen(ctx),
+        )
+    except errors.Invalid as error:
+        if error.reason == "marker_not_found":
+            raise errors.Invalid(f"marker [{query.marker}] not found", reason=error.reason) from None
+        raise
     return rows, query.limit is not None and len(rows) == limit
 
 
@@ -95,8 +98,12 @@ def is_admin(ctx: Context) -> bool:
 
 def wants_deleted(ctx: Context, query: shape.ServerQuery) -> bool:
     if "DELETED" in [word.upper() for word in query.status] and not is_admin(ctx):
-        raise errors.Forbidden("Only administrators may list deleted servers.")
-    return bool(query.changes_since or query.deleted or "DELETED" in [w.upper() for w in query.status])
+        raise errors.Forbidden(
+            "Only administrators may list deleted servers: "
+            + ctx.core.policy.explain(policy.SERVERS_ALL.name, ctx.creds)
+        )
+    asked = query.deleted and is_admin(ctx)
+    return bool(query.changes_since or asked or "DELETED" in [w.upper() for w in query.status])
 
 
 def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] | None:
@@ -109,8 +116,7 @@ def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] |
     for name, column in LIKE.items():
         value = getattr(query, name)
         if value is not None:
-            # Nova takes a regular expression here; as a plain fragment it means the same to nearly everyone.
-            found.append((column, "like", f"%{like_escape(value.strip('^$'))}%"))
+            found.append((column, "like", like(value)))
     project = query.project_id or query.tenant_id
     if project is not None and is_admin(ctx):
         found.append(("project_id", "eq", project))
@@ -122,6 +128,12 @@ def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] |
         return None
     add_times(found, query)
     return found if add_addresses(tx, ctx, found, query) else None
+
+
+def like(pattern: str) -> str:
+    """Nova takes a regular expression here; people write fragments, anchors and `.*`, and those are kept."""
+    start, end = "" if pattern.startswith("^") else "%", "" if pattern.endswith("$") else "%"
+    return start + like_escape(pattern.removeprefix("^").removesuffix("$")).replace(".*", "%") + end
 
 
 def add_states(found: list[Filter], query: shape.ServerQuery) -> bool:

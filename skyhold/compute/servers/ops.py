@@ -19,7 +19,7 @@ from skyhold.compute import actions, keypairs, policy, server_groups, states, zo
 from skyhold.compute.flavors import ops as flavors
 from skyhold.compute.hosts import ZONE
 from skyhold.compute.quotas import QUOTA
-from skyhold.compute.servers import shape, store
+from skyhold.compute.servers import announce, shape, store
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -107,6 +107,7 @@ def update(tx: Tx, ctx: Context, server_id: str, want: shape.ServerUpdate) -> An
             changes[key] = changes[key] or ""
     server = SERVERS_STORE.update(tx, server, **changes)
     journal.record(tx, "server.update", server)
+    announce.push_metadata(tx, ctx, server)
     return server
 
 
@@ -150,12 +151,14 @@ def add_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
     server = SERVERS_STORE.get(tx, ctx, server_id)
     actions.begin(tx, ctx, server, "addSecurityGroup")
     network.add_security_group(tx, ctx, server.id, name)
+    announce.push_metadata(tx, ctx, server)
 
 
 def remove_group(tx: Tx, ctx: Context, server_id: str, name: str) -> None:
     server = SERVERS_STORE.get(tx, ctx, server_id)
     actions.begin(tx, ctx, server, "removeSecurityGroup")
     network.remove_security_group(tx, ctx, server.id, name)
+    announce.push_metadata(tx, ctx, server)
 
 
 def reset_state(tx: Tx, ctx: Context, server_id: str, state: str) -> None:

@@ -34,6 +34,8 @@ TAGS_OF = (
     .order_by(SERVER_TAGS.c.tag)
 )
 
+KNOWN = sa.select(SERVERS.c.id).where(among(SERVERS.c.id, "ids"))
+
 
 def tags(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[str]]:
     """Tags of many servers, sorted."""
@@ -73,6 +75,11 @@ def on_host(tx: Tx, ctx: Context, host_id: str) -> list[Any]:
     """All living servers of a host."""
     statement = sa.select(SERVERS).where(SERVERS.c.host_id == host_id, SERVERS.c.deleted_at.is_(None))
     return [SERVERS_STORE.Row._make(row) for row in tx.all(statement)]
+
+
+def known(tx: Tx, ctx: Context, ids: Sequence[str]) -> set[str]:
+    """Which of these are servers, or were."""
+    return {row.id for part in chunks(ids) for row in tx.all(KNOWN, {"ids": part})}
 
 
 def chunks(ids: Sequence[str], size: int = 5000) -> list[Sequence[str]]:

@@ -139,3 +139,56 @@ def test_a_torn_file_of_metadata_does_not_keep_the_agent_down(tmp_path: Path) ->
     (tmp_path / "cut.msgpack").write_bytes(b"\x85\xa9server")
     shelf = MetadataShelf(tmp_path, MetadataServer())
     assert shelf.holds("torn") and not shelf.holds("other")
+
+
+async def test_a_guest_of_another_cloud_is_left_alone_and_a_deleted_servers_is_not(scene: Scene) -> None:
+    """A control plane with an empty database must not wipe the hosts that connect to it."""
+    server = await scene.server("stray")
+    await scene.user.delete(f"{SERVERS}/{server['id']}", status=204)
+    await scene.settled()
+    ctx = internal(scene.cloud.core)
+    foreign = "0f0f0f0f-0000-4000-8000-00000000000f"
+    seen = [GuestStatus(guest_id=foreign, power="running"), GuestStatus(guest_id=server["id"], power="running")]
+    unwanted = await ctx.write(power_sync.compare, scene.host.host_id, seen, ctx.now)
+    assert [guest_id for guest_id, _ in unwanted] == [server["id"]]
+
+
+async def test_a_marker_tells_nothing_about_others(scene: Scene) -> None:
+    server = await scene.server("secret")
+    unknown_id = "77777777-7777-4777-8777-777777777777"
+    stranger = await scene.cloud.project(["member"])
+    foreign = await stranger.get(f"{SERVERS}?marker={server['id']}", status=400)
+    unknown = await stranger.get(f"{SERVERS}?marker={unknown_id}", status=400)
+    assert foreign.body.decode().replace(server["id"], unknown_id) == unknown.body.decode()
+
+
+async def test_a_name_may_be_anchored(scene: Scene) -> None:
+    for name in ("web", "web-2", "my-web"):
+        await scene.user.post(SERVERS, scene.wish(name), status=202)
+    await scene.settled()
+
+    async def named(pattern: str) -> list[str]:
+        listed = await scene.user.get(SERVERS, {"name": pattern}, status=200)
+        return sorted(server["name"] for server in listed.json["servers"])
+
+    assert await named("web") == ["my-web", "web", "web-2"]
+    assert await named("^web$") == ["web"]
+    assert await named("^web") == ["web", "web-2"]
+    assert await named("^w.*2$") == ["web-2"]
+
+
+async def test_a_member_who_asks_for_deleted_servers_gets_the_living(scene: Scene) -> None:
+    gone, here = await scene.server("gone"), await scene.server("here")
+    await scene.user.delete(f"{SERVERS}/{gone['id']}", status=204)
+    await scene.settled()
+    listed = await scene.user.get(f"{SERVERS}?deleted=True", status=200)
+    assert [server["id"] for server in listed.json["servers"]] == [here["id"]]
+    refused = await scene.user.get(f"{SERVERS}?status=DELETED", status=403)
+    assert "role admin" in refused.json["forbidden"]["message"]
+
+
+async def test_a_renamed_servers_metadata_says_so(scene: Scene) -> None:
+    server = await scene.server("before")
+    await scene.user.put(f"{SERVERS}/{server['id']}", {"server": {"name": "after"}}, status=200)
+    path = scene.host.state_dir / "metadata" / f"{server['id']}.msgpack"
+    await until(lambda: b"after" in path.read_bytes())
