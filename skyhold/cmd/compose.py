@@ -28,8 +28,9 @@ def services() -> list[Service]:
 
 def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock) -> Core:
     """The control plane, not yet started."""
+    from skyhold.core.operator.service import SERVICE as OPERATOR
     from skyhold.identity import facade
 
-    core = Core(settings, services(), clock)
+    core = Core(settings, [*services(), OPERATOR], clock)
     core.authenticator = facade.authenticator(core)
     return core

@@ -116,11 +116,56 @@ def admin() -> None:
 
 @admin.command("audit")
 @home_option
-def admin_audit(home: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def admin_audit(home: Path | None, as_json: bool) -> None:
     """Compare database, hosts, data plane and placement; print whatever doesn't fit."""
     from skyhold.cmd import audit as command
 
-    sys.exit(command.run(settings_of(home)))
+    sys.exit(command.run(settings_of(home), as_json))
+
+
+@admin.group("saga")
+def admin_saga() -> None:
+    """The work under way."""
+
+
+@admin_saga.command("list")
+@home_option
+def admin_saga_list(home: Path | None) -> None:
+    """List live sagas."""
+    from skyhold.cmd import sagas as command
+
+    sys.exit(command.table(settings_of(home)))
+
+
+@admin_saga.command("show")
+@home_option
+@click.argument("saga_id")
+def admin_saga_show(home: Path | None, saga_id: str) -> None:
+    """Show a saga: steps done, kept values, error, age."""
+    from skyhold.cmd import sagas as command
+
+    sys.exit(command.show(settings_of(home), saga_id))
+
+
+@admin_saga.command("retry")
+@home_option
+@click.argument("saga_id")
+def admin_saga_retry(home: Path | None, saga_id: str) -> None:
+    """Try the step it waits at again, now."""
+    from skyhold.cmd import sagas as command
+
+    sys.exit(command.steer(settings_of(home), saga_id, "retry"))
+
+
+@admin_saga.command("abort")
+@home_option
+@click.argument("saga_id")
+def admin_saga_abort(home: Path | None, saga_id: str) -> None:
+    """Undo what it did, and end it."""
+    from skyhold.cmd import sagas as command
+
+    sys.exit(command.steer(settings_of(home), saga_id, "abort"))
 
 
 @admin.command("trace")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from skyhold.compute import actions as instance_actions
 from skyhold.compute import (
     aggregates,
+    audit,
     discovery,
     errors,
     hosts,
@@ -64,6 +65,7 @@ SERVICE = Service(
     ],
     rules=policy.RULES,
     sagas=[Boot, Delete, ChangePower, Reboot, CreateImage, AttachPort, DetachPort],
+    audits=[audit.run],
     loops=[power_sync.LOOP],
     verbs=base.VERBS,
     reports={

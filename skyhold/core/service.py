@@ -22,6 +22,9 @@ from skyhold.core.versions import NO_VERSIONS, STANDARD_HEADER, Version, Version
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
+Audit = Callable[[Any], Awaitable[list[Any]]]
+"""Compares what a service keeps with what is there: `(ctx) -> list[Finding]` (core/operator/findings.py)."""
+
 ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
 """`(ctx, host_id, body)` with the program's own context."""
 
@@ -29,8 +32,9 @@ ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """`prefix` is the first path segment (`/compute`), `endpoint` what follows it in the catalogue
-    (`/v2.1`), `port` the traditional one. `reports` maps topics of host reports to their struct
-    and a handler. `on_start` runs once the database is ready, before requests are taken."""
+    (`/v2.1`), `port` the traditional one; a service with an empty `type` stands in no catalogue.
+    `reports` maps topics of host reports to their struct and a handler. `on_start` runs once the
+    database is ready, before requests are taken. `audits` compare what is kept with what is there."""
 
     name: str
     type: str
@@ -46,6 +50,7 @@ class Service:
     verbs: dict[str, tuple[builtins.type, builtins.type]] = field(default_factory=dict)
     reports: dict[str, tuple[builtins.type, ReportHandler]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
+    audits: Sequence[Audit] = ()
     request_id_header: str | None = None
     strict_query_since: Version | None = None
     strip_slash: bool = True

@@ -123,11 +123,14 @@ class Agent:
         structlog.contextvars.bind_contextvars(
             request_id=call.request_id, verb=call.verb, subject=call.subject
         )
+        began = time.monotonic()
         try:
             answer = await self._do(call)
         except Exception as error:
             log.exception("verb failed")
             answer = Answer(id=call.id, outcome="failed", kind=type(error).__name__, text=str(error))
+        if answer.outcome != "working":
+            log.info("verb", outcome=answer.outcome, problem=answer.kind, ms=round((time.monotonic() - began) * 1e3, 1))
         if writer.is_closing():
             # What was done is told to whoever comes back with the same wish.
             return

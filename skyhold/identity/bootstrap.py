@@ -100,6 +100,8 @@ def ensure_catalogue(tx: Tx, ctx: Context) -> None:
     settings = ctx.core.settings
     ensure(tx, REGIONS, {"id": settings.region}, parent_region_id=None, description="", extra={})
     for service in ctx.core.services.values():
+        if not service.type:
+            continue
         row = ensure(
             tx, SERVICES, {"type": service.type}, name=NAMES.get(service.name, service.name), enabled=True,
             description=None, extra={},

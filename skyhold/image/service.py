@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from skyhold.core.loops import Loop
 from skyhold.core.service import Service
-from skyhold.image import errors, files, members, policy, schemas, stores, versions
+from skyhold.image import audit, errors, files, members, policy, schemas, stores, versions
 from skyhold.image.images import api
 from skyhold.image.loops import orphans, uploads
 
@@ -19,8 +19,11 @@ SERVICE = Service(
     prefix="/image",
     port=9292,
     dialect=errors.DIALECT,
+    # Upstream reads "/v2/images/" as an image without an id, never as the list.
+    strip_slash=False,
     routes=[versions.routes, api.routes, files.routes, members.routes, schemas.routes, stores.routes],
     rules=policy.RULES,
+    audits=[audit.run],
     loops=[
         Loop("image.uploads", uploads.EVERY_S, uploads.run),
         Loop("image.orphans", orphans.EVERY_S, orphans.run),

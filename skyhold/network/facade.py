@@ -400,3 +400,17 @@ def group_views(tx: Tx, ctx: Context, ids: Sequence[str]) -> dict[str, GroupView
     g = SECURITY_GROUPS.c
     groups = tx.all(sa.select(g.id, g.name, g.description, g.project_id).where(g.id.in_(list(ids))))
     return {row.id: GroupView(*row, rules.get(row.id, [])) for row in groups}
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """A port in a server; `host_id` is empty while it is bound to none."""
+
+    id: str
+    server_id: str
+    host_id: str
+
+
+def bindings(tx: Tx, ctx: Context) -> list[Binding]:
+    """Every port that is in a server, for an audit."""
+    ports = sa.select(PORTS.c.id, PORTS.c.device_id, PORTS.c.host_id).where(PORTS.c.device_owner.like("compute:%"))
+    return [Binding(row.id, row.device_id, row.host_id) for row in tx.all(ports.order_by(PORTS.c.id))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from skyhold.core.service import Service
 from skyhold.network import (
+    audit,
     errors,
     extensions,
     floating_ips,
@@ -36,6 +37,7 @@ SERVICE = Service(
     ],
     rules=policy.RULES,
     verbs=base.VERBS,
+    audits=[audit.run],
     loops=dataplane.LOOPS,
     reports=dataplane.REPORTS,
 )

@@ -7,6 +7,7 @@ from skyhold.core.service import Service
 from skyhold.placement import (
     aggregates,
     allocations,
+    audit,
     errors,
     inventories,
     policy,
@@ -31,5 +32,6 @@ SERVICE = Service(
         root.routes, providers.routes, inventories.routes, aggregates.routes, traits.routes,
         resource_classes.routes, allocations.routes, usages.routes, candidates.routes, reshaper.routes,
     ],
+    audits=[audit.run],
     rules=policy.RULES,
 )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from skyhold.core.saga.runner import Run
 
 CANCEL = "cancel"
+ABORT = "abort"
+"""The signal of an operator: unwind, and end as failed. CANCEL is another saga's, which follows."""
 
 
 class Again(msgspec.Struct, frozen=True):

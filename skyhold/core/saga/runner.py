@@ -20,7 +20,7 @@ import structlog
 from skyhold.core import context, errors, metrics
 from skyhold.core.bus import HostUnreachable, StaleFence
 from skyhold.core.saga import rows
-from skyhold.core.saga.base import CANCEL, Abort, Again, Outcome, Rewind, Saga
+from skyhold.core.saga.base import ABORT, CANCEL, Abort, Again, Outcome, Rewind, Saga
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -33,6 +33,7 @@ SLOTS = 64
 IDLE_S = 1.0
 RENEW_S = 20.0
 LAST_RETRY_S = 30.0
+ABORTED = "Aborted by an operator."
 
 
 class Lost(Exception):
@@ -194,7 +195,9 @@ class Runner:
 
     async def _advance(self, run: Run) -> bool:
         """One step and its commit; False when the saga is done or sleeps."""
-        if run.row["state"] == "running" and run.row["signal"] == CANCEL:
+        if run.row["signal"] == ABORT and not run.error.startswith(ABORTED):
+            run.error = f"{ABORTED} {run.error}".strip()
+        if run.row["state"] == "running" and run.row["signal"]:
             run.row["state"] = "undoing"
         forward = run.row["state"] == "running"
         outcome, problem = await self._step(run, forward)

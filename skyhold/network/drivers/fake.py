@@ -13,6 +13,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
+import msgspec
+
 from skyhold.network.drivers.base import (
     Applied,
     Capabilities,
@@ -89,7 +91,7 @@ class FakeEngine:
         newer = [
             key
             for key, one in wanted.items()
-            if key in self.objects and self.objects[key] != one and self.objects[key].revision <= one.revision
+            if key in self.objects and differs(self.objects[key], one) and self.objects[key].revision <= one.revision
         ]
         diff = Diff(
             missing=[_line(key) for key in wanted if key not in self.objects]
@@ -275,3 +277,8 @@ def _key(wanted: Desired) -> Key:
 
 def _line(key: Key) -> str:
     return f"{key[0]} {key[1]}"
+
+
+def differs(held: Desired, wanted: Desired) -> bool:
+    """In anything but the revision."""
+    return msgspec.structs.replace(held, revision=wanted.revision) != wanted

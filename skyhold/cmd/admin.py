@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator's commands share: asking the running control plane as its administrator.
+
+The commands are audit.py, sagas.py and trace.py; what they ask is core/operator.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+from collections.abc import Callable
+from typing import Any
+
+from skyhold.cmd.client import Client, Refused
+from skyhold.core.settings import Settings
+
+
+def ask(settings: Settings, question: Callable[[Client], Any]) -> Any:
+    """The answer; ends the program with a sentence when the cloud doesn't run or says no."""
+    path = settings.home / "admin-password"
+    try:
+        client = Client(settings.public_url, "admin", path.read_text().strip(), "admin")
+        return question(client)
+    except FileNotFoundError:
+        sys.exit(f"There is no cloud in {settings.home}: start one with `skyhold up`, or name another with --home.")
+    except Refused as refused:
+        sys.exit(str(refused))
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        sys.exit(f"The control plane at {settings.public_url} does not answer ({error}): start it with `skyhold up`.")

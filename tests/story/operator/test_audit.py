@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit: a cloud that fits together has no findings, and every kind of orphan planted is one.
+
+What is planted is taken away again, and then nothing is found any more.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from skyhold.compute.drivers import base as guests
+from skyhold.compute.tables import SERVERS
+from skyhold.core import context
+from skyhold.core.operator import audit
+from skyhold.core.tables import QUOTA_USAGES, SAGAS
+from skyhold.image import blobs
+from skyhold.image.tables import IMAGES
+from skyhold.network.tables import PORTS
+from skyhold.placement import facade as placement
+from skyhold.placement.tables import INVENTORIES
+from tests.kit.cloud import Cloud
+from tests.story.compute.scene import Scene
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "PAUSE_S", 0.05)
+
+
+async def findings(cloud: Cloud) -> list[tuple[str, str]]:
+    answer = await cloud.admin.get("/admin/v1/audit", status=200)
+    assert all(one["sentence"].endswith(".") and one["remedy"] for one in answer.json["findings"])
+    return [(one["kind"], one["id"]) for one in answer.json["findings"]]
+
+
+@asynccontextmanager
+async def planted(cloud: Cloud, plant: Any, restore: Any) -> AsyncIterator[None]:
+    """Rows changed behind everybody's back, and put back."""
+    await run(cloud, plant)
+    try:
+        yield
+    finally:
+        await run(cloud, restore)
+
+
+async def run(cloud: Cloud, statement: Any) -> None:
+    await context.internal(cloud.core).write(lambda tx, ctx: tx.execute(statement))
+
+
+def change(table: sa.Table, id: str, **values: Any) -> Any:
+    return table.update().where(table.c.id == id).values(**values)
+
+
+async def found_then_clean(cloud: Cloud, plant: Any, restore: Any, wanted: Sequence[tuple[str, str]]) -> None:
+    async with planted(cloud, plant, restore):
+        found = await findings(cloud)
+        assert set(wanted) <= set(found), found
+    assert await findings(cloud) == []
+
+
+async def test_a_cloud_with_servers_made_and_deleted_has_no_findings(scene: Scene) -> None:
+    kept, gone = await scene.server("kept"), await scene.server("gone")
+    await scene.act(kept, {"os-stop": None})
+    await scene.user.delete(f"/compute/v2.1/servers/{gone['id']}", status=204)
+    await scene.settled()
+    assert await findings(scene.cloud) == []
+
+
+async def test_only_administrators_may_look(scene: Scene) -> None:
+    for path in ("/admin/v1/audit", "/admin/v1/sagas", "/admin/v1/trace/req-1"):
+        await scene.user.get(path, status=403)
+        await scene.cloud.client().get(path, status=401)
+
+
+async def test_the_operators_service_stands_in_no_catalogue(scene: Scene) -> None:
+    listed = await scene.cloud.admin.get("/identity/v3/services", status=200)
+    assert not [one for one in listed.json["services"] if one["type"] in ("", "operator")]
+
+
+async def test_a_guest_without_a_server_is_found(scene: Scene) -> None:
+    server = await scene.server("orphan")
+    now = scene.cloud.core.clock()
+    await found_then_clean(
+        scene.cloud, change(SERVERS, server["id"], deleted_at=now), change(SERVERS, server["id"], deleted_at=None),
+        [("guest", server["id"]), ("allocation", server["id"]),
+         ("quota", f"{scene.user.project_id}/compute:instances")],
+    )
+
+
+async def test_a_server_without_a_guest_is_found(scene: Scene) -> None:
+    server = await scene.server("hollow")
+    await scene.host.driver.absent(server["id"])
+    assert ("server", server["id"]) in await findings(scene.cloud)
+    await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+    await scene.settled()
+    assert await findings(scene.cloud) == []
+
+
+async def test_what_hosts_have_left_over_is_found(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = scene.host.driver.list
+
+    async def with_rubbish() -> guests.GuestList:
+        seen = await real()
+        return guests.GuestList(guests=seen.guests, leftovers=["/guests/of-nobody", "process 4711"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.host.driver, "list", with_rubbish)
+        found = await findings(scene.cloud)
+    assert [kind for kind, _ in found] == ["leftover", "leftover"]
+    assert await findings(scene.cloud) == []
+
+
+async def test_what_the_data_plane_holds_too_much_or_lacks_is_found(scene: Scene) -> None:
+    server = await scene.server("wired")
+    ports = await scene.user.get("/network/v2.0/ports", {"device_id": server["id"]}, status=200)
+    port_id = ports.json["ports"][0]["id"]
+    held = scene.host.engine.objects.pop(("Port", port_id))
+    found = await findings(scene.cloud)
+    assert any(kind == "data plane" and port_id in id for kind, id in found), found
+    scene.host.engine.objects["Port", port_id] = held
+    assert await findings(scene.cloud) == []
+    stray = str(uuid.uuid4())
+    scene.host.engine.objects["Port", stray] = msgspec.structs.replace(held, id=stray)
+    found = await findings(scene.cloud)
+    assert any(kind == "data plane" and stray in id for kind, id in found), found
+    del scene.host.engine.objects["Port", stray]
+    assert await findings(scene.cloud) == []
+
+
+async def test_a_transitional_server_without_a_saga_is_found(scene: Scene) -> None:
+    server = await scene.server("stuck")
+    await found_then_clean(
+        scene.cloud, change(SERVERS, server["id"], task="rebooting"), change(SERVERS, server["id"], task=None),
+        [("server", server["id"])],
+    )
+
+
+async def test_room_held_by_nobody_or_not_held_is_found(scene: Scene) -> None:
+    server = await scene.server("roomy")
+    ctx = context.internal(scene.cloud.core)
+    nobody = str(uuid.uuid4())
+
+    def claim(tx: Any, ctx: Any) -> None:
+        assert placement.claim(tx, ctx, consumer_id=nobody, provider_id=scene.host.host_id,
+                               resources={"VCPU": 1}, project_id="p", user_id="u")
+
+    await ctx.write(claim)
+    assert ("allocation", nobody) in await findings(scene.cloud)
+    await ctx.write(placement.release, nobody)
+    await ctx.write(placement.release, server["id"])
+    assert ("allocation", server["id"]) in await findings(scene.cloud)
+    await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+    await scene.settled()
+    assert await findings(scene.cloud) == []
+
+
+async def test_an_inventory_that_miscounts_is_found(scene: Scene) -> None:
+    where = (INVENTORIES.c.provider_id == scene.host.host_id) & (INVENTORIES.c.resource_class == "VCPU")
+    change = INVENTORIES.update().where(where)
+    await found_then_clean(
+        scene.cloud, change.values(used=INVENTORIES.c.used + 3), change.values(used=INVENTORIES.c.used - 3),
+        [("inventory", f"{scene.host.host_id}/VCPU")],
+    )
+
+
+async def test_ports_of_servers_or_hosts_that_are_gone_are_found(scene: Scene) -> None:
+    server = await scene.server("ported")
+    ports = await scene.user.get("/network/v2.0/ports", {"device_id": server["id"]}, status=200)
+    port_id = ports.json["ports"][0]["id"]
+    for wrong in ({"device_id": str(uuid.uuid4())}, {"host_id": str(uuid.uuid4())}):
+        right = {"device_id": server["id"], "host_id": scene.host.host_id}
+        await found_then_clean(
+            scene.cloud, change(PORTS, port_id, **wrong), change(PORTS, port_id, **right), [("port", port_id)]
+        )
+
+
+@pytest.mark.parametrize(
+    "resource", ["compute:cores", "network:port", "network:security_group", "image:image_count_total"]
+)
+async def test_a_quota_that_drifted_is_found(scene: Scene, resource: str) -> None:
+    await scene.server("counted")
+    project = scene.user.project_id
+    row = QUOTA_USAGES.update().where(QUOTA_USAGES.c.project_id == project, QUOTA_USAGES.c.resource == resource)
+    await found_then_clean(
+        scene.cloud, row.values(used=QUOTA_USAGES.c.used + 1), row.values(used=QUOTA_USAGES.c.used - 1),
+        [("quota", f"{project}/{resource}")],
+    )
+
+
+async def test_images_nobody_uploads_and_bytes_nobody_names_are_found(scene: Scene) -> None:
+    stuck = change(IMAGES, scene.image_id, status="saving", upload_seen_at=0)
+    await found_then_clean(
+        scene.cloud, stuck, change(IMAGES, scene.image_id, status="active"), [("image", scene.image_id)]
+    )
+    ctx = context.internal(scene.cloud.core)
+    key = await ctx.read(lambda tx, ctx: tx.scalar(sa.select(IMAGES.c.blob).where(IMAGES.c.id == scene.image_id)))
+    assert key in set(blobs.store_of(scene.cloud.core).keys())
+    await found_then_clean(
+        scene.cloud, change(IMAGES, scene.image_id, blob="elsewhere"), change(IMAGES, scene.image_id, blob=key),
+        [("image", scene.image_id), ("image bytes", key)],
+    )
+
+
+async def test_a_saga_past_its_deadline_is_found(scene: Scene) -> None:
+    row = {
+        "id": str(uuid.uuid4()), "kind": "compute.boot", "subject": "nothing", "lock_name": None, "state": "running",
+        "step": "spawn", "round": 0, "done": [], "kept": {}, "due_at": None, "lease_until": 0, "fence": 1, "signal": "",
+        "attempt": 3, "deadline_at": 1, "parent_id": None, "then": None, "request_id": "req-late", "actor": {},
+        "error": "no answer", "created_at": 1, "ended_at": None,
+    }
+    plant = SAGAS.insert().values(**row)
+    await found_then_clean(scene.cloud, plant, SAGAS.delete().where(SAGAS.c.id == row["id"]), [("saga", row["id"])])
