@@ -62,3 +62,13 @@ def stored(home: Path) -> dict[str, int]:
         str(path): path.stat().st_size
         for path in home.rglob("*") if path.is_file() and "database" not in path.name and ".db" not in path.name
     }
+
+
+@pytest.mark.parametrize("said", ["True", "TRUE", "1", "yes", "perhaps", ""])
+async def test_an_odd_spelling_of_a_rehearsal_never_becomes_the_real_thing(land: Land, said: str) -> None:
+    before = await snapshot(land.cloud)
+    answer = await land.owner.post(
+        "/network/v2.0/networks", {"network": {"name": "rehearsed"}}, headers={"X-Dry-Run": said}, status=(201, 400)
+    )
+    assert answer.status == (201 if said.lower() in ("true", "1") else 400)
+    assert not difference(before, await snapshot(land.cloud))

@@ -62,9 +62,9 @@ class Endpoint:
         ctx = Context(
             self.core, ANONYMOUS, request_id=request_id,
             global_request_id=global_request_id(req),
-            dry_run=req.get_header("X-Dry-Run") == "true",
         )
         try:
+            ctx.dry_run = is_rehearsal(req)
             if "\0" in req.path:
                 # PostgreSQL's texts can't hold one, so nothing has such a name.
                 raise errors.NotFound("There is nothing whose name has a NUL character.")
@@ -263,6 +263,16 @@ def translate(req: falcon.asgi.Request, ex: falcon.HTTPError) -> errors.Error:
     if isinstance(ex, falcon.HTTPNotFound):
         return errors.NotFound(f"There is nothing at {req.path[:200]}.")
     return errors.Invalid(ex.description or ex.title or "The request can't be understood.")
+
+
+def is_rehearsal(req: falcon.asgi.Request) -> bool:
+    """What is no plain yes or no is refused: it must not become the real thing."""
+    given = req.get_header("X-Dry-Run")
+    if given is None or given.lower() in ("false", "0"):
+        return False
+    if given.lower() in ("true", "1"):
+        return True
+    raise errors.Invalid("X-Dry-Run is either true or false.", reason="dry_run")
 
 
 def global_request_id(req: falcon.asgi.Request) -> str | None:
