@@ -101,6 +101,12 @@ class ServerDatabase:
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
         )
 
+        # Under READ COMMITTED each statement sees what is committed then, inside a transaction or not: on PostgreSQL,
+        # where it costs nothing to ask for none, reads save the two round trips of one. MariaDB would be told twice.
+        self._reader = (
+            self._engine.execution_options(isolation_level="AUTOCOMMIT") if self.name == "postgresql" else self._engine
+        )
+
     def data_version(self) -> int | None:
         return None
 
@@ -110,7 +116,7 @@ class ServerDatabase:
 
         for _ in range(TRIES):
             try:
-                async with self._engine.connect() as conn:
+                async with self._reader.connect() as conn:
                     return await conn.run_sync(run)
             except sa.exc.DBAPIError as error:
                 # One lost connection empties the whole pool: the next try has a new one.
