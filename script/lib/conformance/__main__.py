@@ -8,6 +8,7 @@ baseline.py. Each area has a cloud of its own, so that none stumbles over anothe
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ REPO = Path(__file__).resolve().parents[3]
 
 def main() -> int:
     asked = arguments()
+    # Whoever ends this early still wants the cloud gone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     words = [run(area, asked) for area in asked.areas]
     for lines, _ in words:
         print(lines)
@@ -54,7 +57,7 @@ def run(area: str, asked: argparse.Namespace) -> tuple[str, int]:
         say(f"{area}: a cloud at {cloud.url}")
         outcomes = suite.run(folder, wanted, suite.Plan(
             configuration=(asked.suites / "tempest.conf.in").read_text(), values=cloud.values(),
-            workers=asked.workers, limit_s=asked.limit * 60,
+            workers=asked.workers, limit_s=asked.limit * 60, guests=asked.guests is not None,
         ))
         cloud.keep_logs(folder / "cloud-logs")
     page = report.write(folder, area, outcomes)

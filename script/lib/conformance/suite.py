@@ -39,12 +39,16 @@ TEST_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Plan:
-    """How to run: the configuration with its placeholders and their values, workers, time in seconds."""
+    """How to run: the configuration with its placeholders and their values, workers, time in seconds.
+
+    Without real `guests` nothing answers SSH: what logs in is skipped in place of waiting in vain.
+    """
 
     configuration: str
     values: Mapping[str, str]
     workers: int
     limit_s: float
+    guests: bool
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ def write_configuration(folder: Path, plan: Plan) -> None:
         sys.exit(f"Nothing fills these lines of tempest.conf.in: {left}")
     # Requests and answers are logged at this level only; no test asks for it.
     text = text.replace("[DEFAULT]\n", "[DEFAULT]\ndebug = True\n", 1)
+    if not plan.guests:
+        text = text.replace("run_validation = True", "run_validation = False")
     (folder / "etc" / "tempest.conf").write_text(text)
     discovery = suite_package() / "test_discover"
     (folder / ".stestr.conf").write_text(

@@ -165,3 +165,9 @@ async def test_unknown_paths_and_methods_answer_in_the_dialect(house: House) -> 
     me = house.someone()
     assert (await me.get("/v2/nothing", status=404)).json["error"]["code"] == 404
     assert "GET" in (await me.delete("/v2/images", status=405)).headers["allow"]
+
+
+async def test_an_image_without_an_id_is_no_list(house: House) -> None:
+    me = house.someone()
+    assert (await me.get("/v2/images/")).status == 404
+    assert (await me.delete("/v2/images/")).status == 404
