@@ -54,7 +54,8 @@ def greeted(core: Core) -> set[str]:
 
 
 async def gone(ctx: Context, host_id: str, greeting: Hello) -> None:
-    await ctx.write(mark, host_id, False)
+    # Heard after the hello of an agent that was restarted at once, this is no news.
+    await ctx.write(mark, host_id, ctx.core.bus.connected(host_id))
 
 
 async def alive(ctx: Context, host_id: str, _: Alive) -> None:
