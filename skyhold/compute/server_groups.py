@@ -155,8 +155,9 @@ def join(tx: Tx, ctx: Context, group_id: str, server_ids: Sequence[str]) -> None
     used = len(members(tx, [row.id]).get(row.id, []))
     if 0 <= limit < used + len(server_ids):
         raise errors.OverQuota(
-            "Quota exceeded, too many servers in group", resource="server_group_members", used=used,
-            limit=limit, asked=len(server_ids),
+            f"Quota exceeded, too many servers in group: requested {len(server_ids)}, but already used {used} "
+            f"of {limit}.",
+            resource="server_group_members", used=used, limit=limit, asked=len(server_ids),
         )
     tx.execute(SERVER_GROUP_MEMBERS.insert(), [{"group_id": row.id, "server_id": id} for id in server_ids])
 

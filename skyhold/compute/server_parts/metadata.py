@@ -124,8 +124,9 @@ def keep(tx: Tx, ctx: Context, server: Any, metadata: dict[str, str]) -> dict[st
     limit = QUOTA.limits(tx, server.project_id)["metadata_items"]
     if len(server.metadata) < len(metadata) > limit >= 0:
         raise errors.OverQuota(
-            f"Maximum number of metadata items exceeds {limit}", resource="metadata_items",
-            used=len(server.metadata), limit=limit, asked=len(metadata),
+            f"Maximum number of metadata items exceeds {limit}: used {len(server.metadata)} of {limit}, "
+            f"requested {len(metadata)} in all.",
+            resource="metadata_items", used=len(server.metadata), limit=limit, asked=len(metadata),
         )
     server = SERVERS_STORE.update(tx, server, metadata=metadata)
     journal.record(tx, "server.metadata.update", server)

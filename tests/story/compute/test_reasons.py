@@ -141,6 +141,7 @@ async def test_a_quota_names_used_limit_and_asked_everywhere(scene: Scene) -> No
     says(await user.post(SERVERS, many, status=403), "metadata_items", "requested 2", "used 0 of 1")
     group = {"server_group": {"name": "g", "policies": ["affinity"]}}
     says(await user.post("/compute/v2.1/os-server-groups", group, status=403), "requested 1", "used 0", "of 0")
+    await group_of_one(scene)
     limits = {"quota": {"network": 1, "port": 1, "router": 0, "security_group": 1, "floatingip": 0, "subnet": 1}}
     await admin.put(f"{NET}/quotas/{user.project_id}", limits, status=200)
     for path, body in (
@@ -152,6 +153,16 @@ async def test_a_quota_names_used_limit_and_asked_everywhere(scene: Scene) -> No
         refused = await user.post(f"{NET}/{path}", body, status=409)
         assert re.search(r"requested 1\b.*used \d+ of \d+", refused.body.decode()), refused.body
         says(refused, "OverQuota")
+
+
+async def group_of_one(scene: Scene) -> None:
+    path = f"/compute/v2.1/os-quota-sets/{scene.user.project_id}"
+    more = {"quota_set": {"server_groups": 1, "server_group_members": 1, "metadata_items": 9, "force": True}}
+    await scene.cloud.admin.put(path, more, status=200)
+    group = {"server_group": {"name": "g", "policies": ["affinity"]}}
+    made = (await scene.user.post("/compute/v2.1/os-server-groups", group, status=200)).json["server_group"]
+    body = scene.wish("pair", min_count=2, max_count=2) | {"os:scheduler_hints": {"group": made["id"]}}
+    says(await scene.user.post(SERVERS, body, status=403), "requested 2", "used 0 of 1")
 
 
 # ---- no valid host -------------------------------------------------------------------------
