@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from skyhold.cmd.client import Client
 from skyhold.compute.drivers.qemu.qcow2 import empty
@@ -26,6 +28,7 @@ from skyhold.compute.drivers.qemu.qcow2 import empty
 ROLES = ["admin", "manager", "member", "reader", "service", "ResellerAdmin", "heat_stack_owner"]
 SHARED_RANGE = "10.99.0.0/20"
 GUEST_USER = "tiny"
+HOSTS_S = 30.0
 
 
 class Cloud:
@@ -54,6 +57,8 @@ class Cloud:
         try:
             start = [] if self._real else ["--fake"]
             self._skyhold("up", *start, "--no-demo", "--port", str(self._port), "--image", str(self._image))
+            if not self._real:
+                self._ending.enter_context(self._second_host())
             self._image_url = self._ending.enter_context(served(self._files)) + "/tiny.qcow2"
             self._admin = Client(self.url, "admin", self._password(), "admin")
             roles(self._admin)
@@ -88,19 +93,52 @@ class Cloud:
     def keep_logs(self, target: Path) -> None:
         """The cloud's own logs outlive it, for whoever looks into a failure."""
         target.mkdir(parents=True, exist_ok=True)
-        for file in (self._directory / "cloud").rglob("*.log"):
-            shutil.copyfile(file, target / file.name)
+        for home in ("cloud", "second"):
+            for file in (self._directory / home).rglob("*.log"):
+                shutil.copyfile(file, target / f"{home}-{file.name}")
+
+    @contextlib.contextmanager
+    def _second_host(self) -> Iterator[None]:
+        """Another fake host on the same bus, with a state directory of its own: migrations need somewhere to go."""
+        home = self._directory / "second"
+        (home / "run").mkdir(parents=True, mode=0o700)
+        main = self._directory / "cloud"
+        shutil.copyfile(main / "skyhold.toml", home / "skyhold.toml")
+        for socket_file in (main / "run").glob("*.sock"):
+            (home / "run" / socket_file.name).symlink_to(socket_file)
+        command = [sys.executable, "-m", "skyhold", "host", "--home", str(home)]
+        env = {**self._env(), "SKYHOLD_HOST_NAME": "second"}
+        with (home / "host.log").open("wb") as log, subprocess.Popen(command, env=env, stdout=log, stderr=log) as agent:
+            try:
+                self._until_hosts(2)
+                yield
+            finally:
+                agent.terminate()
+
+    def _until_hosts(self, number: int) -> None:
+        end = time.monotonic() + HOSTS_S
+        wanted = f"skyhold_hosts_up {float(number)}"
+        while True:
+            with urllib.request.urlopen(self.url + "/metrics", timeout=10) as page:  # noqa: S310
+                if wanted in page.read().decode():
+                    return
+            if time.monotonic() > end:
+                sys.exit(f"The cloud has no {number} hosts after {HOSTS_S:g} s.")
+            time.sleep(0.2)
 
     def _password(self) -> str:
         return (self._directory / "cloud" / "admin-password").read_text().strip()
 
     def _skyhold(self, word: str, *more: str, check: bool = True) -> None:
         command = [sys.executable, "-m", "skyhold", word, "--home", str(self._directory / "cloud"), *more]
-        env = {**os.environ, "HOME": str(self._directory / "user")}
-        env.pop("SKYHOLD_HOME", None)
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self._env(), capture_output=True, text=True, check=False)
         if check and done.returncode:
             sys.exit(f"`skyhold {word}` failed:\n{done.stdout}{done.stderr}")
+
+    def _env(self) -> dict[str, str]:
+        env = {**os.environ, "HOME": str(self._directory / "user")}
+        env.pop("SKYHOLD_HOME", None)
+        return env
 
 
 def free_port() -> int:
@@ -111,7 +149,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Any:
+def served(folder: Path) -> Iterator[str]:
     """The folder over HTTP, for imports from the web; yields the address without a slash at the end."""
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(folder)))
