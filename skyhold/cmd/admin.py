@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from skyhold.cmd.client import Client, Refused
+from skyhold.core import tls
 from skyhold.core.settings import Settings
 
 
 def ask(settings: Settings, question: Callable[[Client], Any]) -> Any:
     """The answer; ends the program with a sentence when the cloud doesn't run or says no."""
     path = settings.home / "admin-password"
+    tls.trust(settings)
     try:
         client = Client(settings.public_url, "admin", path.read_text().strip(), "admin")
         return question(client)

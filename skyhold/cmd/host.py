@@ -11,7 +11,7 @@ import signal
 import sys
 
 from skyhold.cmd import collector
-from skyhold.core import logs
+from skyhold.core import logs, tls
 from skyhold.core.settings import Settings
 
 
@@ -23,6 +23,7 @@ def run(settings: Settings) -> int:
     from skyhold.network.drivers.base import EngineUnavailable
 
     settings.prepare()
+    tls.trust(settings)
     logs.configure(settings.log.level, settings.log.format)
     lock = only_one(settings.run_dir / "host.lock", "host agent")
     try:

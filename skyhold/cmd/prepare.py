@@ -169,6 +169,7 @@ def cloud(settings: Settings, user: str, password: str, project: str) -> dict[st
         },
         "region_name": settings.region,
         "identity_api_version": 3,
+        **({"cacert": str(settings.tls_authority)} if settings.http.tls == "auto" else {}),
     }
 
 
@@ -194,6 +195,8 @@ def openrc(one: dict[str, Any], region: str) -> str:
         "OS_PROJECT_NAME": auth["project_name"], "OS_USER_DOMAIN_ID": "default",
         "OS_PROJECT_DOMAIN_ID": "default", "OS_REGION_NAME": region, "OS_IDENTITY_API_VERSION": "3",
     }
+    if "cacert" in one:
+        values["OS_CACERT"] = one["cacert"]
     return "".join(f"export {name}='{value}'\n" for name, value in values.items())
 
 

@@ -6,17 +6,28 @@ What it consists of is compose.py and core/app.py. A second one on the same SQLi
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import socket
+import ssl
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+import structlog
 
 from skyhold.cmd import collector
-from skyhold.core import logs
+from skyhold.core import logs, tls
 from skyhold.core.settings import Settings
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+log = structlog.get_logger("serve")
+
+DAY_S = 86_400.0
 
 
 def run(settings: Settings) -> None:
@@ -24,6 +35,7 @@ def run(settings: Settings) -> None:
     import uvloop
 
     settings.prepare()
+    tls.distrust(settings)
     logs.configure(settings.log.level, settings.log.format)
     lock = only_one(settings.run_dir / "control.lock", "control plane")
     with lock:
@@ -32,7 +44,6 @@ def run(settings: Settings) -> None:
 
 async def serve(settings: Settings) -> None:
     from skyhold.cmd.compose import control_plane
-    from skyhold.core.http.server import make_server
     from skyhold.identity import facade as identity
 
     sockets = listen(settings)
@@ -41,9 +52,39 @@ async def serve(settings: Settings) -> None:
     try:
         await identity.bootstrap(core, password=admin_password(settings.home))
         collector.settle()
-        await make_server(core, core.asgi).serve(sockets=sockets)
+        await listen_until_told(core, sockets)
     finally:
         await core.stop()
+
+
+async def listen_until_told(core: Core, sockets: list[socket.socket]) -> None:
+    """Answer requests until a signal comes; the certificate, if there is one, is looked at once a day."""
+    from skyhold.core.http.server import make_server
+
+    server = make_server(core, core.asgi)
+    try:
+        secure = tls.server_context(core.settings)
+    except OSError as error:
+        sys.exit(f"The certificate or key can't be used ({error}): see http.tls_certificate and http.tls_key.")
+    if secure is None:
+        await server.serve(sockets=sockets)
+        return
+    server.config.load()
+    server.config.ssl = secure
+    renewing = asyncio.create_task(renew_daily(core.settings, secure))
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        renewing.cancel()
+
+
+async def renew_daily(settings: Settings, secure: ssl.SSLContext) -> None:
+    while True:
+        await asyncio.sleep(DAY_S)
+        try:
+            tls.renew(settings, secure)
+        except OSError:
+            log.exception("certificate not renewed")
 
 
 def listen(settings: Settings) -> list[socket.socket]:

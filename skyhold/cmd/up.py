@@ -17,6 +17,7 @@ from skyhold.cmd import prepare, processes
 from skyhold.cmd.client import Refused
 from skyhold.cmd.problems import CannotStart, NotUp
 from skyhold.cmd.progress import Progress
+from skyhold.core import tls
 from skyhold.core.settings import Settings, SettingsError, default_home, load
 
 READY_S = 60.0
@@ -26,6 +27,7 @@ def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: P
     say = Progress()
     try:
         settings = checked(home, port=port, fake=fake)
+        tls.trust(settings)
         started = start(settings, say)
         prepare.run(settings, say, demo=demo, image=image)
     except (CannotStart, NotUp, Refused, SettingsError) as error:

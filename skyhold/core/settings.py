@@ -62,6 +62,12 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     traditional_ports: Annotated[
         bool, Meta(description="Listen also on the port each OpenStack service is used to (5000, 8774, ...).")
     ] = False
+    tls: Annotated[
+        Literal["off", "auto", "files"],
+        Meta(description="HTTPS: auto makes its own certificate in keys/tls; files takes the two below."),
+    ] = "off"
+    tls_certificate: Annotated[str, Meta(description="With tls = files: the PEM file of the certificate chain.")] = ""
+    tls_key: Annotated[str, Meta(description="With tls = files: the PEM file of its private key.")] = ""
 
 
 class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -190,7 +196,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def public_url(self) -> str:
         """Where clients reach the API, without a slash at the end."""
-        return self.http.public_url.rstrip("/") or f"http://{_reachable(self.http.host)}:{self.http.port}"
+        scheme = "http" if self.http.tls == "off" else "https"
+        return self.http.public_url.rstrip("/") or f"{scheme}://{_reachable(self.http.host)}:{self.http.port}"
 
     @property
     def database_url(self) -> str:
@@ -221,6 +228,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def keys_dir(self) -> Path:
         """The master key and what it seals."""
         return self.home / "keys"
+
+    @property
+    def tls_dir(self) -> Path:
+        return self.keys_dir / "tls"
+
+    @property
+    def tls_authority(self) -> Path:
+        """What clients of a cloud with `http.tls = "auto"` trust."""
+        return self.tls_dir / "ca.crt"
 
     @property
     def fernet_keys_dir(self) -> Path:
