@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.core import context
 from skyhold.core.tables import JOURNAL, LEASES
 
 if TYPE_CHECKING:
+    from skyhold.core.app import Core
     from skyhold.core.context import Context
     from skyhold.core.db.tx import Tx
 
@@ -92,6 +94,17 @@ def forget(tx: Tx, ctx: Context, before_us: int) -> int:
     """
     last = tx.scalar(LAST)
     return tx.changed(JOURNAL.delete().where(JOURNAL.c.at < before_us, JOURNAL.c.position < last))
+
+
+async def catch_up(core: Core) -> None:
+    """Afterwards what was committed before has its position: for readers that look for their own writes."""
+    ctx = context.internal(core)
+    while core.db.name != "sqlite" and await ctx.read(some_wait):
+        await ctx.write(sequence)
+
+
+def some_wait(tx: Tx, ctx: Context) -> bool:
+    return tx.first(sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).limit(1)) is not None
 
 
 def last_position(tx: Tx, ctx: Context) -> int:

@@ -56,6 +56,7 @@ routes = Routes()
 )
 async def index(ctx: Context, query: EventQuery, headers: dict[str, str | None]) -> Page | Reply:
     """Read events after a position, or follow them with `Accept: text/event-stream`."""
+    await journal.catch_up(ctx.core)
     if STREAM in (headers["Accept"] or ""):
         return await follow(ctx, query, headers[LAST_EVENT])
     events, position = await ctx.read(read_page, query, query.after or 0, query.limit)

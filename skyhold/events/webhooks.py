@@ -2,8 +2,8 @@
 """Webhooks: URLs of a project that its events are posted to, one after another.
 
 Who posts is loops/deliver.py, and how a delivery is signed logic/signing.py. The one thing to know first:
-the secret is sealed by the master key and never shown again, and a webhook begins with what happens after
-it was made.
+the secret is sealed by the master key and never shown again, and a webhook's first event is that it was
+made.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ async def index(ctx: Context, query: WebhookQuery) -> Page:
 )
 async def create(ctx: Context, want: WebhookCreate) -> Webhook:
     """Create a webhook."""
+    # What was written down before must not look as if it came later.
+    await journal.catch_up(ctx.core)
     return shown(await ctx.write(insert, want))
 
 
