@@ -20,6 +20,8 @@ import pytest
 
 from tests.cluster.cloud import QUIET_S, Processes
 
+pytestmark = pytest.mark.cluster
+
 POINTS, POINTS_LONG = 60, 400
 MOST_SERVERS = 12
 THOUSAND = 1000
