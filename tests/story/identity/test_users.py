@@ -64,7 +64,8 @@ async def test_invariant_11_no_secret_reaches_journal_or_log(cloud: Cloud, capfd
     assert secret.encode() not in answer.body
 
     def rows(tx: Any, ctx: Any) -> Any:
-        return tx.all(sa.select(JOURNAL.c.action, JOURNAL.c.state).where(JOURNAL.c.resource_id == user.user_id))
+        columns = sa.select(JOURNAL.c.action, JOURNAL.c.state)
+        return tx.all(columns.where(JOURNAL.c.resource_id == user.user_id).order_by(JOURNAL.c.id))
 
     found = await internal(cloud.core).read(rows)
     assert [row.action for row in found] == ["user.create", "user.update", "user.password"]
