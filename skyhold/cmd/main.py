@@ -176,3 +176,12 @@ def admin_trace(home: Path | None, request_id: str) -> None:
     from skyhold.cmd import trace as command
 
     sys.exit(command.run(settings_of(home), request_id))
+
+
+@admin.command("rotate-keys")
+@home_option
+def admin_rotate_keys(home: Path | None) -> None:
+    """New keys for tokens and for secrets at rest; nobody is logged out."""
+    from skyhold.cmd import rotate as command
+
+    sys.exit(command.run(settings_of(home)))

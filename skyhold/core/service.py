@@ -51,6 +51,10 @@ class Service:
     reports: dict[str, tuple[builtins.type, ReportHandler]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
     audits: Sequence[Audit] = ()
+    rotations: Sequence[Callable[[Any], Awaitable[None]]] = ()
+    """`(ctx)`: make new keys of the service's own. All of them, before the master key gets a successor."""
+    reseals: Sequence[Callable[[Any], Awaitable[None]]] = ()
+    """`(ctx)`: seal with the newest master key whatever an older one sealed."""
     request_id_header: str | None = None
     strict_query_since: Version | None = None
     strip_slash: bool = True

@@ -7,7 +7,7 @@ No upstream service answers here: the port is one that none of them uses.
 from __future__ import annotations
 
 from skyhold.core.service import Service
-from skyhold.events import discovery, events, policy, webhooks
+from skyhold.events import discovery, events, policy, resealing, webhooks
 from skyhold.events.loops import deliver
 
 SERVICE = Service(
@@ -19,5 +19,6 @@ SERVICE = Service(
     routes=[discovery.routes, events.routes, webhooks.routes],
     rules=policy.RULES,
     loops=[deliver.LOOP],
+    reseals=[resealing.run],
     on_start=[deliver.forget_leases],
 )

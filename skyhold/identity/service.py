@@ -27,7 +27,7 @@ from skyhold.identity import (
 )
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
-from skyhold.identity.auth import revoking, sessions
+from skyhold.identity.auth import revoking, rotating, sessions
 from skyhold.identity.projects import api as projects
 
 
@@ -60,5 +60,6 @@ SERVICE = Service(
     ]),
     rules=policy.RULES,
     loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
+    rotations=[rotating.run],
     on_start=[sessions.prepare],
 )

@@ -23,3 +23,4 @@ AUDIT = rule("audit", "Compare database, hosts, data plane and placement.", "GET
 SAGAS_SEE = rule("sagas:see", "See the work under way.", "GET", "/v1/sagas")
 SAGAS_STEER = rule("sagas:steer", "Retry or abort work under way.", "POST", "/v1/sagas/{saga_id}/retry")
 TRACE = rule("trace", "Read all that a request did.", "GET", "/v1/trace/{request_id}")
+ROTATE = rule("rotate_keys", "Make new keys.", "POST", "/v1/rotate-keys")

@@ -13,7 +13,7 @@ import msgspec
 
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Routes
-from skyhold.core.operator import audit, policy, sagas, trace
+from skyhold.core.operator import audit, keys, policy, sagas, trace
 from skyhold.core.service import Service
 
 routes = Routes()
@@ -27,5 +27,5 @@ async def audit_all(ctx: Context) -> Any:
 
 SERVICE = Service(
     name="operator", type="", prefix="/admin", endpoint="/v1", port=8791,
-    routes=[routes, sagas.routes, trace.routes], rules=policy.RULES,
+    routes=[routes, sagas.routes, trace.routes, keys.routes], rules=policy.RULES,
 )

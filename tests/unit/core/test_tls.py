@@ -21,7 +21,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, http=Http(tls="auto", host="0.0.0.0", public_url="https://cloud.example:8780"))  # noqa: S104
+    return Settings(home=tmp_path, http=Http(tls="auto", host="0.0.0.0", public_url="https://cloud.example:8780"))
 
 
 def certificate(path: Path) -> x509.Certificate:

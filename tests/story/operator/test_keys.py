@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys are rotated while the cloud runs, and nobody is logged out.
+
+How a set of keys works is tests/unit/core/test_keyring.py.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet, InvalidToken
+
+from skyhold.core import context
+from skyhold.events.tables import WEBHOOKS
+from tests.kit.cloud import Cloud
+
+ROTATE = "/admin/v1/rotate-keys"
+
+
+async def sealed(cloud: Cloud, id: str) -> str:
+    found = sa.select(WEBHOOKS.c.secret).where(WEBHOOKS.c.id == id)
+    return str(await context.internal(cloud.core).read(lambda tx, ctx: tx.scalar(found)))
+
+
+def signs_with_newest(cloud: Cloud, secret: str) -> bool:
+    try:
+        return bool(Fernet(cloud.core.keyring.keys[0]).decrypt(secret.encode()))
+    except InvalidToken:
+        return False
+
+
+async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    wish = {"webhook": {"name": "w", "url": "http://127.0.0.1:9/", "secret": "a-secret-of-some-length"}}
+    id = (await ana.post("/events/v1/webhooks", wish, status=201)).json["webhook"]["id"]
+    before = await sealed(cloud, id)
+    keys = cloud.core.settings.fernet_keys_dir
+    for round in range(2):
+        await cloud.admin.post(ROTATE, {}, status=204)
+        after = await sealed(cloud, id)
+        assert after != before and signs_with_newest(cloud, after) and not signs_with_newest(cloud, before), round
+        assert cloud.core.keyring.open(after) == b"a-secret-of-some-length"
+        await ana.get("/compute/v2.1/servers", status=200)
+        before = after
+    # A third would drop a key whose tokens are good: it is refused, and nothing is changed by trying.
+    refused = await cloud.admin.post(ROTATE, {}, status=409)
+    assert b"rotate again in" in refused.body
+    assert await sealed(cloud, id) == before
+    await ana.get("/compute/v2.1/servers", status=200)
+    # Once those tokens have expired, it goes on.
+    old = time.time() - cloud.core.settings.identity.token_lifetime_s - 5
+    for path in keys.iterdir():
+        os.utime(path, (old, old))
+    await cloud.admin.post(ROTATE, {}, status=204)
+
+
+async def test_only_administrators_rotate(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    await ana.post(ROTATE, {}, status=403)
