@@ -226,9 +226,13 @@ async def test_lists_need_no_more_queries_for_a_thousand_than_for_none(cloud: Cl
         await create(cloud.admin, "user", domain_id=full)
         await create(cloud.admin, "project", domain_id=full, tags=["t"])
     for path in ("users", "projects"):
+        # The least of a few tries: the program's own loops ask in between.
         costs = []
         for domain in (empty, full):
-            before = counted()
-            await cloud.admin.get(f"{V3}/{path}", {"domain_id": domain}, status=200)
-            costs.append(counted() - before)
+            tries = []
+            for _ in range(8):
+                before = counted()
+                await cloud.admin.get(f"{V3}/{path}", {"domain_id": domain}, status=200)
+                tries.append(counted() - before)
+            costs.append(min(tries))
         assert costs[0] == costs[1] <= 2
