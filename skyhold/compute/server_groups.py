@@ -23,6 +23,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, LooseInt, Name, Shape, collection, envelope, field
 from skyhold.core.store import Store
+from skyhold.core.wire.kinds import INT64_MAX
 
 HARD = ("anti-affinity", "affinity")
 POLICIES = (*HARD, "soft-anti-affinity", "soft-affinity")
@@ -109,9 +110,11 @@ def list_page(tx: Tx, ctx: Context, query: GroupQuery) -> list[Group]:
     """By age. The groups of all projects only for those who may see them; others see their own."""
     everyone = query.all_projects is not None and ctx.allows(policy.GROUPS_ALL)
     filters = [] if everyone else [("project_id", "eq", ctx.project_id)]
+    # Both together must be a number that databases know.
+    size = min(page_size(ctx, query.limit) + query.offset, INT64_MAX)
     rows = store.page(
-        tx, ctx, filters=filters, sort=[("created_at", "asc"), ("id", "asc")],
-        limit=page_size(ctx, query.limit) + query.offset, may=policy.GROUPS_ALL if everyone else None,
+        tx, ctx, filters=filters, sort=[("created_at", "asc"), ("id", "asc")], limit=size,
+        may=policy.GROUPS_ALL if everyone else None,
     )[query.offset :]
     return printed(tx, rows)
 

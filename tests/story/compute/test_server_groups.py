@@ -70,6 +70,15 @@ async def test_old_and_soft_policies(cloud: Cloud) -> None:
     await user.post(GROUPS, soft, headers={"OpenStack-API-Version": "compute 2.15"}, status=200)
 
 
+async def test_an_offset_beyond_everything_is_an_empty_page(cloud: Cloud) -> None:
+    user = await cloud.project()
+    await make(user)
+    for offset in (1, 2**63 - 1):
+        page = await user.get(GROUPS, {"offset": offset}, headers=LATEST, status=200)
+        assert page.json["server_groups"] == []
+    await user.get(GROUPS, {"offset": 2**63}, headers=LATEST, status=400)
+
+
 async def test_groups_have_a_quota_and_an_owner(cloud: Cloud) -> None:
     user, stranger = await cloud.project(), await cloud.project()
     limit = {"quota_set": {"server_groups": 1}}
