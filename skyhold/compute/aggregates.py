@@ -239,7 +239,8 @@ store = Store(AGGREGATES, service="compute", kind="aggregate", label="Aggregate"
 
 def by_number(tx: Tx, aggregate_id: str) -> Any:
     """By number only. Raises Invalid for what is none, NotFound."""
-    if not (aggregate_id.isascii() and aggregate_id.isdigit() and len(aggregate_id) < 19):
+    digits = aggregate_id.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
         raise errors.Invalid(f"Invalid aggregate id {aggregate_id[:50]!r}: it is a number.")
     found = tx.first(sa.select(AGGREGATES.c.id).where(AGGREGATES.c.number == int(aggregate_id)))
     row = store.find(tx, found.id, lock=tx.writing) if found else None

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Literal
 
 from skyhold.compute import actions, keypairs, policy, server_groups, states, zones
@@ -80,7 +81,7 @@ def create_one(
         config_drive=bool(want.config_drive) or image.properties.get("img_config_drive") == "mandatory",
         metadata=want.metadata, properties=properties(image, host), admin_pass=None,
         availability_zone=ZONE, pinned_zone=zone(tx, ctx, want.availability_zone)[0], reservation_id=reservation,
-        launch_index=index, access_ip_v4=want.access_ip_v4 or "", access_ip_v6=want.access_ip_v6 or "",
+        launch_index=index, access_ip_v4=address(want.access_ip_v4), access_ip_v6=address(want.access_ip_v6),
         disk_config=want.disk_config, revision=0,
     )
     store.put_tags(tx, ctx, server.id, want.tags)
@@ -95,6 +96,11 @@ def create_one(
     return server
 
 
+def address(text: str | None) -> str:
+    """As upstream shows it, shortened: the same address has one spelling; none is empty."""
+    return str(ip_address(text)) if text else ""
+
+
 def update(tx: Tx, ctx: Context, server_id: str, want: shape.ServerUpdate) -> Any:
     server = SERVERS_STORE.get(tx, ctx, server_id)
     named = {
@@ -104,7 +110,7 @@ def update(tx: Tx, ctx: Context, server_id: str, want: shape.ServerUpdate) -> An
     changes = {key: value for key, value in named.items() if value is not ABSENT}
     for key in ("access_ip_v4", "access_ip_v6"):
         if key in changes:
-            changes[key] = changes[key] or ""
+            changes[key] = address(changes[key])
     server = SERVERS_STORE.update(tx, server, **changes)
     journal.record(tx, "server.update", server)
     announce.push_metadata(tx, ctx, server)

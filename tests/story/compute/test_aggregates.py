@@ -145,3 +145,10 @@ async def test_a_server_goes_to_the_zone_it_asks_for(scene: Scene, tmp_path: Pat
         await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
         await scene.settled()
         await clear(cloud, made, "host-of-" + zone)
+
+
+@pytest.mark.parametrize(("number", "status"), [("-1", 404), ("99999", 404), ("x", 400), ("--1", 400)])
+async def test_an_aggregate_that_is_none_is_not_found_and_what_is_no_number_is_invalid(
+    cloud: Cloud, number: str, status: int
+) -> None:
+    await cloud.admin.get(f"{AGGREGATES}/{number}", headers=LATEST, status=status)

@@ -229,6 +229,19 @@ async def test_a_rehearsed_create_changes_nothing(scene: Scene) -> None:
     await scene.user.get(f"/compute/v2.1/servers/{answer.json['server']['id']}", status=404)
 
 
+async def test_an_access_address_has_one_spelling(scene: Scene) -> None:
+    long, short = "0000:0000:0000:0000:0000:babe:220.12.22.2", "::babe:dc0c:1602"
+    body = scene.wish("reached", accessIPv6=long)
+    server = (await scene.user.post("/compute/v2.1/servers", body, status=202)).json["server"]
+    await scene.settled()
+    assert (await scene.show(server))["accessIPv6"] == short
+    address = f"/compute/v2.1/servers/{server['id']}"
+    changed = await scene.user.put(address, {"server": {"accessIPv6": long.replace("babe", "BEEF")}}, status=200)
+    assert changed.json["server"]["accessIPv6"] == "::beef:dc0c:1602"
+    cleared = await scene.user.put(address, {"server": {"accessIPv6": None}}, status=200)
+    assert cleared.json["server"]["accessIPv6"] == ""
+
+
 async def test_xct_07_pages_are_stable_and_linked(scene: Scene) -> None:
     made = {(await scene.server(f"page-{i}"))["id"] for i in range(3)}
     seen: list[str] = []
