@@ -23,6 +23,13 @@ def settings_of(home: Path | None) -> Settings:
         return load(home)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        from skyhold.cmd.problems import disk_full
+
+        sentence = disk_full(error, home or Path("the state directory"))
+        if sentence is None:
+            raise
+        raise click.ClickException(sentence) from None
 
 
 home_option = click.option(

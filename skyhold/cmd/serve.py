@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 import structlog
 
 from skyhold.cmd import collector
+from skyhold.cmd.problems import disk_full
 from skyhold.core import logs, tls
 from skyhold.core.settings import Settings
 
@@ -34,12 +35,16 @@ def run(settings: Settings) -> None:
     collector.pause()
     import uvloop
 
-    settings.prepare()
     tls.distrust(settings)
     logs.configure(settings.log.level, settings.log.format)
-    lock = only_one(settings.run_dir / "control.lock", "control plane")
-    with lock:
-        uvloop.run(serve(settings))
+    try:
+        settings.prepare()
+        with only_one(settings.run_dir / "control.lock", "control plane"):
+            uvloop.run(serve(settings))
+    except Exception as error:
+        if sentence := disk_full(error, settings.home):
+            sys.exit(sentence)
+        raise
 
 
 async def serve(settings: Settings) -> None:

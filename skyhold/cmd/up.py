@@ -15,7 +15,7 @@ from pathlib import Path
 
 from skyhold.cmd import prepare, processes
 from skyhold.cmd.client import Refused
-from skyhold.cmd.problems import CannotStart, NotUp
+from skyhold.cmd.problems import CannotStart, NotUp, disk_full
 from skyhold.cmd.progress import Progress
 from skyhold.core import tls
 from skyhold.core.settings import Settings, SettingsError, default_home, load
@@ -33,6 +33,11 @@ def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: P
     except (CannotStart, NotUp, Refused, SettingsError) as error:
         say.failed(str(error))
         return 1
+    except OSError as error:
+        if sentence := disk_full(error, directory_of(home)):
+            say.failed(sentence)
+            return 1
+        raise
     say.done(f"The cloud is {'ready' if started else 'running already'} at {settings.public_url}")
     return 0
 
