@@ -42,6 +42,7 @@ STILL = {
     "/placement/usages": "sums by resource class",
     "/network/v2.0/availability_zones": "zones are hosts' labels: one",
     "/network/v2.0/extensions": "a fixed list",
+    "/network/v2.0/service-providers": "routers have one provider",
     "/image/v2/info/import": "a fixed document", "/image/v2/info/stores": "the one store",
     "/image/v2/info/stores/detail": "the one store", "/image/v2/info/usage": "sums",
     "/compute/v2.1/limits": "sums", "/compute/v2.1/os-availability-zone": "one zone",
