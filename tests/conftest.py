@@ -9,23 +9,34 @@ needs to say so.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from skyhold.host.machine import Machine
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.databases import Servers, chosen, servers
+from tests.kit.host import fake_host
 
 __all__ = ["cloud", "servers"]
+
+HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Many more points where processes are killed.")
 
 
+KITS = {"cluster", "contract", "race", "tenancy"}
+"""Folders whose tests are made from the whole route table, or kill processes: quick runs leave them out."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the cloud runs in the cloud's event loop."""
+    """Whatever asks for the cloud runs in the cloud's event loop; kits are marked as such."""
     for item in items:
+        if item.path.relative_to(HERE).parts[0] in KITS:
+            item.add_marker(pytest.mark.kit)
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
@@ -37,3 +48,10 @@ async def cloud(
     made = await start_cloud(tmp_path_factory.mktemp("cloud"), database=servers.fresh(request.param))
     yield made
     await made.core.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def host(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    """The cloud's one fake host. There is one definition: a second agent of the same name would push it out."""
+    async with cloud.listening(), fake_host(cloud.core, tmp_path_factory.mktemp("hosts")) as machine:
+        yield machine

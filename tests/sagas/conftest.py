@@ -4,6 +4,6 @@
 from __future__ import annotations
 
 from tests.kit.databases import core, database_url, servers
-from tests.story.compute.conftest import host, scene
+from tests.story.compute.conftest import scene
 
-__all__ = ["core", "database_url", "host", "scene", "servers"]
+__all__ = ["core", "database_url", "scene", "servers"]

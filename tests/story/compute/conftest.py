@@ -1,23 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of compute stories: one fake host a run, a fresh scene a story."""
+"""Fixtures of compute stories: a fresh scene a story, on the run's one fake host."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 import pytest_asyncio
 
 from skyhold.host.machine import Machine
 from tests.kit.cloud import Cloud, Persona
-from tests.kit.host import fake_host
 from tests.story.compute.scene import Scene, make_scene
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def host(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
-    async with cloud.listening(), fake_host(cloud.core, tmp_path_factory.mktemp("hosts")) as machine:
-        yield machine
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import islice, product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,6 +136,7 @@ def key(candidate):
     return frozenset(amounts.items()), frozenset((s, frozenset(ids)) for s, ids in candidate.mappings.items())
 
 
+@pytest.mark.kit
 @settings(max_examples=1500, deadline=None)
 @given(problems())
 def test_the_search_finds_exactly_what_the_definition_says(problem):
