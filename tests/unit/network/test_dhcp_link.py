@@ -221,7 +221,6 @@ def link():
 
 
 @pytest.mark.root
-@pytest.mark.skipif(not shutil.which("busybox"), reason="needs busybox")
 async def test_udhcpc_gets_its_address_and_routes(link, tmp_path):
     leases: list[str] = []
     responder = Responder(link.packet_socket(), OUR_MAC, _table(routers={}), leases.append)
