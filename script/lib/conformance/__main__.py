@@ -40,9 +40,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=120, help="minutes that one area may take")
     parser.add_argument("--only", default="")
+    parser.add_argument("--smoke", action="store_true")
     asked = parser.parse_args()
-    if asked.record and asked.only:
-        parser.error("--record needs the whole area: leave --only out")
+    if asked.record and (asked.only or asked.smoke):
+        parser.error("--record needs the whole area: leave --only and --smoke out")
     return asked
 
 
@@ -58,6 +59,7 @@ def run(area: str, asked: argparse.Namespace) -> tuple[str, int]:
         outcomes = suite.run(folder, wanted, suite.Plan(
             configuration=(asked.suites / "tempest.conf.in").read_text(), values=cloud.values(),
             workers=asked.workers, limit_s=asked.limit * 60, guests=asked.guests is not None,
+            smoke=asked.smoke,
         ))
         cloud.keep_logs(folder / "cloud-logs")
     page = report.write(folder, area, outcomes)

@@ -42,6 +42,7 @@ class Plan:
     """How to run: the configuration with its placeholders and their values, workers, time in seconds.
 
     Without real `guests` nothing answers SSH: what logs in is skipped in place of waiting in vain.
+    `smoke` leaves out what the suite doesn't tag as such.
     """
 
     configuration: str
@@ -49,6 +50,7 @@ class Plan:
     workers: int
     limit_s: float
     guests: bool
+    smoke: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def run(folder: Path, wanted: list[str], plan: Plan) -> dict[str, Outcome]:
     (folder / "logs").mkdir()
     write_configuration(folder, plan)
     full_ids = discovered(folder)
+    if plan.smoke:
+        wanted = [name for name in wanted if "smoke" in tags(full_ids.get(name, ""))]
     (folder / "tests.txt").write_text("".join(f"{full_ids[name]}\n" for name in wanted if name in full_ids))
     return settle(wanted, results(folder, plan, len(wanted)))
 
@@ -130,6 +134,10 @@ def discovered(folder: Path) -> dict[str, str]:
 
 def bare(name: str) -> str:
     return name.split("[", 1)[0].strip()
+
+
+def tags(full_id: str) -> set[str]:
+    return set(full_id.partition("[")[2].rstrip("]").split(","))
 
 
 def results(folder: Path, plan: Plan, total: int) -> dict[str, Outcome]:
