@@ -48,6 +48,13 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds; 0 for the program itself."""
     internal: bool = False
     app_cred_id: str | None = None
+    trust_id: str | None = None
+    access_token_id: str | None = None
+    """Of OAuth 1."""
+    group_ids: tuple[str, ...] = ()
+    """Groups that an identity provider put the user in, for as long as the token lives."""
+    may_delegate: bool = True
+    """False for a token of a delegation that isn't to be passed on."""
     access_rules: tuple[tuple[str, str, str], ...] | None = None
     """(service type, method, path) that an application credential is limited to; None for all."""
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Authenticator, Context
-from skyhold.identity.auth import payload, validate
+from skyhold.identity.auth import payload, subjects, validate
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.bootstrap import bootstrap
 from skyhold.identity.tables import PROJECTS, USERS
@@ -66,8 +66,8 @@ def same_rights(earlier: payload.Token, token: payload.Token) -> bool:
 
 
 def prepare(tx: Tx, ctx: Context, user_id: str, project_id: str, lifetime_s: int) -> payload.Token:
-    user = validate.user_by(tx, USERS.c.id == user_id)
-    place = validate.place_by(tx, PROJECTS.c.id == project_id)
+    user = subjects.user_by(tx, USERS.c.id == user_id)
+    place = subjects.place_by(tx, PROJECTS.c.id == project_id)
     if user is None or place is None:
         raise errors.Unauthorized(f"User {user_id} or project {project_id} is gone or disabled.")
     now = ctx.now // payload.SECOND_US * payload.SECOND_US

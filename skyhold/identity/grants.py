@@ -7,7 +7,7 @@ there are few roles, and one query beats one a level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -23,12 +23,14 @@ Roles = tuple[tuple[str, str], ...]
 SYSTEM_ID = "all"
 
 
-def effective(tx: Tx, user_id: str, scope: str, place: Any) -> Roles:
-    """Roles of a user in a project, domain or the system; `place` has id, domain_id, parent_id."""
-    return expand(tx, direct(tx, user_id, scope, place))
+def effective(tx: Tx, user_id: str, scope: str, place: Any, group_ids: Sequence[str] = ()) -> Roles:
+    """Roles of a user in a project, domain or the system; `place` has id, domain_id, parent_id.
+
+    `group_ids` are groups that the user is in by the word of an identity provider."""
+    return expand(tx, direct(tx, user_id, scope, place, group_ids))
 
 
-def direct(tx: Tx, user_id: str, scope: str, place: Any) -> list[str]:
+def direct(tx: Tx, user_id: str, scope: str, place: Any, group_ids: Sequence[str] = ()) -> list[str]:
     """Ids of the roles that assignments give there, before implication."""
     a = ASSIGNMENTS.c
     here = sa.and_(
@@ -38,14 +40,15 @@ def direct(tx: Tx, user_id: str, scope: str, place: Any) -> list[str]:
     if scope == "project" and not place.is_domain:
         above = ancestors(tx, place)
         here = sa.or_(here, sa.and_(a.target_id.in_(above), a.inherited.is_(True)))
-    statement = sa.select(a.role_id).where(held_by(user_id), here)
+    statement = sa.select(a.role_id).where(held_by(user_id, group_ids), here)
     return [row.role_id for row in tx.all(statement.distinct())]
 
 
-def held_by(user_id: str) -> sa.ColumnElement[bool]:
+def held_by(user_id: str, group_ids: Sequence[str] = ()) -> sa.ColumnElement[bool]:
     """Assignments of a user, also those of the user's groups."""
     groups = sa.select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.user_id == user_id)
-    return sa.or_(ASSIGNMENTS.c.actor_id == user_id, ASSIGNMENTS.c.actor_id.in_(groups))
+    clauses = [ASSIGNMENTS.c.actor_id == user_id, ASSIGNMENTS.c.actor_id.in_(groups)]
+    return sa.or_(*clauses, *([ASSIGNMENTS.c.actor_id.in_(group_ids)] if group_ids else []))
 
 
 def ancestors(tx: Tx, place: Any) -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens over HTTP: asking for one, validating, revoking, and what the own token can reach.
 
-The steps behind are methods.py, scoping.py, validate.py and body.py. The subject of most calls is
+The steps behind are methods.py, issuing.py, scoping.py, validate.py and body.py. The subject of most calls is
 the token in X-Subject-Token, which need not be the caller's.
 """
 
@@ -15,7 +15,8 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
 from skyhold.core.shapes import Page, collection
 from skyhold.identity import policy
-from skyhold.identity.auth import body, methods, payload, reach, revoking, scoping, shape
+from skyhold.identity.auth import issuing, methods, reach, revoking, shape
+from skyhold.identity.auth.issuing import VARY
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
 from skyhold.identity.views import Domain, Project
@@ -23,41 +24,34 @@ from skyhold.identity.views import Domain, Project
 routes = Routes()
 
 SUBJECT = ("X-Subject-Token",)
-VARY = {"Vary": "X-Auth-Token"}
 
 
 @routes.post("/v3/auth/tokens", policy=PUBLIC, body=shape.AUTH, query=shape.TokenQuery, status=201)
 async def issue(ctx: Context, want: shape.Auth, query: shape.TokenQuery) -> Reply:
     """Ask for a token."""
     proof = await methods.prove(ctx, want.identity)
-    keeper = sessions(ctx.core)
-    epoch = await keeper.epoch()
-    valid = await ctx.read(scoping.issue, proof, want.scope)
-    text = payload.seal(keeper.keys, valid.token)
-    known = keeper.remember(epoch, text, valid)
-    printed = await rendered(ctx, known, query.nocatalog is not None)
-    return Reply(printed, headers={"X-Subject-Token": text, **VARY}, content_type="application/json")
+    known = await issuing.hand_out(ctx, proof, want.scope)
+    return await issuing.answer(ctx, known, without_catalogue=query.nocatalog is not None)
 
 
 @routes.get("/v3/auth/tokens", policy=policy.VALIDATE_TOKEN, query=shape.TokenQuery, headers=SUBJECT)
 async def show(ctx: Context, query: shape.TokenQuery, headers: Mapping[str, str | None]) -> Reply:
     """Validate a token and show it."""
-    text, known = await subject(ctx, headers, policy.VALIDATE_TOKEN)
-    printed = await rendered(ctx, known, query.nocatalog is not None)
-    return Reply(printed, headers={"X-Subject-Token": text, **VARY}, content_type="application/json")
+    known = await subject(ctx, headers, policy.VALIDATE_TOKEN)
+    return await issuing.answer(ctx, known, without_catalogue=query.nocatalog is not None)
 
 
 @routes.head("/v3/auth/tokens", policy=policy.CHECK_TOKEN, headers=SUBJECT)
 async def check(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
     """Check that a token is valid."""
-    text, _ = await subject(ctx, headers, policy.CHECK_TOKEN)
-    return Reply(headers={"X-Subject-Token": text, **VARY})
+    known = await subject(ctx, headers, policy.CHECK_TOKEN)
+    return Reply(headers={"X-Subject-Token": known.creds.token, **VARY})
 
 
 @routes.delete("/v3/auth/tokens", policy=policy.REVOKE_TOKEN, headers=SUBJECT)
 async def revoke(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
     """Revoke a token; it is void at once."""
-    _, known = await subject(ctx, headers, policy.REVOKE_TOKEN)
+    known = await subject(ctx, headers, policy.REVOKE_TOKEN)
     await ctx.write(revoking.revoke, known.valid.token)
     return Reply(headers=VARY)
 
@@ -93,7 +87,7 @@ async def system(ctx: Context) -> dict[str, Any]:
     return await ctx.read(reach.system)
 
 
-async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) -> tuple[str, Known]:
+async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) -> Known:
     """The token spoken about; NotFound when it doesn't count, Forbidden when the caller has no say in it."""
     text = headers["X-Subject-Token"]
     if not text:
@@ -102,13 +96,4 @@ async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) ->
     target = {"target.token.user_id": known.creds.user_id}
     if not ctx.allows(rule, target):
         raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
-    return text, known
-
-
-async def rendered(ctx: Context, known: Known, without_catalogue: bool) -> bytes:
-    printed = known.bodies.get(without_catalogue)
-    if printed is None:
-        creds = known.creds
-        found = None if without_catalogue else await catalogue_of(ctx, creds.project_id, creds.user_id)
-        printed = known.bodies[without_catalogue] = body.printed(known.valid, found)
-    return printed
+    return known

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from skyhold.identity.auth.validate import PlaceView, Valid
+from skyhold.identity.auth.subjects import PlaceView
+from skyhold.identity.auth.validate import Valid
 
 
 def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
@@ -20,11 +21,7 @@ def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
     token = valid.token
     body: dict[str, Any] = {
         "methods": list(token.methods),
-        "user": {
-            "domain": {"id": valid.user.domain_id, "name": valid.user.domain_name},
-            "id": valid.user.id, "name": valid.user.name,
-            "password_expires_at": moment(valid.user.password_expires_at),
-        },
+        "user": user(valid),
         "audit_ids": token.audit_ids,
         "expires_at": moment(token.expires_at),
         "issued_at": moment(token.issued_at),
@@ -34,9 +31,25 @@ def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
         body["roles"] = [{"id": id, "name": name} for id, name in valid.roles]
         if catalogue is not None:
             body["catalog"] = catalogue
-    if valid.app_cred is not None:
-        body["application_credential"] = app_credential(valid)
+    for bound in valid.bounds:
+        body |= bound.shown
+    if token.thumbprint is not None:
+        body["oauth2_credential"] = {"x5t#S256": token.thumbprint}
     return orjson.dumps({"token": body})
+
+
+def user(valid: Valid) -> dict[str, Any]:
+    shown = valid.user
+    body: dict[str, Any] = {
+        "domain": {"id": shown.domain_id, "name": shown.domain_name}, "id": shown.id, "name": shown.name,
+        "password_expires_at": moment(shown.password_expires_at),
+    }
+    if valid.token.idp_id is not None:
+        body["OS-FEDERATION"] = {
+            "identity_provider": {"id": valid.token.idp_id}, "protocol": {"id": valid.token.protocol_id},
+            "groups": [{"id": id} for id in valid.token.group_ids],
+        }
+    return body
 
 
 def scope(valid: Valid) -> dict[str, Any]:
@@ -53,18 +66,6 @@ def scope(valid: Valid) -> dict[str, Any]:
 def project(place: PlaceView) -> dict[str, Any]:
     domain = None if place.is_domain else {"id": place.domain_id, "name": place.domain_name}
     return {"domain": domain, "id": place.id, "name": place.name}
-
-
-def app_credential(valid: Valid) -> dict[str, Any]:
-    made = valid.app_cred
-    assert made is not None
-    body: dict[str, Any] = {"id": made.id, "name": made.name, "restricted": not made.unrestricted}
-    if made.access_rules is not None:
-        body["access_rules"] = [
-            {"id": id, "service": service, "method": method, "path": path}
-            for id, service, method, path in made.access_rules
-        ]
-    return body
 
 
 def moment(at_us: int | None) -> str | None:

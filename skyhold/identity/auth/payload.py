@@ -20,10 +20,13 @@ Scope = Literal["unscoped", "project", "domain", "system"]
 SCOPES: tuple[Scope, ...] = ("unscoped", "project", "domain", "system")
 METHODS = (
     "external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "trust", "oauth2",
+    "saml2", "openid", "oauth2_credential",
 )
 """The position is the bit on the wire: only ever append."""
 
 SECOND_US = 1_000_000
+LONGEST = 4096
+"""Characters. Usual tokens stay below 255; one with many groups of an identity provider is longer."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,20 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     user_generation: int
     scope_generation: int = 0
     app_cred_id: str | None = None
+    trust_id: str | None = None
+    access_token_id: str | None = None
+    """Of OAuth 1."""
+    idp_id: str | None = None
+    """The identity provider that vouched for the user, by this protocol, with these groups."""
+    protocol_id: str | None = None
+    group_ids: tuple[str, ...] = ()
+    thumbprint: str | None = None
+    """x5t#S256 of the client certificate without which the token is no good (RFC 8705)."""
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """What every token made of this one has too."""
+        return {name: value for name in CARRIED if (value := getattr(self, name)) not in (None, ())}
 
     @property
     def audit_ids(self) -> list[str]:
@@ -62,7 +79,13 @@ class Packed(msgspec.Struct, frozen=True, array_like=True):
     user_generation: int
     scope_generation: int
     app_cred_id: Any
+    carried: dict[int, Any] = {}
+    """By position in CARRIED, for the few tokens that have more."""
 
+
+CARRIED = ("app_cred_id", "trust_id", "access_token_id", "idp_id", "protocol_id", "group_ids", "thumbprint")
+"""Attributes that go over from a token to those made of it. The position is on the wire: only ever append."""
+GROUPS = CARRIED.index("group_ids")
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Packed).decode
@@ -74,14 +97,26 @@ def seal(keys: KeySet, token: Token) -> str:
         SCOPES.index(token.scope), short(token.scope_id), token.issued_at // SECOND_US,
         (token.expires_at - token.issued_at) // SECOND_US, unpad(token.audit_id), unpad(token.chain_id),
         token.user_generation, token.scope_generation,
-        None if token.app_cred_id is None else short(token.app_cred_id),
+        None if token.app_cred_id is None else short(token.app_cred_id), pack(token.carried),
     )
     return keys.seal(encode(packed)).rstrip("=")
 
 
+def pack(carried: dict[str, Any]) -> dict[int, Any]:
+    """Without the application credential, which has a place of its own."""
+    found = {CARRIED.index(name): value for name, value in carried.items() if name != "app_cred_id"}
+    return {i: [short(id) for id in value] if i == GROUPS else short(value) for i, value in found.items()}
+
+
+def unpack(packed: dict[int, Any]) -> dict[str, Any]:
+    return {
+        CARRIED[i]: tuple(long(id) for id in value) if i == GROUPS else long(value) for i, value in packed.items()
+    }
+
+
 def unseal(keys: KeySet, text: str) -> Token:
     """Raises NotFound for what none of our keys made: whoever asks turns it into 401 where apt."""
-    if len(text) > 1024:
+    if len(text) > LONGEST:
         raise unknown()
     try:
         packed = decode(keys.open(text + "=" * (-len(text) % 4)))
@@ -96,6 +131,7 @@ def unseal(keys: KeySet, text: str) -> Token:
         chain_id=pad(packed.chain_id), user_generation=packed.user_generation,
         scope_generation=packed.scope_generation,
         app_cred_id=None if packed.app_cred_id is None else long(packed.app_cred_id),
+        **unpack(packed.carried),
     )
 
 

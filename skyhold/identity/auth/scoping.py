@@ -7,16 +7,19 @@ handed out after it was read like any other. It never lasts longer than the proo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.shapes import ABSENT
 from skyhold.identity import grants
 from skyhold.identity.auth import payload, shape, validate
-from skyhold.identity.auth.methods import Proof, denied, domain_ids
 from skyhold.identity.auth.payload import SECOND_US, Token
-from skyhold.identity.auth.validate import PlaceView, Valid, place_by
+from skyhold.identity.auth.proof import Proof, denied
+from skyhold.identity.auth.subjects import PlaceView, domain_ids, place_by
+from skyhold.identity.auth.validate import Valid
 from skyhold.identity.tables import PROJECTS
 
 if TYPE_CHECKING:
@@ -25,18 +28,27 @@ if TYPE_CHECKING:
 Wish = shape.Scope | str | None
 
 
+class Choice(NamedTuple):
+    """`carries` are further attributes of the token (payload.CARRIED), as a scope that is a delegation adds
+    them; `ends_at` is when that delegation ends."""
+
+    scope: payload.Scope
+    place: PlaceView | None = None
+    carries: Mapping[str, Any] = MappingProxyType({})
+    ends_at: int | None = None
+
+
 def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
     """Raises Unauthorized when there is nothing for this user in that scope, Invalid for a scope that
     can't be understood."""
-    scope, place = choose(tx, ctx, proof, wish)
+    choice = choose(tx, ctx, proof, wish)
+    place = choice.place
     now = ctx.now // SECOND_US * SECOND_US
     token = Token(
-        user_id=proof.user_id, methods=proof.methods, scope=scope, scope_id=place.id if place else "",
-        issued_at=now, expires_at=max(
-            proof.ends_at, now + SECOND_US
-        ) if proof.parent is None else proof.ends_at,
-        audit_id=payload.new_audit_id(), chain_id=proof.chain_id, user_generation=proof.user_generation,
-        scope_generation=place.generation if place else 0, app_cred_id=proof.app_cred_id,
+        user_id=proof.user_id, methods=proof.methods, scope=choice.scope, scope_id=place.id if place else "",
+        issued_at=now, expires_at=ends_at(proof, choice, now), audit_id=payload.new_audit_id(),
+        chain_id=proof.chain_id, user_generation=proof.user_generation,
+        scope_generation=place.generation if place else 0, **{**proof.carries, **choice.carries},
     )
     try:
         return validate.read(tx, ctx, token)
@@ -44,7 +56,18 @@ def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
         raise denied() from None
 
 
-def choose(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> tuple[payload.Scope, PlaceView | None]:
+def uses_up(wish: Wish) -> bool:
+    """Whether giving this scope changes something, as a trust with counted uses does: it needs a write then."""
+    return False
+
+
+def ends_at(proof: Proof, choice: Choice, now: int) -> int:
+    """A rescoped token ends when its parent does; seconds are whole, so a first one lives at least for one."""
+    latest = proof.ends_at if choice.ends_at is None else min(proof.ends_at, choice.ends_at)
+    return latest if proof.parent is not None else max(latest, now + SECOND_US)
+
+
+def choose(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Choice:
     if proof.only_project_id is not None:
         return only(tx, proof, wish)
     if wish is None:
@@ -52,43 +75,43 @@ def choose(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> tuple[payload.Scop
     if isinstance(wish, str):
         if wish != "unscoped":
             raise errors.Invalid("scope must be an object, or the string 'unscoped'.")
-        return "unscoped", None
+        return Choice("unscoped")
     return asked(tx, wish)
 
 
-def asked(tx: Tx, wish: shape.Scope) -> tuple[payload.Scope, PlaceView | None]:
+def asked(tx: Tx, wish: shape.Scope) -> Choice:
     given = [wish.project is not None, wish.domain is not None, wish.system is not None,
              wish.unscoped is not ABSENT]
     if sum(given) != 1:
         raise errors.Invalid("Expecting to find exactly one of project, domain, system or unscoped in scope.")
     if wish.project is not None:
-        return "project", found(project(tx, wish.project))
+        return Choice("project", found(project(tx, wish.project)))
     if wish.domain is not None:
         ids = domain_ids(wish.domain)
-        return "domain", found(place_by(tx, PROJECTS.c.id.in_(ids)))
+        return Choice("domain", found(place_by(tx, PROJECTS.c.id.in_(ids))))
     if wish.system is not None:
         if not wish.system.all:
             raise errors.Invalid("Expecting to find all in system: true is the only system scope there is.")
-        return "system", None
-    return "unscoped", None
+        return Choice("system")
+    return Choice("unscoped")
 
 
-def only(tx: Tx, proof: Proof, wish: Wish) -> tuple[payload.Scope, PlaceView | None]:
+def only(tx: Tx, proof: Proof, wish: Wish) -> Choice:
     """An application credential gives its own project, whatever is asked for."""
     place = found(place_by(tx, PROJECTS.c.id == proof.only_project_id))
     if wish is None:
-        return "project", place
+        return Choice("project", place)
     if proof.parent is None:
         raise errors.Unauthorized(
             "Application credentials cannot request a scope.", reason="scope_not_allowed"
         )
-    scope, other = asked(tx, wish) if isinstance(wish, shape.Scope) else ("unscoped", None)
-    if scope != "project" or other is None or other.id != place.id:
+    other = asked(tx, wish) if isinstance(wish, shape.Scope) else Choice("unscoped")
+    if other.scope != "project" or other.place is None or other.place.id != place.id:
         raise errors.Unauthorized(
             "A token of an application credential can't be taken to another scope.",
             reason="scope_not_allowed",
         )
-    return "project", place
+    return Choice("project", place)
 
 
 def project(tx: Tx, given: shape.ProjectRef) -> PlaceView | None:
@@ -114,11 +137,11 @@ def found(place: PlaceView | None) -> PlaceView:
     return place
 
 
-def by_default(tx: Tx, proof: Proof) -> tuple[payload.Scope, PlaceView | None]:
+def by_default(tx: Tx, proof: Proof) -> Choice:
     """The user's default project if it is usable, else no scope."""
     if proof.default_project_id is None:
-        return "unscoped", None
+        return Choice("unscoped")
     place = place_by(tx, PROJECTS.c.id == proof.default_project_id, PROJECTS.c.domain_id != "")
-    if place is None or not grants.direct(tx, proof.user_id, "project", place):
-        return "unscoped", None
-    return "project", place
+    if place is None or not grants.direct(tx, proof.user_id, "project", place, proof.carries.get("group_ids", ())):
+        return Choice("unscoped")
+    return Choice("project", place)

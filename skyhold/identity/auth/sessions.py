@@ -37,7 +37,7 @@ class Known:
 
     def __init__(self, epoch: int, valid: Valid, creds: Credentials) -> None:
         self.epoch, self.valid, self.creds = epoch, valid, creds
-        self.expires_at = valid.token.expires_at
+        self.expires_at = valid.ends_at
         self.bodies: dict[bool, bytes] = {}
 
 

@@ -7,67 +7,47 @@ changed since the token was made: that the user and the scope are enabled, that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import sqlalchemy as sa
 
-from skyhold.core import errors
 from skyhold.core.context import Context, Credentials
 from skyhold.identity import grants
+from skyhold.identity.auth import grounds
+from skyhold.identity.auth.bounds import Bound
+from skyhold.identity.auth.grounds import gone
 from skyhold.identity.auth.payload import Token
-from skyhold.identity.tables import ACCESS_RULES, APP_CREDENTIALS, PROJECTS, REVOCATIONS, USERS
+from skyhold.identity.auth.subjects import PlaceView, UserView, place_by, user_by
+from skyhold.identity.tables import PROJECTS, REVOCATIONS, USERS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 
-class UserView(NamedTuple):
-    id: str
-    name: str
-    domain_id: str
-    domain_name: str
-    generation: int
-    password_expires_at: int | None
-    password_hash: str | None
-    default_project_id: str | None
-
-
-class PlaceView(NamedTuple):
-    """A project or a domain; of a domain, `domain_id` and `domain_name` are its own."""
-
-    id: str
-    name: str
-    domain_id: str
-    domain_name: str
-    is_domain: bool
-    parent_id: str | None
-    generation: int
-
-
-class AppCredView(NamedTuple):
-    id: str
-    name: str
-    unrestricted: bool
-    expires_at: int | None
-    access_rules: tuple[tuple[str, str, str, str], ...] | None
-    """(id, service, method, path)"""
-
-
 class Valid(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that counts. `roles` are (id, name), with those implied, without those of domains."""
+    """A token that counts. `roles` are (id, name), with those implied, without those of domains.
+
+    `user` is whom it speaks as; with an impersonating trust not the one who signed in.
+    """
 
     token: Token
     user: UserView
     place: PlaceView | None
-    roles: tuple[tuple[str, str], ...]
-    app_cred: AppCredView | None = None
+    roles: grants.Roles
+    bounds: tuple[Bound, ...] = ()
+
+    @property
+    def ends_at(self) -> int:
+        """When it stops to count: its own end, or that of what it rests on."""
+        return min([self.token.expires_at, *(bound.ends_at for bound in self.bounds if bound.ends_at is not None)])
 
     def credentials(self, text: str) -> Credentials:
         token, user, place = self.token, self.user, self.place
         project = place if token.scope == "project" else None
         domain = place if token.scope == "domain" else None
-        rules = self.app_cred.access_rules if self.app_cred else None
+        # A token rests on at most one ground with access rules: an application credential.
+        rules = next((bound.access_rules for bound in self.bounds if bound.access_rules is not None), None)
         return Credentials(
             user_id=user.id, user_name=user.name, user_domain_id=user.domain_id,
             project_id=project and project.id, project_name=project and project.name,
@@ -75,7 +55,9 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
             domain_id=domain and domain.id, domain_name=domain and domain.name,
             system_scope="all" if token.scope == "system" else None, scope=token.scope,
             roles=frozenset(name for _, name in self.roles), token=text, audit_id=token.audit_id,
-            expires_at=token.expires_at, app_cred_id=token.app_cred_id,
+            expires_at=token.expires_at, app_cred_id=token.app_cred_id, trust_id=token.trust_id,
+            access_token_id=token.access_token_id, group_ids=token.group_ids,
+            may_delegate=all(bound.passes_on for bound in self.bounds),
             access_rules=None if rules is None else tuple((s, m, p) for _, s, m, p in rules),
         )
 
@@ -83,53 +65,51 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
 def read(tx: Tx, ctx: Context, token: Token) -> Valid:
     """Raises NotFound when the token doesn't count: expired, revoked, or its ground is gone."""
     if token.expires_at <= ctx.now:
-        raise void("it has expired")
+        raise gone("it has expired")
     if revoked(tx, token):
-        raise void("it was revoked")
+        raise gone("it was revoked")
     user = user_by(tx, USERS.c.id == token.user_id)
     if user is None or user.generation != token.user_generation:
-        raise void("its user is gone, disabled, or has a new password")
-    place, roles = None, ()
-    if token.scope in ("project", "domain"):
-        place = place_by(tx, PROJECTS.c.id == token.scope_id)
-        if place is None or place.generation != token.scope_generation:
-            raise void(f"its {token.scope} is gone or disabled")
-    if token.scope != "unscoped":
-        roles = roles_in(tx, token, place)
-    return limited(tx, ctx, Valid(token=token, user=user, place=place, roles=roles))
+        raise gone("its user is gone, disabled, or has a new password")
+    place = place_of(tx, token)
+    bounds = tuple(grounds.of_token(tx, ctx, token))
+    for bound in bounds:
+        check(ctx, bound, token, place)
+    roles = () if token.scope == "unscoped" else roles_in(tx, token, place, bounds)
+    speaks_as = next((bound.speaks_as for bound in bounds if bound.speaks_as is not None), user)
+    return Valid(token=token, user=speaks_as, place=place, roles=roles, bounds=bounds)
 
 
-def roles_in(tx: Tx, token: Token, place: PlaceView | None) -> tuple[tuple[str, str], ...]:
-    roles = grants.effective(tx, token.user_id, token.scope, place)
-    if not roles:
-        raise void(f"its user has no role in that {token.scope}")
-    return roles
-
-
-def limited(tx: Tx, ctx: Context, valid: Valid) -> Valid:
-    """What an application credential leaves of it: never more than its owner has."""
-    if valid.token.app_cred_id is None:
-        return valid
-    row = tx.first(sa.select(*APP_CREDENTIALS.c).where(APP_CREDENTIALS.c.id == valid.token.app_cred_id))
-    if row is None or (row.expires_at is not None and row.expires_at <= ctx.now):
-        raise void("its application credential is gone or has expired")
-    if row.user_id != valid.user.id or valid.place is None or row.project_id != valid.place.id:
-        raise void("its application credential is for another project")
-    held = set(valid.roles)
-    roles = tuple(role for role in grants.expand(tx, row.roles) if role in held)
-    if not roles:
-        raise void("its application credential has no role left")
-    view = AppCredView(row.id, row.name, row.unrestricted, row.expires_at, access_rules(tx, row.access_rules))
-    return msgspec.structs.replace(valid, roles=roles, app_cred=view)
-
-
-def access_rules(tx: Tx, ids: list[str] | None) -> tuple[tuple[str, str, str, str], ...] | None:
-    """A rule that was deleted allows nothing; None (no list at all) is no limit."""
-    if ids is None:
+def place_of(tx: Tx, token: Token) -> PlaceView | None:
+    if token.scope not in ("project", "domain"):
         return None
-    rules = ACCESS_RULES.c
-    rows = tx.all(sa.select(rules.id, rules.service, rules.method, rules.path).where(rules.id.in_(ids)))
-    return tuple(tuple(row) for row in rows)  # type: ignore[misc]
+    place = place_by(tx, PROJECTS.c.id == token.scope_id)
+    if place is None or place.generation != token.scope_generation:
+        raise gone(f"its {token.scope} is gone or disabled")
+    return place
+
+
+def check(ctx: Context, bound: Bound, token: Token, place: PlaceView | None) -> None:
+    if bound.ends_at is not None and bound.ends_at <= ctx.now:
+        raise gone("what it rests on has expired")
+    if bound.project_id is not None and (token.scope != "project" or place is None or place.id != bound.project_id):
+        raise gone("what it rests on is for another project")
+
+
+def roles_in(tx: Tx, token: Token, place: PlaceView | None, bounds: tuple[Bound, ...]) -> grants.Roles:
+    """Never more than the holder has there now, and never more than each bound leaves."""
+    holders = {bound.holder.id for bound in bounds if bound.holder is not None} or {token.user_id}
+    if len(holders) > 1:
+        raise gone("it rests on the rights of two people")
+    groups = token.group_ids if holders == {token.user_id} else ()
+    roles = grants.effective(tx, min(holders), token.scope, place, groups)
+    for bound in bounds:
+        if bound.role_ids is not None:
+            left = set(grants.expand(tx, bound.role_ids))
+            roles = tuple(role for role in roles if role in left)
+    if not roles:
+        raise gone(f"there is no role left for it in that {token.scope}")
+    return roles
 
 
 def revoked(tx: Tx, token: Token) -> bool:
@@ -139,41 +119,3 @@ def revoked(tx: Tx, token: Token) -> bool:
         sa.and_(REVOCATIONS.c.audit_id == first, REVOCATIONS.c.chain.is_(True)),
     ))
     return tx.first(statement.limit(1)) is not None
-
-
-DOMAINS = PROJECTS.alias("domain")
-USER = (
-    sa.select(
-        USERS.c.id, USERS.c.name, USERS.c.domain_id, DOMAINS.c.name.label("domain_name"),
-        (USERS.c.generation + DOMAINS.c.generation).label("generation"), USERS.c.password_expires_at,
-        USERS.c.password_hash, USERS.c.default_project_id,
-    )
-    .join(DOMAINS, DOMAINS.c.id == USERS.c.domain_id)
-    .where(USERS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))
-)
-OWN_DOMAIN = sa.case((PROJECTS.c.domain_id == "", PROJECTS.c.id), else_=PROJECTS.c.domain_id)
-PLACE = (
-    sa.select(
-        PROJECTS.c.id, PROJECTS.c.name, DOMAINS.c.id.label("domain_id"), DOMAINS.c.name.label("domain_name"),
-        PROJECTS.c.is_domain, PROJECTS.c.parent_id,
-        (PROJECTS.c.generation + DOMAINS.c.generation).label("generation"),
-    )
-    .join(DOMAINS, DOMAINS.c.id == OWN_DOMAIN)
-    .where(PROJECTS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))
-)
-
-
-def user_by(tx: Tx, *clauses: sa.ColumnElement[bool]) -> UserView | None:
-    """An enabled user of an enabled domain."""
-    row = tx.first(USER.where(*clauses))
-    return None if row is None else UserView._make(row)
-
-
-def place_by(tx: Tx, *clauses: sa.ColumnElement[bool]) -> PlaceView | None:
-    """An enabled project of an enabled domain, or an enabled domain."""
-    row = tx.first(PLACE.where(*clauses))
-    return None if row is None else PlaceView._make(row)
-
-
-def void(why: str) -> errors.NotFound:
-    return errors.NotFound(f"This token is not valid: {why}.", reason="token_void")
