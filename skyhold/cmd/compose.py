@@ -33,4 +33,5 @@ def control_plane(settings: Settings, clock: Callable[[], int] = context.system_
 
     core = Core(settings, [*services(), OPERATOR], clock)
     core.authenticator = facade.authenticator(core)
+    core.limits = facade.limits(core)
     return core

@@ -16,7 +16,7 @@ import yaml
 
 from skyhold.core import context, errors, journal
 from skyhold.core.bus import Bus
-from skyhold.core.context import Authenticator, Context, Credentials
+from skyhold.core.context import Authenticator, Context, Credentials, Limits, NoLimits
 from skyhold.core.db.engine import Database, open_database
 from skyhold.core.http.mount import Front
 from skyhold.core.keyring import KeySet
@@ -34,7 +34,7 @@ SEQUENCE_PAUSE_S = 0.02
 
 
 class Core:
-    """`authenticator` is set by whoever composes the program, before `start`."""
+    """`authenticator` and `limits` are set by whoever composes the program, before `start`."""
 
     authenticator: Authenticator
     db: Database
@@ -58,6 +58,7 @@ class Core:
         self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
         self.news = journal.News()
         self.asgi = Front(self, list(services))
+        self.limits: Limits = NoLimits()
         self.shelf: dict[str, Any] = {}
         """What services keep for the life of the process (a token cache, a store), by their name."""
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -71,6 +71,31 @@ class Authenticator(Protocol):
 
     async def authenticate(self, token: str) -> Credentials:
         """Raises Unauthorized."""
+
+
+class Ceilings(NamedTuple):
+    """What a project may have, by resource; -1 is no limit, what isn't named has no ceiling here.
+
+    `shared` is what all of `projects` together may have, where a domain binds its projects.
+    """
+
+    own: Mapping[str, int]
+    shared: Mapping[str, int]
+    projects: Sequence[str]
+
+
+class Limits(Protocol):
+    """The unified limits, which identity keeps for all services."""
+
+    def of(self, tx: Tx, project_id: str, service_type: str, names: Sequence[str]) -> Ceilings:
+        """The ceilings in force for the project, of these resources of the service of that type."""
+
+
+class NoLimits:
+    """Where nobody keeps any: every resource has its service's own default."""
+
+    def of(self, tx: Tx, project_id: str, service_type: str, names: Sequence[str]) -> Ceilings:
+        return Ceilings({}, {}, ())
 
 
 class Context:

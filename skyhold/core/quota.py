@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from skyhold.core import errors
+from skyhold.core.context import Ceilings
 from skyhold.core.db.among import among
 from skyhold.core.tables import QUOTA_LIMITS, QUOTA_USAGES
 
@@ -45,6 +46,9 @@ TAKE = (
 )
 GIVE = QUOTA_USAGES.update().where(SAME_ROW).values(used=QUOTA_USAGES.c.used - sa.bindparam("n"))
 USED = sa.select(QUOTA_USAGES.c.used).where(SAME_ROW)
+USED_TOGETHER = sa.select(sa.func.sum(QUOTA_USAGES.c.used)).where(
+    among(QUOTA_USAGES.c.project_id, "projects"), QUOTA_USAGES.c.resource == sa.bindparam("what")
+)
 ADD = QUOTA_USAGES.insert()
 USAGES = sa.select(QUOTA_USAGES.c.resource, QUOTA_USAGES.c.used).where(
     QUOTA_USAGES.c.project_id == sa.bindparam("project"), among(QUOTA_USAGES.c.resource, "names")
@@ -66,10 +70,15 @@ ADD_LIMIT = QUOTA_LIMITS.insert().values(
 
 
 class Quota:
-    """`Quota("compute", instances=10)`; resources are stored as `compute:instances`."""
+    """`Quota("compute", instances=10)`; resources are stored as `compute:instances`.
 
-    def __init__(self, service: str, **defaults: int) -> None:
+    With `unified`, a service's type in the catalogue, the unified limits say what a project may have, and
+    the defaults count for what nobody registered there.
+    """
+
+    def __init__(self, service: str, *, unified: str = "", **defaults: int) -> None:
         self.service = service
+        self.unified = unified
         self.defaults = dict(defaults)
 
     def take(self, tx: Tx, project_id: str, **amounts: int) -> None:
@@ -92,6 +101,8 @@ class Quota:
 
     def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
         """The limits in force; with project "" those of projects that have none of their own."""
+        if self.unified:
+            return {**self.defaults, **self._ceilings(tx, project_id, list(self.defaults)).own}
         rows = tx.all(LIMITS, {"project": project_id, "names": self._names()})
         return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
 
@@ -131,23 +142,36 @@ class Quota:
     def _names(self) -> list[str]:
         return [self._name(resource) for resource in self.defaults]
 
+    def _ceilings(self, tx: Tx, project_id: str, resources: list[str]) -> Ceilings:
+        if not self.unified:
+            return Ceilings({}, {}, ())
+        return tx.ctx.core.limits.of(tx, project_id, self.unified, resources)
+
     def _take(self, tx: Tx, project_id: str, resource: str, amount: int) -> None:
+        ceilings = self._ceilings(tx, project_id, [resource])
         params = {
             "project": project_id, "what": self._name(resource),
-            "n": amount, "default": self.defaults[resource],
+            "n": amount, "default": ceilings.own.get(resource, self.defaults[resource]),
         }
-        if tx.changed(TAKE, params):
+        if not tx.changed(TAKE, params):
+            self._ensure_row(tx, project_id, resource)
+            if not tx.changed(TAKE, params):
+                used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
+                raise over(resource, amount, used, self.limits(tx, project_id)[resource])
+        self._refuse_beyond_shared(tx, project_id, resource, amount, ceilings)
+
+    def _refuse_beyond_shared(
+        self, tx: Tx, project_id: str, resource: str, amount: int, ceilings: Ceilings
+    ) -> None:
+        """Projects may share a ceiling; whoever answers for it lets one of them take at a time."""
+        limit = ceilings.shared.get(resource, UNLIMITED)
+        if limit < 0:
             return
-        self._ensure_row(tx, project_id, resource)
-        if tx.changed(TAKE, params):
-            return
-        used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
-        limit = self.limits(tx, project_id)[resource]
-        raise errors.OverQuota(
-            f"Quota exceeded for {resource}: requested {amount}, but already used {used} of {limit} "
-            f"{resource}. Delete what is not needed or ask for a higher quota.",
-            resource=resource, used=used, limit=limit, asked=amount,
-        )
+        params = {"projects": list(ceilings.projects), "what": self._name(resource)}
+        used = int(tx.scalar(USED_TOGETHER, params) or 0)
+        if used > limit:
+            self.give(tx, project_id, **{resource: amount})
+            raise over(resource, amount, used - amount, limit)
 
     def _ensure_row(self, tx: Tx, project_id: str, resource: str) -> None:
         row = {"project_id": project_id, "resource": self._name(resource), "used": 0}
@@ -159,3 +183,11 @@ class Quota:
         except sa.exc.IntegrityError:
             # Another transaction was first to need this row; it is there now.
             return
+
+
+def over(resource: str, asked: int, used: int, limit: int) -> errors.OverQuota:
+    return errors.OverQuota(
+        f"Quota exceeded for {resource}: requested {asked}, but already used {used} of {limit} "
+        f"{resource}. Delete what is not needed or ask for a higher quota.",
+        resource=resource, used=used, limit=limit, asked=asked,
+    )

@@ -8,7 +8,7 @@ service's index.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class Service:
     request_id_header: str | None = None
     strict_query_since: Version | None = None
     strip_slash: bool = True
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Resources that unified limits are registered for at the first start, with their default; -1 is none."""
     project_in_path: bool = False
     """Old clients put the project's id after the version: `/v2.1/{project_id}/servers`."""
 

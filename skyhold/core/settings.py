@@ -120,6 +120,10 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fernet_keys_dir: Annotated[
         str, Meta(description="Where the keys of tokens are. Empty: keys/fernet in the state directory.")
     ] = ""
+    limit_model: Annotated[
+        Literal["flat", "strict_two_level"],
+        Meta(description="Whether a domain's unified limits bind its projects: strict_two_level, or not: flat."),
+    ] = "flat"
     password_time_cost: Annotated[Positive, Meta(description="Argon2id passes over the memory.")] = 2
     password_memory_kib: Annotated[int, Meta(ge=8, description="Argon2id memory per hash, KiB.")] = 19 * 1024
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from skyhold.core import journal
 from skyhold.core.context import Context, internal
-from skyhold.identity import endpoints, places, regions, roles, services, users
+from skyhold.identity import endpoints, places, regions, registered_limits, roles, services, users
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.passwords import passwords
@@ -24,6 +24,7 @@ from skyhold.identity.tables import (
     IMPLIED_ROLES,
     PROJECTS,
     REGIONS,
+    REGISTERED_LIMITS,
     ROLES,
     SERVICES,
     USERS,
@@ -106,6 +107,9 @@ def ensure_catalogue(tx: Tx, ctx: Context) -> None:
             tx, SERVICES, {"type": service.type}, name=NAMES.get(service.name, service.name), enabled=True,
             description=None, extra={},
         )
+        for name, default in service.limits.items():
+            key = {"service_id": row.id, "region_id": settings.region, "resource_name": name}
+            ensure(tx, REGISTERED_LIMITS, key, default_limit=default, description=None)
         for interface in INTERFACES:
             ensure_endpoint(tx, service, row.id, settings.region, interface, settings.public_url)
 
@@ -138,7 +142,7 @@ def ensure(tx: Tx, table: sa.Table, key: dict[str, Any], **values: Any) -> Any:
 
 STORES = {
     USERS: users.store, ROLES: roles.store, REGIONS: regions.store, SERVICES: services.store,
-    ENDPOINTS: endpoints.store,
+    ENDPOINTS: endpoints.store, REGISTERED_LIMITS: registered_limits.store,
 }
 
 

@@ -13,17 +13,18 @@ import msgspec
 import sqlalchemy as sa
 
 from skyhold.core import errors
-from skyhold.core.context import Authenticator, Context
+from skyhold.core.context import Authenticator, Context, Limits
 from skyhold.identity.auth import payload, subjects, validate
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.bootstrap import bootstrap
+from skyhold.identity.ceilings import UnifiedLimits
 from skyhold.identity.tables import PROJECTS, USERS
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
 
-__all__ = ["ProjectView", "authenticator", "bootstrap", "mint", "projects", "rotate_token_keys"]
+__all__ = ["ProjectView", "authenticator", "bootstrap", "limits", "mint", "projects", "rotate_token_keys"]
 
 
 SAME_US = 60_000_000
@@ -40,6 +41,11 @@ class ProjectView(msgspec.Struct, frozen=True):
 def authenticator(core: Core) -> Authenticator:
     """Validates tokens; remembers them until something they depend on changes."""
     return sessions(core)
+
+
+def limits(core: Core) -> Limits:
+    """What projects may have of each resource: core's quota asks for it with every take."""
+    return UnifiedLimits(core)
 
 
 async def mint(ctx: Context, *, user_id: str, project_id: str, lifetime_s: int = 3600) -> str:

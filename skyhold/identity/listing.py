@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Page, Shape, field
 from skyhold.core.store import Store, like_escape
 from skyhold.identity import links
@@ -34,7 +35,7 @@ class NamedQuery(ListQuery, extra="keep"):
 
 def page(
     tx: Tx, ctx: Context, store: Store, query: Any, path: str, print_row: Callable[[Context, Any], Any], *,
-    equal: Sequence[str] = (), flags: Sequence[str] = (), where: Sequence[Any] = (),
+    equal: Sequence[str] = (), flags: Sequence[str] = (), where: Sequence[Any] = (), may: Rule | None = None,
 ) -> Page:
     """`equal` and `flags` are columns that the query's attributes of that name filter by."""
     filters = [(name, "eq", value) for name in equal if (value := getattr(query, name, None)) is not None]
@@ -44,7 +45,7 @@ def page(
     compared = [comparison(store, equal, key, texts[-1]) for key, texts in query.extra.items()]
     rows = store.page(
         tx, ctx, filters=filters, sort=[(store.key, "asc")], limit=query.limit, marker=query.marker,
-        where=[*where, *(clause for clause in compared if clause is not None)],
+        where=[*where, *(clause for clause in compared if clause is not None)], may=may,
     )
     return printed(ctx, [print_row(ctx, row) for row in rows], rows, query, path, store.key)
 

@@ -262,6 +262,37 @@ LIST_ACCESS_RULES = rule("list_access_rules", f"{READER} or {SELF}", "List acces
 DELETE_ACCESS_RULE = rule("delete_access_rule", f"{ADMIN} or {SELF}", "Delete an access rule.",
                           f"DELETE {ACCESS_RULE}/{{id}}", lists=True)
 
+# ---- limits --------------------------------------------------------------------------------
+
+REGISTERED_LIMIT = "/v3/registered_limits/{registered_limit_id}"
+LIMIT = "/v3/limits/{limit_id}"
+
+GET_REGISTERED_LIMIT = rule(
+    "get_registered_limit", ANYONE, "Show a registered limit.", f"GET {REGISTERED_LIMIT}"
+)
+LIST_REGISTERED_LIMITS = rule(
+    "list_registered_limits", ANYONE, "List registered limits.", "GET /v3/registered_limits"
+)
+CREATE_REGISTERED_LIMITS = rule(
+    "create_registered_limits", ADMIN, "Register limits.", "POST /v3/registered_limits"
+)
+UPDATE_REGISTERED_LIMIT = rule(
+    "update_registered_limit", ADMIN, "Change a registered limit.", f"PATCH {REGISTERED_LIMIT}"
+)
+DELETE_REGISTERED_LIMIT = rule(
+    "delete_registered_limit", ADMIN, "Delete a registered limit.", f"DELETE {REGISTERED_LIMIT}"
+)
+GET_LIMIT_MODEL = rule("get_limit_model", ANYONE, "Show how limits bind each other.", "GET /v3/limits/model")
+LIST_LIMITS = rule("list_limits", ANYONE, "List the limits that one may show.", "GET /v3/limits")
+GET_LIMIT = rule(
+    "get_limit",
+    f"{READER} or domain_id:%(target.limit.domain.id)s or domain_id:%(target.limit.project.domain_id)s or "
+    "project_id:%(target.limit.project_id)s", "Show a limit.", f"GET {LIMIT}", lists=True,
+)
+CREATE_LIMITS = rule("create_limits", ADMIN, "Set limits.", "POST /v3/limits")
+UPDATE_LIMIT = rule("update_limit", ADMIN, "Change a limit.", f"PATCH {LIMIT}")
+DELETE_LIMIT = rule("delete_limit", ADMIN, "Delete a limit.", f"DELETE {LIMIT}")
+
 RULES = [
     *[value for value in list(globals().values()) if isinstance(value, Rule)],
     *[each for kind in SYSTEM_GRANTS.values() for each in kind.values()],

@@ -20,7 +20,7 @@ from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import extra_of, given
-from skyhold.identity.tables import ENDPOINTS, REGIONS
+from skyhold.identity.tables import ENDPOINTS, REGIONS, REGISTERED_LIMITS
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -160,6 +160,9 @@ def remove(tx: Tx, ctx: Context, region_id: str) -> None:
         raise errors.Forbidden(
             f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
         )
+    limited = REGISTERED_LIMITS.c
+    if tx.first(sa.select(limited.id).where(limited.region_id == row.id).limit(1)) is not None:
+        raise errors.Forbidden(f"Unable to delete region {row.id} because limits are registered for it.")
     if tx.first(sa.select(REGIONS.c.id).where(REGIONS.c.parent_region_id == row.id).limit(1)) is not None:
         raise errors.Forbidden(f"Unable to delete region {row.id} because it has child regions.")
     store.delete(tx, row)

@@ -199,3 +199,40 @@ REVOCATIONS = table(
     sa.Column("forget_at", micros(), nullable=False),
     sa.Index("identity_revocations_audit", "audit_id"),
 )
+
+REGISTERED_LIMITS = table(
+    "identity_registered_limits",
+    id_column(),
+    sa.Column(
+        "service_id", text(64), sa.ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False
+    ),
+    # Empty for a limit of no region, so that there is only one of them.
+    sa.Column("region_id", text(255), nullable=False),
+    sa.Column("resource_name", text(), nullable=False),
+    sa.Column("default_limit", number(), nullable=False),
+    sa.Column("description", long_text(), nullable=True),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("service_id", "region_id", "resource_name", name="identity_registered_limits_what"),
+)
+
+LIMITS = table(
+    "identity_limits",
+    id_column(),
+    sa.Column(
+        "registered_limit_id", text(64), sa.ForeignKey("identity_registered_limits.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # Whom it binds: a project or a domain. The two columns below say the same for look-ups.
+    sa.Column(
+        "holder_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), nullable=False
+    ),
+    ref_column("project_id", nullable=True),
+    ref_column("domain_id", nullable=True),
+    # The domain that the holder is in, or is: its readers see the limit.
+    ref_column("owner_domain_id"),
+    sa.Column("resource_limit", number(), nullable=False),
+    sa.Column("description", long_text(), nullable=True),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("holder_id", "registered_limit_id", name="identity_limits_whose"),
+    sa.Index("identity_limits_registered", "registered_limit_id"),
+)

@@ -13,6 +13,9 @@ from skyhold.image import audit, errors, files, members, policy, schemas, stores
 from skyhold.image.images import api
 from skyhold.image.loops import orphans, uploads
 
+LIMITS = {"image_size_total": -1, "image_stage_total": -1, "image_count_total": -1, "image_count_uploading": -1}
+"""What unified limits can bound here, the sizes in MiB; nothing is bounded until an operator says so."""
+
 SERVICE = Service(
     name="image",
     type="image",
@@ -29,4 +32,5 @@ SERVICE = Service(
         Loop("image.orphans", orphans.EVERY_S, orphans.run),
     ],
     on_start=[uploads.at_start],
+    limits=LIMITS,
 )

@@ -39,6 +39,7 @@ QUERY = {
 STILL = {
     "/identity/v3/auth/system": "the one system",
     "/identity/v3/auth/tokens": "one token",
+    "/identity/v3/limits/model": "the one model",
     "/placement/usages": "sums by resource class",
     "/network/v2.0/availability_zones": "zones are hosts' labels: one",
     "/network/v2.0/extensions": "a fixed list",
@@ -135,8 +136,15 @@ class Seeds:
         service = await self.post("/identity/v3/services", {"service": {"name": name, "type": name}})
         endpoint = {"service_id": service["service"]["id"], "interface": "public", "url": "http://one.test"}
         await self.post("/identity/v3/endpoints", {"endpoint": endpoint})
+        await self.limits(service["service"]["id"], person.project_id)
         path = f"/identity/v3/users/{self.ids['admin']}/application_credentials"
         await self.post(path, {"application_credential": {"name": name}})
+
+    async def limits(self, service_id: str, project_id: str) -> None:
+        what = {"service_id": service_id, "resource_name": "things"}
+        await self.post("/identity/v3/registered_limits", {"registered_limits": [{**what, "default_limit": 5}]})
+        one = {**what, "resource_limit": 3, "project_id": project_id}
+        await self.post("/identity/v3/limits", {"limits": [one]})
 
     async def role(self, name: str) -> str:
         return str((await self.post("/identity/v3/roles", {"role": {"name": name}}))["role"]["id"])

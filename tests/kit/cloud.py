@@ -129,6 +129,7 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, 
     )
     core = Core(settings, list(services or present()))
     core.authenticator = facade.authenticator(core)
+    core.limits = facade.limits(core)
     await core.start()
     await facade.bootstrap(core, password=ADMIN_PASSWORD)
     return Cloud(core, await admin_of(core), listener)

@@ -20,9 +20,9 @@ from tests.kit import recount
 from tests.kit.client import Answer
 from tests.race.conftest import SEED, Jitter
 from tests.race.duel import REFUSALS, REGISTRY, Duel, Ground, at_once, holds, operations, version_of
-from tests.race.operations import compute, events, identity, image, network, placement
+from tests.race.operations import compute, events, identity, identity_resources, image, network, placement
 
-__all__ = ["compute", "events", "identity", "image", "network", "placement"]
+__all__ = ["compute", "events", "identity", "identity_resources", "image", "network", "placement"]
 
 ROUNDS = 3
 ALL = operations()

@@ -44,7 +44,7 @@ class Land:
         """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
         private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
                    "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print",
-                   "webhook")
+                   "webhook", "limit")
         return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
 
     def target(self) -> Mapping[str, Any]:
@@ -57,6 +57,7 @@ class Land:
                 "user": {"id": self.owner.user_id, "domain_id": domain},
                 "project": {"id": project, "domain_id": domain},
                 "domain": {"id": domain}, "domain_id": domain, "group": {"domain_id": domain},
+                "limit": {"project_id": project, "domain": {"id": None}, "project": {"domain_id": domain}},
                 "role": {"domain_id": None, "name": "member"}, "token": {"user_id": self.owner.user_id},
             },
         }
@@ -123,6 +124,7 @@ async def identity(land: Land) -> None:
     ids["service"] = (await land.make("/identity/v3/services", body, who=admin))["id"]
     body = {"endpoint": {"service_id": ids["service"], "interface": "public", "url": "https://weather.test"}}
     ids["endpoint"] = (await land.make("/identity/v3/endpoints", body, who=admin))["id"]
+    await limits(land)
     rule = {"path": "/v2.1/" + MARKER, "method": "GET", "service": "compute"}
     body = {"application_credential": {"name": MARKER, "description": MARKER, "access_rules": [rule]}}
     made = await land.make(f"/identity/v3/users/{ids['owner']}/application_credentials", body)
@@ -132,6 +134,19 @@ async def identity(land: Land) -> None:
     made = await land.make(path, {"application_credential": {"name": "idle", "access_rules": [rule]}})
     ids["idle_rule"] = made["access_rules"][0]["id"]
     await land.owner.delete(f"{path}/{made['id']}", status=204)
+
+
+async def limits(land: Land) -> None:
+    admin, ids = land.cloud.admin, land.ids
+    for key, name in (("registered_limit", "ravens"), ("idle_registered_limit", "crows")):
+        one: Any = {"service_id": ids["service"], "resource_name": name, "default_limit": 5}
+        made = await land.make("/identity/v3/registered_limits", {"registered_limits": [one]}, who=admin)
+        ids[key] = made[0]["id"]
+    one = {
+        "service_id": ids["service"], "resource_name": "ravens", "resource_limit": 3, "description": MARKER,
+        "project_id": ids["project"],
+    }
+    ids["limit"] = (await land.make("/identity/v3/limits", {"limits": [one]}, who=admin))[0]["id"]
 
 
 async def placement(land: Land) -> None:

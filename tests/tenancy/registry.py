@@ -19,7 +19,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "domain_id": "$domain", "project_id": "$project", "value": "blue", "user_id": "$owner",
         "group_id": "$group", "role_id": "$member_role", "implied_id": "$implied", "region_id": "$region",
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
-        "access_rule_id": "$access_rule",
+        "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
     },
     "events": {"webhook_id": "$webhook"},
     "placement": {
@@ -52,6 +52,7 @@ SAMPLES: dict[str, dict[str, str]] = {
     "identity DELETE /v3/roles/{role_id}": {"role_id": "$role"},
     "identity PATCH /v3/roles/{role_id}": {"role_id": "$role"},
     "identity DELETE /v3/domains/{domain_id}": {"domain_id": "$idle_domain"},
+    "identity DELETE /v3/registered_limits/{registered_limit_id}": {"registered_limit_id": "$idle_registered_limit"},
     "identity DELETE /v3/users/{user_id}/access_rules/{access_rule_id}": {"access_rule_id": "$idle_rule"},
     "placement DELETE /resource_providers/{uuid}": {"uuid": "$idle_provider"},
     "placement PUT /resource_providers/{uuid}/inventories": {"uuid": "$idle_provider"},
@@ -83,6 +84,14 @@ BODIES: dict[str, Any] = {
     "identity POST /v3/groups": {"group": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/endpoints": {
         "endpoint": {"service_id": "$service", "interface": "internal", "url": "https://other.test"}
+    },
+    "identity POST /v3/registered_limits": {
+        "registered_limits": [{"service_id": "$service", "resource_name": SAY, "default_limit": 1}]
+    },
+    "identity POST /v3/limits": {
+        "limits": [
+            {"service_id": "$service", "resource_name": "ravens", "resource_limit": 1, "domain_id": "$domain"}
+        ]
     },
     "events POST /v1/webhooks": {
         "webhook": {"name": SAY, "url": "https://hooks.test/other", "secret": "s" * 20, "enabled": False}

@@ -20,6 +20,7 @@ from skyhold.identity.auth.sessions import void
 from skyhold.identity.domains import DomainCreate
 from skyhold.identity.domains import insert as insert_domain
 from skyhold.identity.domains import remove as remove_domain
+from skyhold.identity.logic import limit_models
 from skyhold.identity.projects import tags, tree
 from skyhold.identity.projects.shape import ProjectChange, ProjectCreate
 from skyhold.identity.shapes import extra_of, options_of
@@ -28,6 +29,8 @@ from skyhold.identity.views import Project, project_view
 
 DEEPEST = 5
 """How many may be above a project, its domain included."""
+DEEPEST_STRICT = 1
+"""The same where limits bind in two levels, of which the domain is the first."""
 
 P = PROJECTS.c
 
@@ -39,7 +42,9 @@ def insert(tx: Tx, ctx: Context, want: ProjectCreate) -> Project:
     parent = parent_of(tx, ctx, want)
     domain_id = parent.domain_id or parent.id
     permits.demand(ctx, policy.CREATE_PROJECT, {"target.project.domain_id": domain_id})
-    if len(tree.above(tx, parent)) + 1 > DEEPEST:
+    strict = ctx.core.settings.identity.limit_model == limit_models.STRICT
+    deepest = DEEPEST_STRICT if strict else DEEPEST
+    if len(tree.above(tx, parent)) + 1 > deepest:
         raise errors.Forbidden(f"Max hierarchy depth reached for {parent.id} branch.")
     if want.enabled and not parent.enabled:
         raise errors.Forbidden(f"Cannot create an enabled project below {parent.id}, which is disabled.")

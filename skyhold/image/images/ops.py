@@ -30,7 +30,7 @@ NAME_CHARS = 255
 VALUE_CHARS = 65535
 MIB = 1024 * 1024
 
-quota = Quota("image", image_count_total=-1, image_size_total=-1)
+quota = Quota("image", unified="image", image_count_total=-1, image_size_total=-1)
 """`image_size_total` counts MiB, as upstream."""
 
 ATTRIBUTES = {

@@ -29,6 +29,7 @@ async def main(home: Path, url: str, total: int) -> None:
     cheap = Identity(password_time_cost=1, password_memory_kib=8)
     core = Core(Settings(home=home, identity=cheap, outbound=Outbound(allow=["127.0.0.1/32"])), [IDENTITY, EVENTS])
     core.authenticator = facade.authenticator(core)
+    core.limits = facade.limits(core)
     await core.start()
     await facade.bootstrap(core, password="the-admin-password")
     project = await context.internal(core).read(

@@ -28,6 +28,7 @@ async def second_process(cloud: Cloud, home: Path) -> Core:
     shutil.copytree(cloud.core.settings.fernet_keys_dir, settings.fernet_keys_dir)
     core = Core(settings, [SERVICE])
     core.authenticator = facade.authenticator(core)
+    core.limits = facade.limits(core)
     await core.start()
     return core
 
