@@ -30,6 +30,8 @@ from skyhold.identity import (
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, rotating, sessions
+from skyhold.identity.delegation import credentials, ec2_keys, sealing
+from skyhold.identity.delegation import policy as delegation_policy
 from skyhold.identity.projects import api as projects
 
 
@@ -60,9 +62,11 @@ SERVICE = Service(
         roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
         endpoints.routes, app_credentials.routes, access_rules.routes,
         registered_limits.routes, limits.routes,
+        credentials.routes, ec2_keys.routes,
     ]),
-    rules=policy.RULES,
+    rules=[*policy.RULES, *delegation_policy.RULES],
     loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
     rotations=[rotating.run],
+    reseals=[sealing.run],
     on_start=[sessions.prepare],
 )

@@ -188,6 +188,25 @@ ACCESS_RULES = table(
     sa.Index("identity_access_rules_user", "user_id"),
 )
 
+CREDENTIALS = table(
+    "identity_credentials",
+    id_column(),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE")),
+    sa.Column("type", text(), nullable=False),
+    # Sealed by the master key (delegation/sealing.py).
+    sa.Column("blob", long_text(), nullable=False),
+    # SHA-256 of an EC2 key's access: what a signed request is found by. Null for other types.
+    sa.Column("access_hash", text(64), unique=True),
+    # The delegation whose token made it (delegation/chain.py), or null.
+    sa.Column("made_with", text(160)),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_credentials_user", "user_id"),
+    sa.Index("identity_credentials_project", "project_id"),
+    sa.Index("identity_credentials_made_with", "made_with"),
+)
+
 REVOCATIONS = table(
     "identity_revocations",
     serial_column(),

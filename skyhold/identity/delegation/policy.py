@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may hand rights on, and see or take back what was handed on: rules under upstream's names.
+
+The rest of identity's rules, and what READER stands for, are identity/policy.py. What a rule calls
+target is a row, or an id in the address that was looked up.
+"""
+
+from __future__ import annotations
+
+from skyhold.core.policy.defaults import ADMIN
+from skyhold.core.policy.rules import Rule
+from skyhold.identity.policy import READER, SELF, rule
+
+# ---- credentials ---------------------------------------------------------------------------
+
+OWNER = "user_id:%(target.credential.user_id)s"
+CREDENTIAL = "/v3/credentials/{credential_id}"
+
+GET_CREDENTIAL = rule(
+    "get_credential", f"{READER} or {OWNER}", "Show a credential.", f"GET {CREDENTIAL}", lists=True
+)
+LIST_CREDENTIALS = rule(
+    "list_credentials", f"{READER} or {OWNER}", "List credentials.", "GET /v3/credentials", lists=True
+)
+CREATE_CREDENTIAL = rule(
+    "create_credential", f"{ADMIN} or {OWNER}", "Create a credential.", "POST /v3/credentials"
+)
+UPDATE_CREDENTIAL = rule(
+    "update_credential", f"{ADMIN} or {OWNER}", "Change a credential.", f"PATCH {CREDENTIAL}", lists=True
+)
+DELETE_CREDENTIAL = rule(
+    "delete_credential", f"{ADMIN} or {OWNER}", "Delete a credential.", f"DELETE {CREDENTIAL}", lists=True
+)
+
+EC2 = "/v3/users/{user_id}/credentials/OS-EC2"
+
+EC2_GET_CREDENTIAL = rule("ec2_get_credential", f"{READER} or {OWNER}", "Show an EC2 key.",
+                          f"GET {EC2}/{{credential_id}}", lists=True)
+EC2_LIST_CREDENTIALS = rule("ec2_list_credentials", f"{READER} or {SELF}", "List EC2 keys.", f"GET {EC2}")
+EC2_CREATE_CREDENTIAL = rule("ec2_create_credential", f"{ADMIN} or {SELF}", "Create an EC2 key.", f"POST {EC2}")
+EC2_DELETE_CREDENTIAL = rule("ec2_delete_credential", f"{ADMIN} or {OWNER}", "Delete an EC2 key.",
+                             f"DELETE {EC2}/{{credential_id}}", lists=True)
+
+RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]

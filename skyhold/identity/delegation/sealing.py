@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets that must be read again (to check a signature): sealed by the master key at rest.
+
+Secrets that are only compared are hashed instead (identity/passwords.py). After a rotation of the master
+key `run` seals every column in SEALED anew; what changed meanwhile has the new key already.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.identity.tables import CREDENTIALS
+
+SEALED = [CREDENTIALS.c.blob]
+
+
+def seal(ctx: Context, secret: str) -> str:
+    return ctx.core.keyring.seal(secret.encode())
+
+
+def unseal(ctx: Context, sealed: str) -> str:
+    return ctx.core.keyring.open(sealed).decode()
+
+
+async def run(ctx: Context) -> None:
+    await ctx.write(reseal)
+
+
+def reseal(tx: Tx, ctx: Context) -> None:
+    for column in SEALED:
+        replace = (
+            column.table.update()
+            .where(column.table.c.id == sa.bindparam("row"), column == sa.bindparam("before"))
+            .values({column.name: sa.bindparam("after")})
+        )
+        for row in tx.all(sa.select(column.table.c.id, column.label("sealed"))):
+            tx.execute(replace, {"row": row.id, "before": row.sealed, "after": seal(ctx, unseal(ctx, row.sealed))})
