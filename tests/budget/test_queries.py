@@ -54,6 +54,7 @@ DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
 OF_PARENTS = [
     "/identity/v3/groups/{group}/users", "/identity/v3/users/{member}/groups", "/identity/v3/users/{admin}/projects",
     "/identity/v3/users/{admin}/application_credentials", "/identity/v3/projects/{project}/tags",
+    "/identity/v3/users/{admin}/credentials/OS-EC2",
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
     "/compute/v2.1/servers/{server}/tags", "/compute/v2.1/servers/{server}/metadata",
     "/compute/v2.1/servers/{server}/ips", "/compute/v2.1/flavors/{flavor}/os-extra_specs",
@@ -139,6 +140,8 @@ class Seeds:
         await self.limits(service["service"]["id"], person.project_id)
         path = f"/identity/v3/users/{self.ids['admin']}/application_credentials"
         await self.post(path, {"application_credential": {"name": name}})
+        key = {"tenant_id": self.cloud.admin.project_id}
+        await self.post(f"/identity/v3/users/{self.ids['admin']}/credentials/OS-EC2", key)
 
     async def limits(self, service_id: str, project_id: str) -> None:
         what = {"service_id": service_id, "resource_name": "things"}

@@ -44,7 +44,7 @@ class Land:
         """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
         private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
                    "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print",
-                   "webhook", "limit")
+                   "webhook", "limit", "credential", "key")
         return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
 
     def target(self) -> Mapping[str, Any]:
@@ -59,6 +59,7 @@ class Land:
                 "domain": {"id": domain}, "domain_id": domain, "group": {"domain_id": domain},
                 "limit": {"project_id": project, "domain": {"id": None}, "project": {"domain_id": domain}},
                 "role": {"domain_id": None, "name": "member"}, "token": {"user_id": self.owner.user_id},
+                "credential": {"user_id": self.owner.user_id},
             },
         }
 
@@ -134,6 +135,15 @@ async def identity(land: Land) -> None:
     made = await land.make(path, {"application_credential": {"name": "idle", "access_rules": [rule]}})
     ids["idle_rule"] = made["access_rules"][0]["id"]
     await land.owner.delete(f"{path}/{made['id']}", status=204)
+    await delegation(land)
+
+
+async def delegation(land: Land) -> None:
+    ids, user = land.ids, f"/identity/v3/users/{land.owner.user_id}"
+    body: Any = {"type": "cert", "blob": MARKER, "user_id": ids["owner"], "project_id": ids["project"]}
+    ids["credential"] = (await land.make("/identity/v3/credentials", {"credential": body}))["id"]
+    key = await land.make(f"{user}/credentials/OS-EC2", {"tenant_id": ids["project"]})
+    ids["key"] = key["access"]
 
 
 async def limits(land: Land) -> None:

@@ -20,6 +20,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "group_id": "$group", "role_id": "$member_role", "implied_id": "$implied", "region_id": "$region",
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
+        "credential_id": "$credential",
     },
     "events": {"webhook_id": "$webhook"},
     "placement": {
@@ -54,6 +55,9 @@ SAMPLES: dict[str, dict[str, str]] = {
     "identity DELETE /v3/domains/{domain_id}": {"domain_id": "$idle_domain"},
     "identity DELETE /v3/registered_limits/{registered_limit_id}": {"registered_limit_id": "$idle_registered_limit"},
     "identity DELETE /v3/users/{user_id}/access_rules/{access_rule_id}": {"access_rule_id": "$idle_rule"},
+    "identity GET /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
+    "identity HEAD /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
+    "identity DELETE /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
     "placement DELETE /resource_providers/{uuid}": {"uuid": "$idle_provider"},
     "placement PUT /resource_providers/{uuid}/inventories": {"uuid": "$idle_provider"},
     "placement POST /resource_providers/{uuid}/inventories": {"uuid": "$idle_provider"},
@@ -79,6 +83,8 @@ SAMPLES: dict[str, dict[str, str]] = {
 
 BODIES: dict[str, Any] = {
     "identity POST /v3/users/{user_id}/application_credentials": {"application_credential": {"name": SAY}},
+    "identity POST /v3/credentials": {"credential": {"type": "cert", "blob": SAY, "user_id": "$owner"}},
+    "identity POST /v3/users/{user_id}/credentials/OS-EC2": {"tenant_id": "$project"},
     "identity POST /v3/projects": {"project": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/users": {"user": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/groups": {"group": {"name": SAY, "domain_id": "$domain"}},

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
@@ -90,12 +91,14 @@ def remove(tx: Tx, ctx: Context, user_id: str, access: str) -> None:
 
 
 def of_user(tx: Tx, ctx: Context, user_id: str, access: str) -> Any:
+    """NotFound names the access, whether there is a key or not: its id would tell that there is."""
     id = tx.scalar(CREDENTIALS.select().with_only_columns(CREDENTIALS.c.id).where(
         CREDENTIALS.c.access_hash == credentials.hash_of(access), CREDENTIALS.c.user_id == user_id,
     ))
-    if id is None:
-        raise credentials.store.not_found(access)
-    return credentials.get(tx, ctx, id)
+    try:
+        return credentials.get(tx, ctx, id or "")
+    except errors.NotFound:
+        raise credentials.store.not_found(access) from None
 
 
 def list_all(tx: Tx, ctx: Context, user_id: str) -> Page:

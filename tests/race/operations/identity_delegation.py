@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Races of credentials, trusts and OAuth.
+
+What an entry means is ../duel.py; the rest of identity is identity.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.race.duel import Call, Duel, Ground, name, race
+from tests.race.operations.identity import V3, change, removal
+
+# ---- credentials ---------------------------------------------------------------------------
+
+
+async def a_credential(g: Ground) -> dict[str, Any]:
+    user = await g.cloud.user()
+    return await g.make(f"{V3}/credentials", "credential", type="cert", blob="x", user_id=user.user_id)
+
+
+@race("POST /identity/v3/credentials")
+async def create_credential(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    body = {"type": "ec2", "blob": json.dumps({"access": name(), "secret": "s"}), "user_id": user.user_id}
+    one = Call(g.admin, "POST", f"{V3}/credentials", {"credential": {**body, "project_id": user.project_id}})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/users/{user.user_id}"), winners=(1,))
+
+
+@race("PATCH /identity/v3/credentials/{credential_id}")
+async def change_credential(g: Ground) -> Duel:
+    made = await a_credential(g)
+    return change(g, "credential", f"{V3}/credentials/{made['id']}", {"colour": "one"}, {"size": "two"})
+
+
+@race("DELETE /identity/v3/credentials/{credential_id}")
+async def delete_credential(g: Ground) -> Duel:
+    made = await a_credential(g)
+    return removal(g, f"{V3}/credentials/{made['id']}", f"{V3}/users/{made['user_id']}")
+
+
+@race("POST /identity/v3/users/{user_id}/credentials/OS-EC2")
+async def create_key(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    one = Call(g.admin, "POST", f"{V3}/users/{user.user_id}/credentials/OS-EC2", {"tenant_id": user.project_id})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/projects/{user.project_id}"), winners=(2,))
+
+
+@race("DELETE /identity/v3/users/{user_id}/credentials/OS-EC2/{credential_id}")
+async def delete_key(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    base = f"{V3}/users/{user.user_id}/credentials/OS-EC2"
+    made = (await g.admin.post(base, {"tenant_id": user.project_id}, status=201)).json["credential"]
+    return removal(g, f"{base}/{made['access']}", f"{V3}/projects/{user.project_id}")
