@@ -32,6 +32,7 @@ from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, rotating, sessions
 from skyhold.identity.delegation import credentials, ec2_keys, sealing
 from skyhold.identity.delegation import policy as delegation_policy
+from skyhold.identity.federation import resources as federation
 from skyhold.identity.projects import api as projects
 
 
@@ -62,9 +63,9 @@ SERVICE = Service(
         roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
         endpoints.routes, app_credentials.routes, access_rules.routes,
         registered_limits.routes, limits.routes,
-        credentials.routes, ec2_keys.routes,
+        credentials.routes, ec2_keys.routes, *federation.ROUTES,
     ]),
-    rules=[*policy.RULES, *delegation_policy.RULES],
+    rules=[*policy.RULES, *delegation_policy.RULES, *federation.RULES],
     loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
     rotations=[rotating.run],
     reseals=[sealing.run],

@@ -52,6 +52,7 @@ STILL = {
 """Routes that are measured too, but whose answers don't grow with what is there."""
 DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
 OF_PARENTS = [
+    "/identity/v3/OS-FEDERATION/identity_providers/{idp}/protocols",
     "/identity/v3/groups/{group}/users", "/identity/v3/users/{member}/groups", "/identity/v3/users/{admin}/projects",
     "/identity/v3/users/{admin}/application_credentials", "/identity/v3/projects/{project}/tags",
     "/identity/v3/users/{admin}/credentials/OS-EC2",
@@ -142,12 +143,23 @@ class Seeds:
         await self.post(path, {"application_credential": {"name": name}})
         key = {"tenant_id": self.cloud.admin.project_id}
         await self.post(f"/identity/v3/users/{self.ids['admin']}/credentials/OS-EC2", key)
+        await self.federation(name)
 
     async def limits(self, service_id: str, project_id: str) -> None:
         what = {"service_id": service_id, "resource_name": "things"}
         await self.post("/identity/v3/registered_limits", {"registered_limits": [{**what, "default_limit": 5}]})
         one = {**what, "resource_limit": 3, "project_id": project_id}
         await self.post("/identity/v3/limits", {"limits": [one]})
+
+    async def federation(self, name: str) -> None:
+        at = "/identity/v3/OS-FEDERATION"
+        rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
+        await self.put(f"{at}/mappings/{name}", {"mapping": {"rules": rules}})
+        await self.put(f"{at}/identity_providers/{name}", {"identity_provider": {"remote_ids": [name]}})
+        protocol = {"protocol": {"mapping_id": name}}
+        await self.put(f"{at}/identity_providers/{self.ids.setdefault('idp', name)}/protocols/{name}", protocol)
+        sp = {"auth_url": "https://sp.test/auth", "sp_url": "https://sp.test/sp"}
+        await self.put(f"{at}/service_providers/{name}", {"service_provider": sp})
 
     async def role(self, name: str) -> str:
         return str((await self.post("/identity/v3/roles", {"role": {"name": name}}))["role"]["id"])

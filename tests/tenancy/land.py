@@ -136,6 +136,7 @@ async def identity(land: Land) -> None:
     ids["idle_rule"] = made["access_rules"][0]["id"]
     await land.owner.delete(f"{path}/{made['id']}", status=204)
     await delegation(land)
+    await federation(land)
 
 
 async def delegation(land: Land) -> None:
@@ -157,6 +158,19 @@ async def limits(land: Land) -> None:
         "project_id": ids["project"],
     }
     ids["limit"] = (await land.make("/identity/v3/limits", {"limits": [one]}, who=admin))[0]["id"]
+
+
+async def federation(land: Land) -> None:
+    """What stands in the way between clouds and identity providers is the operator's: nothing of it is the land's."""
+    admin, at = land.cloud.admin, "/identity/v3/OS-FEDERATION"
+    land.ids |= {"idp": "the-idp", "mapping": "the-mapping", "sp": "the-sp"}
+    rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
+    await admin.put(f"{at}/mappings/the-mapping", {"mapping": {"rules": rules}}, status=201)
+    await admin.put(f"{at}/identity_providers/the-idp", {"identity_provider": {"enabled": True}}, status=201)
+    protocol = {"protocol": {"mapping_id": "the-mapping"}}
+    await admin.put(f"{at}/identity_providers/the-idp/protocols/openid", protocol, status=201)
+    sp = {"auth_url": "https://sp.test/auth", "sp_url": "https://sp.test/sp"}
+    await admin.put(f"{at}/service_providers/the-sp", {"service_provider": sp}, status=201)
 
 
 async def placement(land: Land) -> None:

@@ -14,6 +14,8 @@ from tests.tenancy.land import MARKER, PUBLIC_KEY
 SAY = "what the caller said"
 """The words in bodies: no part of the land, so an echo of them gives nothing away."""
 
+RULES: list[Any] = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
+
 VARIABLES: dict[str, dict[str, str]] = {
     "identity": {
         "domain_id": "$domain", "project_id": "$project", "value": "blue", "user_id": "$owner",
@@ -21,6 +23,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
         "credential_id": "$credential",
+        "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
     },
     "events": {"webhook_id": "$webhook"},
     "placement": {
@@ -88,6 +91,19 @@ BODIES: dict[str, Any] = {
     "identity POST /v3/projects": {"project": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/users": {"user": {"name": SAY, "domain_id": "$domain"}},
     "identity POST /v3/groups": {"group": {"name": SAY, "domain_id": "$domain"}},
+    "identity PUT /v3/OS-FEDERATION/mappings/{mapping_id}": {"mapping": {"rules": RULES}},
+    "identity PATCH /v3/OS-FEDERATION/mappings/{mapping_id}": {"mapping": {"rules": RULES}},
+    "identity PATCH /v3/OS-FEDERATION/identity_providers/{idp_id}": {"identity_provider": {"description": SAY}},
+    "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}": {
+        "protocol": {"mapping_id": "$mapping"}
+    },
+    "identity PATCH /v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}": {
+        "protocol": {"mapping_id": "$mapping"}
+    },
+    "identity PUT /v3/OS-FEDERATION/service_providers/{sp_id}": {
+        "service_provider": {"auth_url": "https://sp.test/auth", "sp_url": "https://sp.test/sp"}
+    },
+    "identity PATCH /v3/OS-FEDERATION/service_providers/{sp_id}": {"service_provider": {"description": SAY}},
     "identity POST /v3/endpoints": {
         "endpoint": {"service_id": "$service", "interface": "internal", "url": "https://other.test"}
     },
@@ -219,6 +235,10 @@ REFUSED: dict[str, tuple[int, str]] = {
     "image PUT /v2/images/{image_id}/members/{member_id}": (403, "only the member decides"),
     "compute GET /v2.1/os-hypervisors/{hypervisor_id}/uptime@2.87": (501, "the fake driver knows none"),
     "identity PUT /v3/regions/{region_id}": (409, "it is there"),
+    "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}": (409, "it is there"),
+    "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}": (409, "it is there"),
+    "identity PUT /v3/OS-FEDERATION/mappings/{mapping_id}": (409, "it is there"),
+    "identity PUT /v3/OS-FEDERATION/service_providers/{sp_id}": (409, "it is there"),
     "events POST /v1/webhooks": (400, "a webhook belongs to a project, and a system token has none"),
     "placement DELETE /resource_providers/{uuid}/inventories@1.4": (405, "not yet in this version"),
     "compute POST /v2.1/servers": (400, "an administrator's server can't be in another project's group"),
@@ -230,6 +250,9 @@ REFUSED: dict[str, tuple[int, str]] = {
 UNKNOWN: dict[str, tuple[int, str]] = {
     # Answers to an id that nobody has, other than 404.
     "identity PUT /v3/regions/{region_id}": (201, "makes it"),
+    "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}": (201, "makes it"),
+    "identity PUT /v3/OS-FEDERATION/mappings/{mapping_id}": (201, "makes it"),
+    "identity PUT /v3/OS-FEDERATION/service_providers/{sp_id}": (201, "makes it"),
     "identity GET /v3/users/{user_id}/access_rules": (200, "upstream: nobody's rules are none"),
     "identity HEAD /v3/users/{user_id}/access_rules": (200, "upstream: nobody's rules are none"),
     "placement DELETE /resource_providers/{uuid}/inventories@1.4": (405, "not yet in this version"),

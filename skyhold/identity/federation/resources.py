@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federation's index: its resources, as identity's manifest takes them in."""
+
+from __future__ import annotations
+
+from skyhold.identity.federation import mappings, policy, protocols, providers, reach, service_providers
+
+ROUTES = [providers.routes, protocols.routes, mappings.routes, service_providers.routes, reach.routes]
+RULES = policy.RULES
