@@ -129,6 +129,34 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1
 
 
+class SecurityCompliance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    lockout_failure_attempts: Annotated[
+        Count, Meta(description="Wrong passwords in a row that lock a user out. 0: none do.")
+    ] = 0
+    lockout_duration_s: Annotated[
+        Count, Meta(description="How long a user stays locked out. 0: until an administrator enables the user.")
+    ] = 1800
+    disable_user_account_days_inactive: Annotated[
+        Count, Meta(description="Days without signing in that disable a user. 0: never.")
+    ] = 0
+    password_expires_days: Annotated[Count, Meta(description="How long a password is good. 0: for ever.")] = 0
+    unique_last_password_count: Annotated[
+        Count, Meta(description="How many of their last passwords users can't choose again.")
+    ] = 0
+    minimum_password_age_days: Annotated[
+        Count, Meta(description="How long a password that its user chose is kept before the next.")
+    ] = 0
+    password_regex: Annotated[
+        str, Meta(description="What a password must match from its start. Empty: anything will do.")
+    ] = ""
+    password_regex_description: Annotated[
+        str, Meta(description="The same in words, for whoever has to choose a password.")
+    ] = ""
+    change_password_upon_first_use: Annotated[
+        bool, Meta(description="A password that an administrator set must be changed before it signs in.")
+    ] = False
+
+
 class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store_dir: Annotated[
         str, Meta(description="Where image bytes are. Empty: images in the state directory.")
@@ -190,6 +218,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bus: Bus = field(default_factory=Bus)
     host: Host = field(default_factory=Host)
     identity: Identity = field(default_factory=Identity)
+    security_compliance: SecurityCompliance = field(default_factory=SecurityCompliance)
     image: Image = field(default_factory=Image)
     network: Network = field(default_factory=Network)
     compute: Compute = field(default_factory=Compute)
@@ -284,6 +313,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "bus": Bus,
     "host": Host,
     "identity": Identity,
+    "security_compliance": SecurityCompliance,
     "image": Image,
     "network": Network,
     "compute": Compute,

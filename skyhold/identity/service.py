@@ -20,6 +20,7 @@ from skyhold.identity import (
     groups,
     implied_roles,
     limits,
+    password_rules,
     policy,
     regions,
     registered_limits,
@@ -33,6 +34,7 @@ from skyhold.identity.auth import revoking, rotating, sessions
 from skyhold.identity.delegation import credentials, ec2_keys, sealing
 from skyhold.identity.delegation import policy as delegation_policy
 from skyhold.identity.federation import resources as federation
+from skyhold.identity.loops import inactivity
 from skyhold.identity.projects import api as projects
 
 
@@ -66,8 +68,11 @@ SERVICE = Service(
         credentials.routes, ec2_keys.routes, *federation.ROUTES,
     ]),
     rules=[*policy.RULES, *delegation_policy.RULES, *federation.RULES],
-    loops=[Loop("identity.forget_revocations", 600.0, forget_revocations)],
+    loops=[
+        Loop("identity.forget_revocations", 600.0, forget_revocations),
+        Loop("identity.inactivity", 3600.0, inactivity.run),
+    ],
     rotations=[rotating.run],
     reseals=[sealing.run],
-    on_start=[sessions.prepare],
+    on_start=[password_rules.check_pattern, sessions.prepare],
 )

@@ -17,7 +17,7 @@ ID = r"^[a-zA-Z0-9_-]+$"
 TAG = r"^[^,/]*$"
 
 DEEPEST = 32
-RESERVED = ("id", "links", "created_at")
+RESERVED = ("id", "links", "created_at", "password_expires_at")
 
 
 class ResourceOptions(Shape):

@@ -70,6 +70,28 @@ USERS = table(
     sa.Index("identity_users_by_name", "name"),
 )
 
+PASSWORDS = table(
+    "identity_passwords",
+    # The current one and those before it, as far back as none may be used again; the last is the current one.
+    serial_column(),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("hash", text(255), nullable=False),
+    # Chosen by its user; others may be changed at once.
+    sa.Column("chosen", flag(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_passwords_user", "user_id", "id"),
+)
+
+SIGN_INS = table(
+    "identity_sign_ins",
+    # Beside the user, so that signing in doesn't hold up what is done to users. Only with [security_compliance].
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("failures", number(), nullable=False),
+    sa.Column("failed_at", micros()),
+    # Midnight of the last day with a success.
+    sa.Column("active_on", micros()),
+)
+
 GROUPS = table(
     "identity_groups",
     id_column(),

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users: people and programs that sign in.
 
-Hashing is passwords.py, signing in auth/. A new password and disabling void every token of the user;
-nothing brings those back.
+Hashing is passwords.py, what a password must be like password_rules.py, signing in auth/. A new password and
+disabling void every token of the user; nothing brings those back.
 """
 
 from __future__ import annotations
 
+import operator
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +19,10 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import PUBLIC, Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
-from skyhold.identity import links, permits, places, policy
+from skyhold.identity import links, password_rules, permits, places, policy, standing
+from skyhold.identity.auth.proof import denied
 from skyhold.identity.auth.sessions import void
+from skyhold.identity.auth.subjects import UserView, user_by
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.shapes import ID, NAME, extra_of, given, options_of
@@ -34,7 +38,7 @@ class UserOptions(Shape):
     ignore_user_inactivity: bool | None = field(optional=True)
     lock_password: bool | None = field(optional=True)
     multi_factor_auth_enabled: bool | None = field(optional=True)
-    multi_factor_auth_rules: list[Any] | None = field(optional=True)
+    multi_factor_auth_rules: list[list[str]] | None = field(optional=True, max_items=32)
 
 
 class UserCreate(Shape, extra="keep"):
@@ -74,6 +78,7 @@ class User(Shape, extra="keep"):
 class UserQuery(NamedQuery, extra="keep"):
     domain_id: str | None = field(default=None)
     enabled: str | None = field(default=None)
+    password_expires_at: str | None = field(default=None)
 
 
 # ---- routes --------------------------------------------------------------------------------
@@ -92,7 +97,7 @@ async def index(ctx: Context, query: UserQuery) -> Page:
 @routes.post("/v3/users", policy=policy.CREATE_USER, body=envelope("user", UserCreate), reply=ONE, status=201)
 async def create(ctx: Context, want: UserCreate) -> User:
     """Create a user."""
-    hashed = None if want.password is None else await passwords(ctx.core).hash(want.password)
+    hashed = None if want.password is None else await hashed_new(ctx, want.password)
     return await ctx.write(insert, want, hashed)
 
 
@@ -106,7 +111,7 @@ async def show(ctx: Context, user_id: str) -> User:
 async def update(ctx: Context, user_id: str, want: UserChange) -> User:
     """Change a user; a password given here replaces the old one."""
     await ctx.read(store.get, user_id)
-    hashed = await passwords(ctx.core).hash(want.password) if isinstance(want.password, str) else None
+    hashed = await hashed_new(ctx, want.password) if isinstance(want.password, str) else None
     return await ctx.write(change, user_id, want, hashed)
 
 
@@ -121,14 +126,33 @@ async def delete(ctx: Context, user_id: str) -> None:
 )
 async def change_password(ctx: Context, user_id: str, want: PasswordChange) -> None:
     """Change the own password; the original one is the proof, no token is needed."""
-    row = await ctx.read(enabled_row, user_id)
-    keeper = passwords(ctx.core)
-    if not await keeper.matches(row and row.password_hash, want.original_password):
-        raise errors.Unauthorized("The request you have made requires authentication.", reason="denied")
+    user = await prove(ctx, user_id, want.original_password)
     if want.password == want.original_password:
         raise errors.Invalid("The new password must differ from the original one.", reason="same_password")
-    hashed = await keeper.hash(want.password)
-    await ctx.write(set_own_password, user_id, row.password_hash, hashed)
+    await password_rules.check_history(ctx, want.password, await ctx.read(password_rules.history, user_id))
+    hashed = await hashed_new(ctx, want.password)
+    await ctx.write(set_own_password, user_id, user.password_hash, hashed)
+
+
+async def prove(ctx: Context, user_id: str, secret: str) -> UserView:
+    """The user whose password this is; one that has expired is still good for choosing the next."""
+    user = await ctx.read(enabled_user, user_id)
+    if user is not None:
+        await standing.demand(ctx, user)
+    matches = await passwords(ctx.core).matches(user and user.password_hash, secret)
+    if user is None:
+        raise denied()
+    if not matches:
+        await standing.failed(ctx, user)
+        raise denied()
+    await standing.succeeded(ctx, user)
+    return user
+
+
+async def hashed_new(ctx: Context, secret: str) -> str:
+    """Raises Invalid for a password that isn't what the operator asks for."""
+    password_rules.check_strength(ctx, secret)
+    return await passwords(ctx.core).hash(secret)
 
 
 # ---- operations ----------------------------------------------------------------------------
@@ -140,15 +164,19 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
     permits.demand(ctx, policy.CREATE_USER, {"target.user.domain_id": domain_id})
     places.domain(tx, domain_id)
     refuse_domain(tx, want.default_project_id)
+    options = permits.options_after({}, options_of(want.options))
     try:
         with tx.nested():
             row = store.insert(
                 tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name, enabled=want.enabled,
                 default_project_id=want.default_project_id, password_hash=hashed, extra=extra_of(want),
-                options=permits.options_after({}, options_of(want.options)), generation=0,
+                password_expires_at=hashed and password_rules.expires_at(ctx, options, chosen=False),
+                options=options, generation=0,
             )
     except sa.exc.IntegrityError:
         raise taken(want.name) from None
+    if hashed is not None:
+        password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
     journal.record(tx, "user.create", row)
     return view(ctx, row)
 
@@ -159,18 +187,21 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
         raise errors.Invalid("Cannot change Domain ID.")
     values = given(name=want.name, enabled=want.enabled, default_project_id=want.default_project_id)
     refuse_domain(tx, values.get("default_project_id"))
+    options = permits.options_after(row.options, options_of(want.options))
     if want.password is not ABSENT:
         values["password_hash"] = hashed
+        values["password_expires_at"] = hashed and password_rules.expires_at(ctx, options, chosen=False)
     if want.password is not ABSENT or (row.enabled and want.enabled is False):
         values["generation"] = row.generation + 1
     try:
         with tx.nested():
-            row = store.update(
-                tx, row, **values, extra=row.extra | extra_of(want),
-                options=permits.options_after(row.options, options_of(want.options)),
-            )
+            row = store.update(tx, row, **values, extra=row.extra | extra_of(want), options=options)
     except sa.exc.IntegrityError:
         raise taken(want.name) from None
+    if hashed is not None:
+        password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
+    if want.enabled is True:
+        standing.welcome_back(tx, ctx, row.id)
     void(tx)
     journal.record(tx, "user.update", row)
     return view(ctx, row)
@@ -184,14 +215,20 @@ def refuse_domain(tx: Tx, project_id: str | None) -> None:
 
 def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str, hashed: str) -> None:
     """Only while the password is still the one that was proved: else somebody else was first."""
-    row = enabled_row(tx, ctx, user_id, lock=True)
-    if row is None or row.password_hash != proved_hash:
-        raise errors.Unauthorized("The request you have made requires authentication.", reason="denied")
+    row = store.find(tx, user_id, lock=True)
+    if row is None or row.password_hash != proved_hash or enabled_user(tx, ctx, user_id) is None:
+        raise denied()
     if row.options.get("lock_password"):
-        raise errors.Forbidden(
-            "This password is locked: an administrator must change it.", reason="password_locked"
+        raise errors.Invalid(
+            "You cannot change your password at this time due to password policy disallowing password changes. "
+            "Please contact your administrator to reset your password.", reason="password_locked",
         )
-    row = store.update(tx, row, password_hash=hashed, generation=row.generation + 1)
+    password_rules.check_age(tx, ctx, user_id)
+    row = store.update(
+        tx, row, password_hash=hashed, generation=row.generation + 1,
+        password_expires_at=password_rules.expires_at(ctx, row.options, chosen=True),
+    )
+    password_rules.keep(tx, ctx, user_id, hashed, chosen=True)
     void(tx)
     journal.record(tx, "user.password", row)
 
@@ -225,17 +262,33 @@ def view(ctx: Context, row: Any) -> User:
 
 
 def list_page(tx: Tx, ctx: Context, query: UserQuery, where: Any = ()) -> Page:
+    if query.password_expires_at is not None:
+        where = [*where, expiring(query.password_expires_at)]
     return page(
         tx, ctx, store, query, "users", view, equal=["name", "domain_id"], flags=["enabled"], where=where
     )
 
 
-def enabled_row(tx: Tx, ctx: Context, user_id: str, lock: bool = False) -> Any:
-    row = store.find(tx, user_id, lock=lock)
-    if row is None or not row.enabled:
-        return None
-    domain = places.domains.find(tx, row.domain_id)
-    return row if domain is not None and domain.enabled else None
+COMPARE = {
+    "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge, "eq": operator.eq, "neq": operator.ne,
+}
+
+
+def expiring(text: str) -> Any:
+    """The clause of `lt:2026-01-01T00:00:00Z`; a password that never expires matches none."""
+    how, _, moment = text.partition(":")
+    compare = COMPARE.get(how)
+    if compare is None:
+        raise errors.Invalid(f"password_expires_at must be one of {', '.join(COMPARE)}, a colon and a moment.")
+    try:
+        when = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise errors.Invalid("password_expires_at takes a moment such as 2026-01-01T00:00:00Z.") from None
+    return compare(USERS.c.password_expires_at, int(when.timestamp()) * 1_000_000)
+
+
+def enabled_user(tx: Tx, ctx: Context, user_id: str) -> UserView | None:
+    return user_by(tx, USERS.c.id == user_id)
 
 
 def taken(name: object) -> errors.Conflict:

@@ -29,6 +29,12 @@ ROLES = ["admin", "manager", "member", "reader", "service", "ResellerAdmin", "he
 SHARED_RANGE = "10.99.0.0/20"
 GUEST_USER = "tiny"
 HOSTS_S = 30.0
+COMPLIANCE = {
+    "SKYHOLD_SECURITY_COMPLIANCE_LOCKOUT_FAILURE_ATTEMPTS": "2",
+    "SKYHOLD_SECURITY_COMPLIANCE_LOCKOUT_DURATION_S": "5",
+    "SKYHOLD_SECURITY_COMPLIANCE_UNIQUE_LAST_PASSWORD_COUNT": "2",
+}
+"""What the suite's configuration says of the cloud in [identity], as settings."""
 
 
 class Cloud:
@@ -136,7 +142,7 @@ class Cloud:
             sys.exit(f"`skyhold {word}` failed:\n{done.stdout}{done.stderr}")
 
     def _env(self) -> dict[str, str]:
-        env = {**os.environ, "HOME": str(self._directory / "user")}
+        env = {**os.environ, **COMPLIANCE, "HOME": str(self._directory / "user")}
         env.pop("SKYHOLD_HOME", None)
         return env
 

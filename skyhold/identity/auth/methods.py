@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.identity import standing
 from skyhold.identity.auth import grounds, shape
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
 from skyhold.identity.auth.sessions import sessions
@@ -43,14 +44,20 @@ async def by_password(ctx: Context, identity: shape.Identity) -> Proof:
     given = identity.password.user
     user = await ctx.read(find, given)
     secret = given.password
+    if user is not None:
+        await standing.demand(ctx, user)
     known = user is not None and len(secret) <= LONGEST
     matches = await passwords(ctx.core).matches(user.password_hash if known else None, secret[:LONGEST])
-    if user is None or not matches:
+    if user is None:
+        raise denied()
+    if not matches:
+        await standing.failed(ctx, user)
         raise denied()
     if user.password_expires_at is not None and user.password_expires_at <= ctx.now:
         raise errors.Unauthorized(
             f"The password is expired and needs to be changed for user: {user.id}.", reason="password_expired"
         )
+    await standing.succeeded(ctx, user)
     return fresh(ctx, user, "password")
 
 

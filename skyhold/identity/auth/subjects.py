@@ -28,6 +28,8 @@ class UserView(NamedTuple):
     password_expires_at: int | None
     password_hash: str | None
     default_project_id: str | None
+    options: dict[str, Any] = {}
+    created_at: int = 0
 
 
 class PlaceView(NamedTuple):
@@ -47,7 +49,7 @@ USER = (
     sa.select(
         USERS.c.id, USERS.c.name, USERS.c.domain_id, DOMAINS.c.name.label("domain_name"),
         (USERS.c.generation + DOMAINS.c.generation).label("generation"), USERS.c.password_expires_at,
-        USERS.c.password_hash, USERS.c.default_project_id,
+        USERS.c.password_hash, USERS.c.default_project_id, USERS.c.options, USERS.c.created_at,
     )
     .join(DOMAINS, DOMAINS.c.id == USERS.c.domain_id)
     .where(USERS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))

@@ -78,7 +78,7 @@ async def test_a_locked_password_is_changed_by_administrators_only(cloud: Cloud)
     user = await cloud.user()
     await cloud.admin.patch(f"{V3}/users/{user.user_id}", {"user": {"options": {"lock_password": True}}}, status=200)
     body = {"user": {"original_password": user.password, "password": "mine"}}
-    await cloud.client().post(f"{V3}/users/{user.user_id}/password", body, status=403)
+    await cloud.client().post(f"{V3}/users/{user.user_id}/password", body, status=400)
     await cloud.admin.patch(f"{V3}/users/{user.user_id}", {"user": {"password": "theirs"}}, status=200)
 
 
