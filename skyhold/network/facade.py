@@ -312,6 +312,47 @@ GROUPS_OF = (
 )
 
 
+SHOWN = (
+    sa.select(
+        PORTS.c.device_id, NETWORKS.c.name, PORTS.c.mac, ADDRESSES.c.ip, FLOATING_IPS.c.address.label("floating_ip")
+    )
+    .join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
+    .outerjoin(ADDRESSES, ADDRESSES.c.port_id == PORTS.c.id)
+    .outerjoin(
+        FLOATING_IPS, (FLOATING_IPS.c.port_id == PORTS.c.id) & (FLOATING_IPS.c.fixed_ip == ADDRESSES.c.ip)
+    )
+    .where(among(PORTS.c.device_id, "ids"), PORTS.c.device_owner.like("compute:%"))
+    .order_by(PORTS.c.created_at, PORTS.c.id, ADDRESSES.c.rank)
+)
+GROUP_NAMES = (
+    sa.select(PORTS.c.device_id, SECURITY_GROUPS.c.name)
+    .join(PORT_GROUPS, PORT_GROUPS.c.port_id == PORTS.c.id)
+    .join(SECURITY_GROUPS, SECURITY_GROUPS.c.id == PORT_GROUPS.c.group_id)
+    .where(among(PORTS.c.device_id, "ids"), PORTS.c.device_owner.like("compute:%"))
+    .distinct()
+    .order_by(PORTS.c.device_id, SECURITY_GROUPS.c.name)
+)
+
+ShownAddress = tuple[str, str, str | None, str | None]
+"""(name of the network, MAC address, fixed address or None for a card without one, its floating address)"""
+
+
+def shown_addresses(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[ShownAddress]]:
+    """What lists of servers print of their cards, oldest first. One query: whole views cost a list twice as much."""
+    found: dict[str, list[ShownAddress]] = {}
+    for server_id, network_name, mac, ip, floating_ip in tx.all(SHOWN, {"ids": list(server_ids)}) if server_ids else ():
+        found.setdefault(server_id, []).append((network_name, mac, ip, floating_ip))
+    return found
+
+
+def shown_groups(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Per server the names of its cards' security groups, sorted. One query."""
+    found: dict[str, list[str]] = {}
+    for server_id, name in tx.all(GROUP_NAMES, {"ids": list(server_ids)}) if server_ids else ():
+        found.setdefault(server_id, []).append(name)
+    return found
+
+
 def views(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, list[PortView]]:
     """Per server its ports, oldest first; servers without ports are left out. Four queries."""
     if not server_ids:
@@ -369,7 +410,7 @@ def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
 __all__ = [
     "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports",
     "group_views", "network_data", "plan", "release", "release_port", "remove_security_group",
-    "servers_by_address", "views", "wiring",
+    "servers_by_address", "shown_addresses", "shown_groups", "views", "wiring",
 ]
 
 

@@ -44,18 +44,22 @@ def brief(ctx: Context, row: Any) -> shape.ServerBrief:
 def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
     """Whole servers, in four queries or so however many they are."""
     ids = [row.id for row in rows]
-    ports = network.views(tx, ctx, ids)
+    cards, security = network.shown_addresses(tx, ctx, ids), network.shown_groups(tx, ctx, ids)
     tags = store.tags(tx, ctx, ids)
     hosts = {row.id: (row.name, host_status(row, tx.now)) for row in store.host_names(tx, ctx).values()}
     groups = server_groups.groups_of(tx, ctx, ids)
     return [
-        one(ctx, row, ports.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id), groups.get(row.id, []))
+        one(
+            ctx, row, cards.get(row.id, []), security.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id),
+            groups.get(row.id, []),
+        )
         for row in rows
     ]
 
 
 def one(
-    ctx: Context, row: Any, ports: list[Any], tags: list[str], host: tuple[str, str] | None, group_ids: list[str]
+    ctx: Context, row: Any, cards: list[network.ShownAddress], security: list[str], tags: list[str],
+    host: tuple[str, str] | None, group_ids: list[str],
 ) -> shape.Server:
     """`host` is its name and status."""
     status = states.status(row.state, row.task)
@@ -64,11 +68,12 @@ def one(
         id=row.id, name=row.name, status=status, tenant_id=row.project_id, user_id=row.user_id,
         metadata=row.metadata, host_hash=host_hash(row.project_id, row.host_id),
         image=image_link(ctx, row.image_id), flavor=flavor(ctx, row.flavor),
-        created=row.created_at, updated=row.updated_at, addresses=addresses(ports),
+        created=row.created_at, updated=row.updated_at, addresses=addresses(cards),
         access_ip_v4=row.access_ip_v4, access_ip_v6=row.access_ip_v6, links=links(ctx, "servers", row.id),
         disk_config=row.disk_config, progress=progress(status), fault=fault(row, status),
         zone=row.availability_zone, config_drive="True" if row.config_drive else "", key_name=row.key_name,
-        launched_at=row.launched_at, terminated_at=row.terminated_at, security_groups=groups(ports),
+        launched_at=row.launched_at, terminated_at=row.terminated_at,
+        security_groups=[{"name": name} for name in security] or ABSENT,
         task=row.task, state=row.state, power=row.power, volumes=[],
         host=host_name, hypervisor=host_name, instance_name=instance_name(row.id),
         reservation_id=row.reservation_id, launch_index=row.launch_index, admin_hostname=row.hostname,
@@ -108,25 +113,20 @@ def flavor(ctx: Context, kept: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def addresses(ports: list[Any]) -> dict[str, list[dict[str, Any]]]:
+def addresses(cards: list[network.ShownAddress]) -> dict[str, list[dict[str, Any]]]:
     """By network name: fixed addresses and the floating ones that stand for them."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for port in ports:
-        entries = found.setdefault(port.network_name, [])
-        for fixed in port.fixed_ips:
-            entries.append(address(fixed.ip, fixed.version, port.mac, "fixed"))
-            if fixed.floating_ip:
-                entries.append(address(fixed.floating_ip, 4, port.mac, "floating"))
+    for network_name, mac, ip, floating_ip in cards:
+        entries = found.setdefault(network_name, [])
+        if ip:
+            entries.append(address(ip, 6 if ":" in ip else 4, mac, "fixed"))
+        if floating_ip:
+            entries.append(address(floating_ip, 4, mac, "floating"))
     return found
 
 
 def address(ip: str, version: int, mac: str, kind: str) -> dict[str, Any]:
     return {"version": version, "addr": ip, "OS-EXT-IPS:type": kind, "OS-EXT-IPS-MAC:mac_addr": mac}
-
-
-def groups(ports: list[Any]) -> Any:
-    names = sorted({name for port in ports for name in port.security_group_names})
-    return [{"name": name} for name in names] if names else ABSENT
 
 
 def progress(status: str) -> Any:
