@@ -73,7 +73,72 @@ GET_STORES_DETAIL = rule(
 )
 GET_USAGE = rule("get_usage", "role:reader", "Show the project's quota.", ("GET", "/v2/info/usage"))
 
+
+# ---- metadata definitions: whoever sees a namespace sees what is in it, and only administrators change it
+
+METADEF_READER = f"{ADMIN} or (role:reader and ({IN_PROJECT} or 'public':%(visibility)s))"
+NAMESPACES = "/v2/metadefs/namespaces"
+NAMESPACE = NAMESPACES + "/{namespace_name}"
+
+
+def reads(name: str, words: str, path: str) -> Rule:
+    return rule(name, METADEF_READER, words, ("GET", path))
+
+
+def defines(name: str, words: str, method: str, path: str) -> Rule:
+    return rule(name, ADMIN, words, (method, path))
+
+
+GET_NAMESPACES = reads("get_metadef_namespaces", "List namespaces of metadata definitions.", NAMESPACES)
+GET_NAMESPACE = reads("get_metadef_namespace", "Show a namespace with what it defines.", NAMESPACE)
+ADD_NAMESPACE = defines("add_metadef_namespace", "Create a namespace.", "POST", NAMESPACES)
+MODIFY_NAMESPACE = defines("modify_metadef_namespace", "Change a namespace.", "PUT", NAMESPACE)
+DELETE_NAMESPACE = defines("delete_metadef_namespace", "Delete a namespace.", "DELETE", NAMESPACE)
+GET_OBJECTS = reads("get_metadef_objects", "List the objects of a namespace.", NAMESPACE + "/objects")
+GET_OBJECT = reads("get_metadef_object", "Show an object.", NAMESPACE + "/objects/{object_name}")
+ADD_OBJECT = defines("add_metadef_object", "Define an object.", "POST", NAMESPACE + "/objects")
+MODIFY_OBJECT = defines("modify_metadef_object", "Change an object.", "PUT", NAMESPACE + "/objects/{object_name}")
+DELETE_OBJECT = defines("delete_metadef_object", "Remove an object.", "DELETE", NAMESPACE + "/objects/{object_name}")
+GET_PROPERTIES = reads("get_metadef_properties", "List the properties of a namespace.", NAMESPACE + "/properties")
+GET_PROPERTY = reads("get_metadef_property", "Show a property.", NAMESPACE + "/properties/{property_name}")
+ADD_PROPERTY = defines("add_metadef_property", "Define a property.", "POST", NAMESPACE + "/properties")
+MODIFY_PROPERTY = defines(
+    "modify_metadef_property", "Change a property.", "PUT", NAMESPACE + "/properties/{property_name}"
+)
+REMOVE_PROPERTY = defines(
+    "remove_metadef_property", "Remove a property.", "DELETE", NAMESPACE + "/properties/{property_name}"
+)
+GET_TAGS = reads("get_metadef_tags", "List the tags of a namespace.", NAMESPACE + "/tags")
+GET_TAG = reads("get_metadef_tag", "Show a tag.", NAMESPACE + "/tags/{tag_name}")
+ADD_TAG = defines("add_metadef_tag", "Define a tag.", "POST", NAMESPACE + "/tags/{tag_name}")
+ADD_TAGS = defines("add_metadef_tags", "Define several tags.", "POST", NAMESPACE + "/tags")
+MODIFY_TAG = defines("modify_metadef_tag", "Rename a tag.", "PUT", NAMESPACE + "/tags/{tag_name}")
+DELETE_TAG = defines("delete_metadef_tag", "Remove a tag.", "DELETE", NAMESPACE + "/tags/{tag_name}")
+DELETE_TAGS = defines("delete_metadef_tags", "Remove all tags of a namespace.", "DELETE", NAMESPACE + "/tags")
+LIST_RESOURCE_TYPES = rule(
+    "list_metadef_resource_types", "role:reader", "List what definitions can be associated with.",
+    ("GET", "/v2/metadefs/resource_types"),
+)
+GET_RESOURCE_TYPE = reads(
+    "get_metadef_resource_type", "List what a namespace is associated with.", NAMESPACE + "/resource_types"
+)
+ADD_ASSOCIATION = defines(
+    "add_metadef_resource_type_association", "Associate a namespace with a type of resource.",
+    "POST", NAMESPACE + "/resource_types",
+)
+REMOVE_ASSOCIATION = defines(
+    "remove_metadef_resource_type_association", "End such an association.",
+    "DELETE", NAMESPACE + "/resource_types/{resource_type}",
+)
+METADEFS = [
+    GET_NAMESPACES, GET_NAMESPACE, ADD_NAMESPACE, MODIFY_NAMESPACE, DELETE_NAMESPACE, GET_OBJECTS, GET_OBJECT,
+    ADD_OBJECT, MODIFY_OBJECT, DELETE_OBJECT, GET_PROPERTIES, GET_PROPERTY, ADD_PROPERTY, MODIFY_PROPERTY,
+    REMOVE_PROPERTY, GET_TAGS, GET_TAG, ADD_TAG, ADD_TAGS, MODIFY_TAG, DELETE_TAG, DELETE_TAGS,
+    LIST_RESOURCE_TYPES, GET_RESOURCE_TYPE, ADD_ASSOCIATION, REMOVE_ASSOCIATION,
+]
+
 RULES = [
+    *METADEFS,
     ADD_IMAGE, GET_IMAGE, GET_IMAGES, MODIFY_IMAGE, DELETE_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE,
     DOWNLOAD_IMAGE, UPLOAD_IMAGE, DEACTIVATE, REACTIVATE, ADD_MEMBER, DELETE_MEMBER, GET_MEMBER,
     GET_MEMBERS, MODIFY_MEMBER, GET_SCHEMAS, GET_STORES, GET_STORES_DETAIL, GET_USAGE,

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from skyhold.core.db.columns import flag, id_column, json, micros, number, ref_column, table, text
+from skyhold.core.db.columns import flag, id_column, json, long_text, micros, number, ref_column, table, text
+
+
+def within_namespace() -> sa.Column[str]:
+    namespace = sa.ForeignKey("image_metadef_namespaces.id", ondelete="CASCADE")
+    return sa.Column("namespace_id", text(64), namespace, nullable=False)
+
 
 IMAGES = table(
     "image_images",
@@ -61,4 +67,76 @@ MEMBERS = table(
     sa.Column("created_at", micros(), nullable=False),
     sa.Column("updated_at", micros(), nullable=False),
     sa.Index("image_members_member", "member_id", "status", "image_id"),
+)
+
+# ---- metadata definitions --------------------------------------------------------------------
+
+NAMESPACES = table(
+    "image_metadef_namespaces",
+    id_column(),
+    ref_column("project_id", nullable=True),
+    sa.Column("namespace", text(80), nullable=False),
+    sa.Column("display_name", text(80)),
+    sa.Column("description", text(500)),
+    sa.Column("visibility", text(16), nullable=False),
+    sa.Column("protected", flag(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_metadef_namespaces_name", "namespace", unique=True),
+    sa.Index("image_metadef_namespaces_list", "project_id", "created_at", "id"),
+)
+
+OBJECTS = table(
+    "image_metadef_objects",
+    id_column(),
+    within_namespace(),
+    sa.Column("name", text(80), nullable=False),
+    sa.Column("description", long_text()),
+    sa.Column("required", json(), nullable=False),
+    # By name: definitions of properties, as metadefs/shape.py has them.
+    sa.Column("properties", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_metadef_objects_name", "namespace_id", "name", unique=True),
+)
+
+PROPERTIES = table(
+    "image_metadef_properties",
+    id_column(),
+    within_namespace(),
+    sa.Column("name", text(80), nullable=False),
+    sa.Column("definition", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_metadef_properties_name", "namespace_id", "name", unique=True),
+)
+
+TAGS = table(
+    "image_metadef_tags",
+    id_column(),
+    within_namespace(),
+    sa.Column("name", text(80), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_metadef_tags_name", "namespace_id", "name", unique=True),
+)
+
+RESOURCE_TYPES = table(
+    "image_metadef_resource_types",
+    sa.Column("name", text(80), primary_key=True),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+)
+
+ASSOCIATIONS = table(
+    "image_metadef_associations",
+    id_column(),
+    within_namespace(),
+    sa.Column("name", text(80), sa.ForeignKey("image_metadef_resource_types.name"), nullable=False),
+    sa.Column("prefix", text(80)),
+    sa.Column("properties_target", text(80)),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_metadef_associations_name", "namespace_id", "name", unique=True),
+    sa.Index("image_metadef_associations_type", "name", "namespace_id"),
 )

@@ -33,7 +33,10 @@ REMOVED_LATER = {"/compute/v2.1/os-hypervisors/statistics": "compute 2.87"}
 QUERY = {
     "/placement/usages": "?project_id={project}",
     "/placement/allocation_candidates": "?resources=VCPU:1,MEMORY_MB:64",
-    "/image/v2/images": "?limit=1000", "/events/v1/events": "?limit=1000",
+    "/image/v2/images": "?limit=1000", "/image/v2/metadefs/namespaces": "?limit=1000",
+    "/image/v2/metadefs/namespaces/{namespace}/objects": "?limit=1000",
+    "/image/v2/metadefs/namespaces/{namespace}/tags": "?limit=1000",
+    "/events/v1/events": "?limit=1000",
     "/compute/v2.1/flavors": "?is_public=none", "/compute/v2.1/flavors/detail": "?is_public=none",
 }
 STILL = {
@@ -56,6 +59,8 @@ OF_PARENTS = [
     "/identity/v3/groups/{group}/users", "/identity/v3/users/{member}/groups", "/identity/v3/users/{admin}/projects",
     "/identity/v3/users/{admin}/application_credentials", "/identity/v3/projects/{project}/tags",
     "/identity/v3/users/{admin}/credentials/OS-EC2",
+    *(f"/image/v2/metadefs/namespaces/{{namespace}}{part}" for part in
+      ("", "/properties", "/objects", "/tags", "/resource_types")),
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
     "/compute/v2.1/servers/{server}/tags", "/compute/v2.1/servers/{server}/metadata",
     "/compute/v2.1/servers/{server}/ips", "/compute/v2.1/flavors/{flavor}/os-extra_specs",
@@ -184,6 +189,19 @@ class Seeds:
         made = (await self.post("/image/v2/images", wish))["id"]
         path = f"/image/v2/images/{self.ids.setdefault('image', made)}/members"
         await self.post(path, {"member": self.ids["newest_project"]}, 200)
+        definition = {"title": name, "type": "string"}
+        inside = {
+            "properties": {name: definition}, "objects": [{"name": name}], "tags": [{"name": name}],
+            "resource_type_associations": [{"name": name}],
+        }
+        first = self.ids.setdefault("namespace", name)
+        await self.post("/image/v2/metadefs/namespaces", {"namespace": name, **inside})
+        within = f"/image/v2/metadefs/namespaces/{first}"
+        if first != name:
+            await self.post(within + "/properties", {"name": name, **definition})
+            await self.post(within + "/objects", {"name": name})
+            await self.post(f"{within}/tags/{name}", None)
+            await self.post(within + "/resource_types", {"name": name})
 
     async def compute(self, name: str, number: int) -> None:
         flavor = {"name": name, "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}

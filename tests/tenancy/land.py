@@ -263,6 +263,13 @@ async def image(land: Land) -> None:
     await land.owner.post(f"{v2}/{ids['sleeping_image']}/actions/deactivate", status=204)
     ids["guest_project"] = (await land.cloud.project()).project_id
     await land.owner.post(f"{v2}/{ids['image']}/members", {"member": ids["guest_project"]}, status=200)
+    definition = {"title": MARKER, "type": "string"}
+    definitions = {
+        "namespace": "birds", "description": MARKER, "owner": ids["project"],
+        "properties": {"raven": definition}, "objects": [{"name": "crow", "properties": {"raven": definition}}],
+        "tags": [{"name": "blue"}], "resource_type_associations": [{"name": "OS::Glance::Image"}],
+    }
+    await land.cloud.admin.post("/image/v2/metadefs/namespaces", definitions, status=201)
 
 
 async def compute(land: Land) -> None:
