@@ -85,7 +85,8 @@ def resolved(service: str, schema: Any, version: Version, above: tuple[str, ...]
     if service == "identity" and "properties" in found:
         # A known fault of the file: links are objects, and where they are left out they come anyway.
         found["properties"]["links"] = {}
-    if "required" in found and "properties" in found:
+    # A list: what describes schemas has properties that are called so.
+    if isinstance(found.get("required"), list) and "properties" in found:
         found["required"] = [name for name in found["required"] if name in found["properties"]]
     if choices := schema.get("oneOf"):
         # Several may fit: the alternatives are versions, and forms that overlap.
