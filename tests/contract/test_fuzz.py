@@ -30,6 +30,7 @@ from skyhold.core.service import Service
 from skyhold.core.versions import Version
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud, start_cloud
+from tests.kit.databases import Servers, chosen_for_kits
 from tests.kit.host import fake_host
 from tests.tenancy import registry
 from tests.tenancy.land import Land, settle
@@ -47,10 +48,12 @@ def serialize_patches(context: Any, value: Any) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=chosen_for_kits())
+async def cloud(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
     """Its own: what is left of it afterwards is nothing to build on."""
-    made = await start_cloud(tmp_path_factory.mktemp("fuzz"))
+    made = await start_cloud(tmp_path_factory.mktemp("fuzz"), database=servers.fresh(request.param))
     yield made
     await made.core.stop()
 

@@ -2,8 +2,9 @@
 """Private PostgreSQL and MariaDB servers for tests, from Debian's packages, gone when the run ends.
 
 A core on one of them is made here too; clouds with all services are tests/kit/cloud.py. Which databases a
-run uses is SKYHOLD_TEST_DATABASES (`sqlite,postgresql,mariadb` or `all`; SQLite alone without it), and a
-database that is asked for but not installed is an error that names its package, never a skipped test.
+run uses is SKYHOLD_TEST_DATABASES (`sqlite,postgresql,mariadb` or `all`; SQLite alone without it); those of
+the long kits may be fewer, by SKYHOLD_TEST_KIT_DATABASES. A database that is asked for but not installed is
+an error that names its package, never a skipped test.
 """
 
 from __future__ import annotations
@@ -34,11 +35,20 @@ POSTGRES_BIN = "/usr/lib/postgresql/15/bin"
 
 def chosen() -> tuple[str, ...]:
     """The databases of this run."""
-    asked = os.environ.get("SKYHOLD_TEST_DATABASES", "sqlite")
+    return named("SKYHOLD_TEST_DATABASES", "sqlite")
+
+
+def chosen_for_kits() -> tuple[str, ...]:
+    """The databases for what is made from the whole route table and would take too long on all of them."""
+    return named("SKYHOLD_TEST_KIT_DATABASES", ",".join(chosen()))
+
+
+def named(variable: str, default: str) -> tuple[str, ...]:
+    asked = os.environ.get(variable, default)
     names = KINDS if asked == "all" else tuple(name.strip() for name in asked.split(","))
     unknown = set(names) - set(KINDS)
     if unknown:
-        raise pytest.UsageError(f"SKYHOLD_TEST_DATABASES names {unknown.pop()}; known are {', '.join(KINDS)}")
+        raise pytest.UsageError(f"{variable} names {unknown.pop()}; known are {', '.join(KINDS)}")
     return names
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from skyhold.identity.service import SERVICE as IDENTITY
@@ -14,15 +15,19 @@ from skyhold.network.drivers.base import PortEvent
 from skyhold.network.facade import PortAsk
 from skyhold.network.service import SERVICE as NETWORK
 from tests.kit.cloud import Cloud, start_cloud
+from tests.kit.databases import Servers, chosen
 from tests.story.network.host import FakeHost, until
 from tests.story.network.scene import Scene
 from tests.story.network.test_routers import leg, routed
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def cloud(tmp_path_factory) -> AsyncIterator[Cloud]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=chosen())
+async def cloud(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
     """A cloud without other stories' routers, since those are on every routing host."""
-    made = await start_cloud(tmp_path_factory.mktemp("wired-cloud"), [IDENTITY, NETWORK])
+    home, url = tmp_path_factory.mktemp("wired-cloud"), servers.fresh(request.param)
+    made = await start_cloud(home, [IDENTITY, NETWORK], database=url)
     yield made
     await made.core.stop()
 

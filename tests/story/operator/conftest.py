@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud of the operator stories' own, with the operator's service and a fake host.
+"""A cloud of the operator stories' own on each database of the run, with the operator's service and a fake host.
 
 It is nobody else's: stories here plant what should not be there.
 """
@@ -14,13 +14,17 @@ import pytest_asyncio
 from skyhold.core.operator.service import SERVICE as OPERATOR
 from skyhold.host.machine import Machine
 from tests.kit.cloud import Cloud, present, start_cloud
+from tests.kit.databases import Servers, chosen
 from tests.kit.host import fake_host
 from tests.story.compute.scene import Scene, make_scene
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud]:
-    made = await start_cloud(tmp_path_factory.mktemp("operated"), [*present(), OPERATOR])
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=chosen())
+async def cloud(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cloud]:
+    home, url = tmp_path_factory.mktemp("operated"), servers.fresh(request.param)
+    made = await start_cloud(home, [*present(), OPERATOR], database=url)
     yield made
     await made.core.stop()
 
