@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Health and meters: what somebody who watches the cloud is told without a token.
+
+What is logged is tests/unit/core/test_logs.py. The toy service is toy.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.core.app import Core
+from tests.kit.client import Client
+
+
+async def test_health_tells_when_the_database_is_gone(toy: Core) -> None:
+    assert (await Client(toy.asgi).get("/healthcheck", status=200)).body == b"OK"
+
+    async def fail(*args: Any, **kw: Any) -> Any:
+        raise OSError("gone")
+
+    whole, toy.db.read = toy.db.read, fail  # type: ignore[method-assign]
+    answer = await Client(toy.asgi).get("/healthcheck", status=503)
+    toy.db.read = whole  # type: ignore[method-assign]
+    assert b"database" in answer.body
+
+
+async def test_meters_count_requests_by_route_and_status(client: Client, toy: Core) -> None:
+    await client.get("/v1/things/1", status=200)
+    await client.get("/v1/broken", status=500)
+    text = (await Client(toy.asgi).get("/metrics", status=200)).body.decode()
+    assert 'skyhold_requests_total{method="GET",route="/v1/things/{thing_id}",service="toy",status="200"}' in text
+    assert 'route="/v1/broken",service="toy",status="500"' in text
+    assert 'skyhold_request_seconds_bucket{le="0.005",route="/v1/things/{thing_id}",service="toy"}' in text
