@@ -19,14 +19,17 @@ from skyhold.core.bus import Bus
 from skyhold.core.context import Authenticator, Context, Credentials, Limits, NoLimits
 from skyhold.core.db.engine import Database, open_database
 from skyhold.core.http.mount import Front
+from skyhold.core.http.routes import Public, Route
 from skyhold.core.keyring import KeySet
 from skyhold.core.loops import Loop, Loops
 from skyhold.core.policy.defaults import BASE
+from skyhold.core.policy.language import PolicyError
 from skyhold.core.policy.rules import Policy
 from skyhold.core.saga.runner import Runner
 from skyhold.core.schema import prepare_schema
 from skyhold.core.service import Service
 from skyhold.core.settings import Settings
+from skyhold.core.shapes import guarded_fields, shape_in
 
 log = structlog.get_logger("core")
 
@@ -52,6 +55,8 @@ class Core:
             self.policy.register(*service.rules)
         self.policy.override(self._policy_file())
         self.policy.compile()
+        for service in services:
+            refuse_unknown_rules(self.policy, service)
         self.keyring = KeySet(settings.keys_dir / "master")
         self.bus = Bus(settings.bus_socket, {name: v for s in services for name, v in s.verbs.items()})
         self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
@@ -114,6 +119,22 @@ class Core:
         except Exception as error:
             return f"database: {error}"
         return None
+
+
+def refuse_unknown_rules(policy: Policy, service: Service) -> None:
+    """PolicyError for a route, or an attribute of its body or answer, whose rule nobody registered: a name
+    that is spelled in two ways must stop the program, not wait for whoever asks first."""
+    for route in (route for routes in service.routes for route in routes.all):
+        for name in rule_names(route):
+            if name not in policy:
+                raise PolicyError(f"{service.name}: {route.method} {route.path} names the rule {name!r}, "
+                                  "which is in no policy.py")
+
+
+def rule_names(route: Route) -> list[str]:
+    own = [] if isinstance(route.policy, Public) else [route.policy.name]
+    shapes = [shape for shape in (shape_in(route.body), shape_in(route.reply)) if shape is not None]
+    return own + [rule for shape in shapes for _, _, rule in guarded_fields(shape)]
 
 
 def own_loops(settings: Settings) -> list[Loop]:

@@ -30,6 +30,7 @@ from skyhold.core.wire.fields import (
     envelope,
     field,
     guarded_fields,
+    shape_in,
 )
 from skyhold.core.wire.kinds import (
     JsonObject,
@@ -70,5 +71,6 @@ __all__ = [
     "json_schema",
     "query_reader",
     "reader",
+    "shape_in",
     "writer",
 ]

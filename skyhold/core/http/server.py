@@ -113,6 +113,8 @@ def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
         app, http=bounded_protocol(http.header_limit_bytes, http.slow_client_timeout_s),
         ws="websockets-sansio", loop="none", lifespan="off", access_log=False, log_config=None,
         # Who asks is said by the token, and where we are by a setting: no header of a proxy is believed.
-        proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10, **options,
+        proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10,
+        # A browser takes an answer for what it is called, never for a page that a tenant wrote.
+        headers=[("X-Content-Type-Options", "nosniff")], **options,
     )
     return uvicorn.Server(config)

@@ -200,6 +200,12 @@ def guarded_fields(shape: type[Shape]) -> list[tuple[str, str, str]]:
     return [(attr, spec.wire, spec.policy) for attr, spec in fields_of(shape).items() if spec.policy]
 
 
+def shape_in(spec: Any) -> type[Shape] | None:
+    """The Shape of a body, an envelope, a collection or a bulk body; None where there is none."""
+    inner = getattr(spec, "inner", spec)
+    return inner if isinstance(inner, ShapeMeta) else None
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Envelope:
     key: str

@@ -135,6 +135,13 @@ async def test_a_lying_image_is_refused_and_not_kept(
     assert list(cache.folder.iterdir()) == []
 
 
+async def test_cve_2024_47211_content_of_another_checksum_is_not_kept(cache: ImageCache, tmp_path: Path) -> None:
+    """The checksum was there and nobody looked."""
+    with pytest.raises(GuestFailed, match=r"checksum|sha512|SHA-512"):
+        await cache.ensure(of_another_checksum(tmp_path))
+    assert list(cache.folder.iterdir()) == []
+
+
 async def test_a_device_is_not_an_image(cache: ImageCache, tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         with pytest.raises(GuestFailed, match="ordinary file"):

@@ -8,6 +8,7 @@ network engine: it alone says which server is asking.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 from io import BytesIO
@@ -184,7 +185,7 @@ async def test_odd_spellings_of_a_path_mean_the_same(service):
         assert await service.ask(path) == plain
 
 
-async def test_identity_is_the_port_and_no_header_is_believed(service):
+async def test_invariant_10_identity_is_the_port_and_no_header_is_believed(service):
     """CVE-2026-22797's class: identity headers that came from a client."""
     forged = "".join(
         f"{name}: {value}\r\n"
@@ -250,8 +251,24 @@ async def test_session_tokens(service):
     service.server_id = "other"
     assert (await service.ask("/latest/meta-data/instance-id", fields=good))[0] == 401
     assert (await service.ask("/latest/api/token", "PUT", lasts + "X-Forwarded-For: 1.2.3.4\r\n"))[0] == 403
-    for wrong in ("", lasts.replace("60", "0"), lasts.replace("60", "99999"), lasts.replace("60", "x")):
-        assert (await service.ask("/latest/api/token", "PUT", wrong))[0] == 400
+    for wrong in ("0", "99999", "x", "-1", "6_0", "000000001999999"):
+        assert (await service.ask("/latest/api/token", "PUT", lasts.replace("60", wrong)))[0] == 400
+    assert (await service.ask("/latest/api/token", "PUT"))[0] == 400
+
+
+async def test_bug_2150094_a_wrong_signature_is_never_answered_or_logged_with_the_right_one(service, capfd):
+    """The log told the signature that would have been right, to whoever could read it."""
+    lasts = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n"
+    _, token = await service.ask("/latest/api/token", "PUT", lasts)
+    until, signature = base64.urlsafe_b64decode(token)[:8], base64.urlsafe_b64decode(token)[8:]
+    forged = base64.urlsafe_b64encode(until + bytes(32)).decode()
+    status, answer = await service.ask("/latest/meta-data/", fields=f"X-aws-ec2-metadata-token: {forged}\r\n")
+    assert status == 401
+    out, err = capfd.readouterr()
+    for told in (answer.decode(), out, err):
+        for spelled in (base64.b64encode(signature).decode(), base64.urlsafe_b64encode(signature).decode(),
+                        signature.hex(), token.decode()):
+            assert spelled not in told
 
 
 async def test_head_has_the_length_but_no_body(service):

@@ -81,6 +81,19 @@ async def test_a_dry_run_is_known_to_the_operation_and_refused_for_streams(clien
     assert received == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/toy/v1", "/toy/v1/things/1", "/toy/v1/broken", "/nowhere", "/healthcheck", "/metrics"]
+)
+async def test_invariant_12_no_answer_is_taken_for_a_page(port: int, path: str) -> None:
+    """A browser that guesses would run what a tenant wrote: CVE-2026-40212's class."""
+    async with (
+        aiohttp.ClientSession(headers=GOOD) as session,
+        session.get(f"http://127.0.0.1:{port}{path}", params={"name": "<script>alert(1)</script>"}) as answer,
+    ):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.content_type in ("application/json", "text/plain")
+
+
 async def test_head_has_headers_and_no_body(port: int) -> None:
     async with (
         aiohttp.ClientSession(headers=GOOD) as session,
