@@ -90,13 +90,29 @@ def test_files_named_in_pages_exist(page: Path) -> None:
         assert (REPO / path).exists(), f"{page.name} names {path}"
 
 
-def test_functions_named_in_the_tour_are_where_it_says() -> None:
-    named = FUNCTION.findall((REPO / "docs" / "tour" / "README.md").read_text())
-    assert len(named) > 20, "the tour names the function of each step"
+@pytest.mark.parametrize("page", ["docs/tour/README.md", "docs/security.md"])
+def test_functions_named_in_a_page_are_where_it_says(page: str) -> None:
+    named = FUNCTION.findall((REPO / page).read_text())
+    assert len(named) > 20, "this page names a function in each of its steps or rows"
     for path, function in named:
         text = (REPO / path).read_text()
         for name in function.split("."):
             assert re.search(rf"(def|class) {name}\b|^{name} = ", text, re.M), f"{path} has no {name}"
+
+
+def test_every_invariant_has_its_row() -> None:
+    rows = re.findall(r"^\| (\d+) \| \*\*.*$", (REPO / "docs" / "security.md").read_text(), re.M)
+    assert rows == [str(number) for number in range(1, 17)]
+
+
+def test_every_advisory_of_a_test_has_its_row() -> None:
+    page = (REPO / "docs" / "security.md").read_text()
+    tests = "\n".join(path.read_text() for path in (REPO / "tests").rglob("test_*.py"))
+    found = set(re.findall(r"def test_(cve_\d+_\d+|ossa_\d+_\d+|bug_\d+)_", tests))
+    assert len(found) > 20, "tests are named after their advisories"
+    for name in found:
+        spelled = name.replace("bug_", "bug ") if name.startswith("bug") else name.upper().replace("_", "-")
+        assert spelled in page, f"{spelled} has a test and no row in docs/security.md"
 
 
 def test_settings_shown_are_settings(tmp_path: Path) -> None:
