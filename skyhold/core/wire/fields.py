@@ -203,7 +203,7 @@ def guarded_fields(shape: type[Shape]) -> list[tuple[str, str, str]]:
 def shape_in(spec: Any) -> type[Shape] | None:
     """The Shape of a body, an envelope, a collection or a bulk body; None where there is none."""
     inner = getattr(spec, "inner", spec)
-    return inner if isinstance(inner, ShapeMeta) else None
+    return inner if isinstance(inner, type) and issubclass(inner, Shape) else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
