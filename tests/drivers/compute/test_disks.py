@@ -17,7 +17,7 @@ import pytest
 from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, InstanceMetadata
 from skyhold.compute.drivers.qemu import disks, qcow2
 from skyhold.compute.drivers.qemu.folder import Folder
-from skyhold.compute.drivers.qemu.tools import run_tool
+from skyhold.core.tools import run_tool
 
 from .conftest import source_of
 

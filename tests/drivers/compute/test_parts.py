@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from skyhold.compute.drivers.base import GuestFailed
 from skyhold.compute.drivers.qemu import accelerator, console, host, process, qcow2
 from skyhold.compute.drivers.qemu.folder import GONE, Folder, Record, owner_of
-from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, fenced, run_tool
 
 
 @given(st.binary(max_size=400), st.integers(0, 12), st.integers(1, 50))
@@ -119,31 +118,6 @@ def test_guests_have_users_of_their_own() -> None:
     owners = {owner_of(f"guest-{n}") for n in range(50)}
     assert len(owners) == 50
     assert all(owner is not None and owner >= 65534 for owner in owners)
-
-
-async def test_a_tool_runs_fenced_in(tmp_path: Path) -> None:
-    owner = owner_of("one")
-    said = await run_tool(
-        "sh", "-c", "id -u; ulimit -v; ls /sys/class/net", cwd=tmp_path, fence=Fence(owner=owner)
-    )
-    uid, memory_kb, *links = said.split()
-    assert int(uid) == (os.geteuid() if owner is None else owner)
-    assert int(memory_kb) == 1024 * 1024
-    assert os.geteuid() != 0 or links == ["lo"] or "lo" in links
-
-
-async def test_a_tool_that_hangs_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailed, match="did not end"):
-        await run_tool("sleep", "60", cwd=tmp_path, fence=Fence(wall_s=0.2))
-    with pytest.raises(ToolFailed, match="status 3"):
-        await run_tool("sh", "-c", "exit 3", cwd=tmp_path, fence=Fence())
-
-
-def test_the_fence_comes_before_the_tool() -> None:
-    argv = fenced(["qemu-img", "info"], Fence(owner=5))
-    assert argv[-2:] == ["qemu-img", "info"]
-    assert "--reuid=5" in argv
-    assert "--no-new-privs" in argv
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, Image
 from skyhold.compute.drivers.qemu import qcow2
 from skyhold.compute.drivers.qemu.folder import Folder
 from skyhold.compute.drivers.qemu.images import ImageCache
-from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, run_tool
+from skyhold.core.tools import Fence, ToolFailed, run_tool
 
 IMAGES_FROM_RUN = "../../../images"
 _SPARE_BYTES = 64 << 20

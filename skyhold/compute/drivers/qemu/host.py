@@ -17,7 +17,7 @@ import os_traits
 
 from skyhold.compute.drivers.base import HostInventory
 from skyhold.compute.drivers.qemu.accelerator import Accelerator
-from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, run_tool
+from skyhold.core.tools import Fence, ToolFailed, run_tool
 
 
 class QemuMissing(Exception):

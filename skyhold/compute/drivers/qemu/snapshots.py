@@ -20,7 +20,7 @@ from skyhold.compute.drivers.base import GuestFailed, ImageTarget, NoRoom
 from skyhold.compute.drivers.qemu.disks import DiskFile, check_space, files_of, no_room, trusted_header
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
-from skyhold.compute.drivers.qemu.tools import Fence, ToolFailed, run_tool
+from skyhold.core.tools import Fence, ToolFailed, run_tool
 
 _COPY_S = 3600.0
 _ABANDON_S = 60.0
