@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue: every enabled endpoint of every enabled service, as tokens carry it.
 
-Services and endpoints are kept in services.py and endpoints.py. The rows are read once an epoch;
-a URL that names a project is only shown to tokens that have one.
+Services and endpoints are kept in services.py and endpoints.py, which of them a project sees is
+endpoint_filter.py. The rows are read once an epoch; a URL that names a project is only shown to tokens
+that have one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from skyhold.core.context import Context
+from skyhold.identity import endpoint_filter
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.tables import ENDPOINTS, SERVICES
 
@@ -37,19 +39,25 @@ ROWS = (
 
 async def catalogue_of(ctx: Context, project_id: str | None, user_id: str) -> Catalogue:
     """Services with their endpoints, for a token with that project (or none) of that user."""
-    return filled(await rows(ctx), project_id, user_id)
+    everything, filtered = await rows(ctx)
+    shown = await ctx.read(endpoint_filter.given_to, project_id) if filtered and project_id else None
+    if shown is not None:
+        everything = [row for row in everything if row.id in shown]
+    return filled(everything, project_id, user_id)
 
 
-async def rows(ctx: Context) -> Any:
+async def rows(ctx: Context) -> tuple[Any, bool]:
+    """All of the catalogue, and whether some projects see less of it."""
     keeper = sessions(ctx.core)
     epoch = await keeper.epoch()
     if keeper.catalogue is None or keeper.catalogue[0] != epoch:
         keeper.catalogue = (epoch, await ctx.read(read_rows))
-    return keeper.catalogue[1]
+    found: tuple[Any, bool] = keeper.catalogue[1]
+    return found
 
 
-def read_rows(tx: Tx, ctx: Context) -> Any:
-    return tx.all(ROWS)
+def read_rows(tx: Tx, ctx: Context) -> tuple[Any, bool]:
+    return tx.all(ROWS), endpoint_filter.any_given(tx)
 
 
 def filled(rows: Any, project_id: str | None, user_id: str) -> Catalogue:

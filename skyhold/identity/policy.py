@@ -293,7 +293,100 @@ CREATE_LIMITS = rule("create_limits", ADMIN, "Set limits.", "POST /v3/limits")
 UPDATE_LIMIT = rule("update_limit", ADMIN, "Change a limit.", f"PATCH {LIMIT}")
 DELETE_LIMIT = rule("delete_limit", ADMIN, "Delete a limit.", f"DELETE {LIMIT}")
 
+# ---- policies ------------------------------------------------------------------------------
+
+POLICY = "/v3/policies/{policy_id}"
+OF_POLICY = f"{POLICY}/OS-ENDPOINT-POLICY"
+
+GET_POLICY = rule("get_policy", READER, "Show a policy.", f"GET {POLICY}")
+LIST_POLICIES = rule("list_policies", READER, "List policies.", "GET /v3/policies")
+CREATE_POLICY = rule("create_policy", ADMIN, "Create a policy.", "POST /v3/policies")
+UPDATE_POLICY = rule("update_policy", ADMIN, "Change a policy.", f"PATCH {POLICY}")
+DELETE_POLICY = rule("delete_policy", ADMIN, "Delete a policy.", f"DELETE {POLICY}")
+GET_POLICY_FOR_ENDPOINT = rule(
+    "get_policy_for_endpoint", READER, "Show the policy that an endpoint uses.",
+    "GET /v3/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy",
+)
+LIST_ENDPOINTS_FOR_POLICY = rule(
+    "list_endpoints_for_policy", READER, "List the endpoints that use a policy.", f"GET {OF_POLICY}/endpoints"
+)
+
+
+def association_rules(what: str, tail: str) -> dict[str, Rule]:
+    path = f"{OF_POLICY}/{tail}"
+    words = {"create": ("PUT", ADMIN), "check": ("GET", READER), "delete": ("DELETE", ADMIN)}
+    return {
+        verb: rule(
+            f"{verb}_policy_association_for_{what}", check, f"{verb.capitalize()} a policy's association.",
+            f"{method} {path}",
+        )
+        for verb, (method, check) in words.items()
+    }
+
+
+ENDPOINT_POLICY = {
+    "endpoint": association_rules("endpoint", "endpoints/{endpoint_id}"),
+    "service": association_rules("service", "services/{service_id}"),
+    "region_and_service": association_rules(
+        "region_and_service", "services/{service_id}/regions/{region_id}"
+    ),
+}
+
+# ---- endpoint filtering --------------------------------------------------------------------
+
+FILTER = "/v3/OS-EP-FILTER"
+GROUP = f"{FILTER}/endpoint_groups/{{endpoint_group_id}}"
+GROUPED = f"{GROUP}/projects/{{project_id}}"
+SINGLE = f"{FILTER}/projects/{{project_id}}/endpoints/{{endpoint_id}}"
+
+CREATE_ENDPOINT_GROUP = rule(
+    "create_endpoint_group", ADMIN, "Create an endpoint group.", f"POST {FILTER}/endpoint_groups"
+)
+LIST_ENDPOINT_GROUPS = rule(
+    "list_endpoint_groups", READER, "List endpoint groups.", f"GET {FILTER}/endpoint_groups"
+)
+GET_ENDPOINT_GROUP = rule("get_endpoint_group", READER, "Show an endpoint group.", f"GET {GROUP}")
+UPDATE_ENDPOINT_GROUP = rule("update_endpoint_group", ADMIN, "Change an endpoint group.", f"PATCH {GROUP}")
+DELETE_ENDPOINT_GROUP = rule("delete_endpoint_group", ADMIN, "Delete an endpoint group.", f"DELETE {GROUP}")
+LIST_PROJECTS_ASSOCIATED_WITH_ENDPOINT_GROUP = rule(
+    "list_projects_associated_with_endpoint_group", READER, "List a group's projects.", f"GET {GROUP}/projects"
+)
+LIST_ENDPOINTS_ASSOCIATED_WITH_ENDPOINT_GROUP = rule(
+    "list_endpoints_associated_with_endpoint_group", READER, "List a group's endpoints.",
+    f"GET {GROUP}/endpoints",
+)
+GET_ENDPOINT_GROUP_IN_PROJECT = rule(
+    "get_endpoint_group_in_project", READER, "Check whether a project has a group.", f"GET {GROUPED}"
+)
+LIST_ENDPOINT_GROUPS_FOR_PROJECT = rule(
+    "list_endpoint_groups_for_project", READER, "List a project's groups.",
+    f"GET {FILTER}/projects/{{project_id}}/endpoint_groups",
+)
+ADD_ENDPOINT_GROUP_TO_PROJECT = rule(
+    "add_endpoint_group_to_project", ADMIN, "Give a group to a project.", f"PUT {GROUPED}"
+)
+REMOVE_ENDPOINT_GROUP_FROM_PROJECT = rule(
+    "remove_endpoint_group_from_project", ADMIN, "Take a group from a project.", f"DELETE {GROUPED}"
+)
+LIST_PROJECTS_FOR_ENDPOINT = rule(
+    "list_projects_for_endpoint", READER, "List an endpoint's projects.",
+    f"GET {FILTER}/endpoints/{{endpoint_id}}/projects",
+)
+ADD_ENDPOINT_TO_PROJECT = rule(
+    "add_endpoint_to_project", ADMIN, "Give an endpoint to a project.", f"PUT {SINGLE}"
+)
+CHECK_ENDPOINT_IN_PROJECT = rule(
+    "check_endpoint_in_project", READER, "Check whether a project has an endpoint.", f"GET {SINGLE}"
+)
+LIST_ENDPOINTS_FOR_PROJECT = rule(
+    "list_endpoints_for_project", READER, "List a project's endpoints.",
+    f"GET {FILTER}/projects/{{project_id}}/endpoints",
+)
+REMOVE_ENDPOINT_FROM_PROJECT = rule(
+    "remove_endpoint_from_project", ADMIN, "Take an endpoint from a project.", f"DELETE {SINGLE}"
+)
+
 RULES = [
     *[value for value in list(globals().values()) if isinstance(value, Rule)],
-    *[each for kind in SYSTEM_GRANTS.values() for each in kind.values()],
+    *[each for kind in (*SYSTEM_GRANTS.values(), *ENDPOINT_POLICY.values()) for each in kind.values()],
 ]

@@ -277,3 +277,59 @@ LIMITS = table(
     sa.UniqueConstraint("holder_id", "registered_limit_id", name="identity_limits_whose"),
     sa.Index("identity_limits_registered", "registered_limit_id"),
 )
+
+POLICIES = table(
+    "identity_policies",
+    id_column(),
+    sa.Column("type", text(), nullable=False),
+    # Whatever the services that ask for it understand; nothing here reads it.
+    sa.Column("blob", long_text(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)
+
+POLICY_ASSOCIATIONS = table(
+    "identity_policy_associations",
+    # A hash of the three columns it is about, so that each has one policy (endpoint_policies.py).
+    sa.Column("whose", text(64), primary_key=True),
+    sa.Column("policy_id", text(64), sa.ForeignKey("identity_policies.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("endpoint_id", text(64), sa.ForeignKey("identity_endpoints.id", ondelete="CASCADE")),
+    sa.Column("service_id", text(64), sa.ForeignKey("identity_services.id", ondelete="CASCADE")),
+    sa.Column("region_id", text(255), sa.ForeignKey("identity_regions.id", ondelete="CASCADE")),
+    sa.Index("identity_policy_associations_policy", "policy_id"),
+)
+
+ENDPOINT_GROUPS = table(
+    "identity_endpoint_groups",
+    id_column(),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("description", long_text(), nullable=True),
+    # service_id, region_id and interface: an endpoint that has all that are given is in the group.
+    sa.Column("filters", json(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)
+
+# A project that stands in one of the next two sees in its catalogue what they name, and nothing else.
+PROJECT_ENDPOINTS = table(
+    "identity_project_endpoints",
+    sa.Column(
+        "project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "endpoint_id", text(64), sa.ForeignKey("identity_endpoints.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Index("identity_project_endpoints_endpoint", "endpoint_id"),
+)
+
+PROJECT_ENDPOINT_GROUPS = table(
+    "identity_project_endpoint_groups",
+    sa.Column(
+        "project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "endpoint_group_id", text(64), sa.ForeignKey("identity_endpoint_groups.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Index("identity_project_endpoint_groups_group", "endpoint_group_id"),
+)

@@ -57,6 +57,11 @@ DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
 OF_PARENTS = [
     "/identity/v3/OS-FEDERATION/identity_providers/{idp}/protocols",
     "/identity/v3/groups/{group}/users", "/identity/v3/users/{member}/groups", "/identity/v3/users/{admin}/projects",
+    "/identity/v3/policies/{policy}/OS-ENDPOINT-POLICY/endpoints",
+    "/identity/v3/OS-EP-FILTER/projects/{project}/endpoints", "/identity/v3/OS-EP-FILTER/endpoints/{endpoint}/projects",
+    "/identity/v3/OS-EP-FILTER/projects/{project}/endpoint_groups",
+    "/identity/v3/OS-EP-FILTER/endpoint_groups/{endpoint_group}/endpoints",
+    "/identity/v3/OS-EP-FILTER/endpoint_groups/{endpoint_group}/projects",
     "/identity/v3/users/{admin}/application_credentials", "/identity/v3/projects/{project}/tags",
     "/identity/v3/users/{admin}/credentials/OS-EC2",
     *(f"/image/v2/metadefs/namespaces/{{namespace}}{part}" for part in
@@ -142,13 +147,30 @@ class Seeds:
         await self.post("/identity/v3/regions", {"region": {"id": name}})
         service = await self.post("/identity/v3/services", {"service": {"name": name, "type": name}})
         endpoint = {"service_id": service["service"]["id"], "interface": "public", "url": "http://one.test"}
-        await self.post("/identity/v3/endpoints", {"endpoint": endpoint})
+        made = await self.post("/identity/v3/endpoints", {"endpoint": {**endpoint, "interface": "internal"}})
+        await self.filtered(name, made["endpoint"], person.project_id)
         await self.limits(service["service"]["id"], person.project_id)
         path = f"/identity/v3/users/{self.ids['admin']}/application_credentials"
         await self.post(path, {"application_credential": {"name": name}})
         key = {"tenant_id": self.cloud.admin.project_id}
         await self.post(f"/identity/v3/users/{self.ids['admin']}/credentials/OS-EC2", key)
         await self.federation(name)
+
+    async def filtered(self, name: str, endpoint: dict[str, Any], project_id: str) -> None:
+        first, path = self.ids.setdefault, "/identity/v3/OS-EP-FILTER"
+        own = (await self.post("/identity/v3/policies", {"policy": {"blob": name, "type": name}}))["policy"]["id"]
+        used = f"/identity/v3/policies/{first('policy', own)}/OS-ENDPOINT-POLICY/endpoints"
+        await self.put(f"{used}/{endpoint['id']}")
+        body = {"endpoint_group": {"name": name, "filters": {"interface": "internal"}}}
+        group = (await self.post(f"{path}/endpoint_groups", body))["endpoint_group"]["id"]
+        one, all_of = first("endpoint", endpoint["id"]), first("endpoint_group", group)
+        projects = {project_id, first("project", project_id)}
+        for each in projects:
+            await self.put(f"{path}/projects/{each}/endpoints/{endpoint['id']}")
+            await self.put(f"{path}/endpoint_groups/{group}/projects/{each}")
+        if one != endpoint["id"]:
+            await self.put(f"{path}/projects/{project_id}/endpoints/{one}")
+            await self.put(f"{path}/endpoint_groups/{all_of}/projects/{project_id}")
 
     async def limits(self, service_id: str, project_id: str) -> None:
         what = {"service_id": service_id, "resource_name": "things"}

@@ -126,6 +126,7 @@ async def identity(land: Land) -> None:
     body = {"endpoint": {"service_id": ids["service"], "interface": "public", "url": "https://weather.test"}}
     ids["endpoint"] = (await land.make("/identity/v3/endpoints", body, who=admin))["id"]
     await limits(land)
+    await policies_and_filters(land)
     rule = {"path": "/v2.1/" + MARKER, "method": "GET", "service": "compute"}
     body = {"application_credential": {"name": MARKER, "description": MARKER, "access_rules": [rule]}}
     made = await land.make(f"/identity/v3/users/{ids['owner']}/application_credentials", body)
@@ -145,6 +146,23 @@ async def delegation(land: Land) -> None:
     ids["credential"] = (await land.make("/identity/v3/credentials", {"credential": body}))["id"]
     key = await land.make(f"{user}/credentials/OS-EC2", {"tenant_id": ids["project"]})
     ids["key"] = key["access"]
+
+
+async def policies_and_filters(land: Land) -> None:
+    admin, ids = land.cloud.admin, land.ids
+    body: Any = {"policy": {"type": "text/plain", "blob": MARKER}}
+    ids["policy"] = (await land.make("/identity/v3/policies", body, who=admin))["id"]
+    path = f"/identity/v3/policies/{ids['policy']}/OS-ENDPOINT-POLICY"
+    for tail in (
+        f"endpoints/{ids['endpoint']}", f"services/{ids['service']}",
+        f"services/{ids['service']}/regions/{ids['region']}",
+    ):
+        await admin.put(f"{path}/{tail}", status=204)
+    path = "/identity/v3/OS-EP-FILTER"
+    body = {"endpoint_group": {"name": MARKER, "filters": {"service_id": ids["service"]}}}
+    ids["endpoint_group"] = (await land.make(f"{path}/endpoint_groups", body, who=admin))["id"]
+    await admin.put(f"{path}/endpoint_groups/{ids['endpoint_group']}/projects/{ids['project']}", status=204)
+    await admin.put(f"{path}/projects/{ids['project']}/endpoints/{ids['endpoint']}", status=204)
 
 
 async def limits(land: Land) -> None:

@@ -22,6 +22,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "group_id": "$group", "role_id": "$member_role", "implied_id": "$implied", "region_id": "$region",
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
+        "policy_id": "$policy", "endpoint_group_id": "$endpoint_group",
         "credential_id": "$credential",
         "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
     },
@@ -119,6 +120,9 @@ BODIES: dict[str, Any] = {
         "limits": [
             {"service_id": "$service", "resource_name": "ravens", "resource_limit": 1, "domain_id": "$domain"}
         ]
+    },
+    "identity POST /v3/OS-EP-FILTER/endpoint_groups": {
+        "endpoint_group": {"name": SAY, "filters": {"interface": "public"}}
     },
     "events POST /v1/webhooks": {
         "webhook": {"name": SAY, "url": "https://hooks.test/other", "secret": "s" * 20, "enabled": False}
@@ -252,6 +256,10 @@ REFUSED: dict[str, tuple[int, str]] = {
     "image PUT /v2/images/{image_id}/members/{member_id}": (403, "only the member decides"),
     "compute GET /v2.1/os-hypervisors/{hypervisor_id}/uptime@2.87": (501, "the fake driver knows none"),
     "identity PUT /v3/regions/{region_id}": (409, "it is there"),
+    "identity PUT /v3/OS-EP-FILTER/projects/{project_id}/endpoints/{endpoint_id}": (409, "it was given"),
+    "identity PUT /v3/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}/projects/{project_id}": (
+        409, "it was given"
+    ),
     "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}": (409, "it is there"),
     "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}": (409, "it is there"),
     "identity PUT /v3/OS-FEDERATION/mappings/{mapping_id}": (409, "it is there"),

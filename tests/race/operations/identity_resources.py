@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Races of the operations on limits.
+"""Races of the operations on limits, policies and the filtering of endpoints.
 
 What an entry means is ../duel.py; the ground of most is identity.py's.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.race.duel import Call, Duel, Ground, name, race
-from tests.race.operations.identity import V3, a_project, a_service, change, removal
+from tests.race.operations.identity import V3, a_project, a_region, a_service, change, removal
 
 REGISTERED = f"{V3}/registered_limits"
 
@@ -73,3 +73,125 @@ async def change_limit(g: Ground) -> Duel:
 @race("DELETE /identity/v3/limits/{limit_id}")
 async def delete_limit(g: Ground) -> Duel:
     return removal(g, f"{V3}/limits/{(await a_limit(g))['id']}")
+
+
+# ---- policies ------------------------------------------------------------------------------
+
+
+async def a_policy(g: Ground) -> dict[str, Any]:
+    return (await g.admin.post(f"{V3}/policies", {"policy": {"blob": "b", "type": "t"}}, status=201)).json["policy"]
+
+
+async def an_endpoint(g: Ground, service: dict[str, Any] | None = None) -> dict[str, Any]:
+    service = service or await a_service(g)
+    return await g.make(
+        f"{V3}/endpoints", "endpoint", service_id=service["id"], interface="public", url="http://there.test/"
+    )
+
+
+@race("POST /identity/v3/policies")
+async def create_policy(g: Ground) -> Duel:
+    one = Call(g.admin, "POST", f"{V3}/policies", {"policy": {"blob": "b", "type": "t"}})
+    gone = Call(g.admin, "DELETE", f"{V3}/policies/{(await a_policy(g))['id']}")
+    return Duel(one, gone=gone, winners=(2,))
+
+
+@race("PATCH /identity/v3/policies/{policy_id}")
+async def change_policy(g: Ground) -> Duel:
+    return change(g, "policy", f"{V3}/policies/{(await a_policy(g))['id']}", {"blob": "one"}, {"type": "two"})
+
+
+@race("DELETE /identity/v3/policies/{policy_id}")
+async def delete_policy(g: Ground) -> Duel:
+    return removal(g, f"{V3}/policies/{(await a_policy(g))['id']}")
+
+
+ASSOCIATION = "/identity/v3/policies/{policy_id}/OS-ENDPOINT-POLICY"
+
+
+async def association(g: Ground, tail: str, gone: str, method: str) -> Duel:
+    """Two policies for one thing, or the one taken away twice; `gone` is the thing's address."""
+    one, two = [f"{V3}/policies/{(await a_policy(g))['id']}/OS-ENDPOINT-POLICY/{tail}" for _ in range(2)]
+    if method == "DELETE":
+        await g.admin.put(one, status=204)
+        two = one
+    return Duel(
+        Call(g.admin, method, one), Call(g.admin, method, two), gone=Call(g.admin, "DELETE", gone), winners=(2,)
+    )
+
+
+for method in ("PUT", "DELETE"):
+
+    @race(f"{method} {ASSOCIATION}/endpoints/{{endpoint_id}}")
+    async def of_endpoint(g: Ground, method: str = method) -> Duel:
+        id = (await an_endpoint(g))["id"]
+        return await association(g, f"endpoints/{id}", f"{V3}/endpoints/{id}", method)
+
+    @race(f"{method} {ASSOCIATION}/services/{{service_id}}")
+    async def of_service(g: Ground, method: str = method) -> Duel:
+        id = (await a_service(g))["id"]
+        return await association(g, f"services/{id}", f"{V3}/services/{id}", method)
+
+    @race(f"{method} {ASSOCIATION}/services/{{service_id}}/regions/{{region_id}}")
+    async def of_region(g: Ground, method: str = method) -> Duel:
+        service, region = await a_service(g), await a_region(g)
+        tail = f"services/{service['id']}/regions/{region['id']}"
+        return await association(g, tail, f"{V3}/regions/{region['id']}", method)
+
+
+# ---- filtering of endpoints ----------------------------------------------------------------
+
+FILTER = f"{V3}/OS-EP-FILTER"
+GROUPS = f"{FILTER}/endpoint_groups"
+
+
+async def an_endpoint_group(g: Ground) -> dict[str, Any]:
+    return await g.make(GROUPS, "endpoint_group", name=name(), filters={"interface": "public"})
+
+
+@race(f"POST {GROUPS}")
+async def create_endpoint_group(g: Ground) -> Duel:
+    body = {"name": name(), "filters": {"interface": "public"}}
+    one = Call(g.admin, "POST", GROUPS, {"endpoint_group": body})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{GROUPS}/{(await an_endpoint_group(g))['id']}"), winners=(2,))
+
+
+@race(f"PATCH {GROUPS}/{{endpoint_group_id}}")
+async def change_endpoint_group(g: Ground) -> Duel:
+    path = f"{GROUPS}/{(await an_endpoint_group(g))['id']}"
+    return change(g, "endpoint_group", path, {"description": "one"}, {"name": "two"})
+
+
+@race(f"DELETE {GROUPS}/{{endpoint_group_id}}")
+async def delete_endpoint_group(g: Ground) -> Duel:
+    return removal(g, f"{GROUPS}/{(await an_endpoint_group(g))['id']}")
+
+
+@race(f"PUT {FILTER}/projects/{{project_id}}/endpoints/{{endpoint_id}}")
+async def give_endpoint(g: Ground) -> Duel:
+    project, endpoint = await a_project(g), await an_endpoint(g)
+    one = Call(g.admin, "PUT", f"{FILTER}/projects/{project['id']}/endpoints/{endpoint['id']}")
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/endpoints/{endpoint['id']}"), winners=(1,))
+
+
+@race(f"DELETE {FILTER}/projects/{{project_id}}/endpoints/{{endpoint_id}}")
+async def take_endpoint(g: Ground) -> Duel:
+    project, endpoint = await a_project(g), await an_endpoint(g)
+    path = f"{FILTER}/projects/{project['id']}/endpoints/{endpoint['id']}"
+    await g.admin.put(path, status=204)
+    return removal(g, path, f"{V3}/projects/{project['id']}")
+
+
+@race(f"PUT {GROUPS}/{{endpoint_group_id}}/projects/{{project_id}}")
+async def give_group(g: Ground) -> Duel:
+    project, group = await a_project(g), await an_endpoint_group(g)
+    one = Call(g.admin, "PUT", f"{GROUPS}/{group['id']}/projects/{project['id']}")
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/projects/{project['id']}"), winners=(1,))
+
+
+@race(f"DELETE {GROUPS}/{{endpoint_group_id}}/projects/{{project_id}}")
+async def take_group(g: Ground) -> Duel:
+    project, group = await a_project(g), await an_endpoint_group(g)
+    path = f"{GROUPS}/{group['id']}/projects/{project['id']}"
+    await g.admin.put(path, status=204)
+    return removal(g, path, f"{GROUPS}/{group['id']}")
