@@ -101,7 +101,7 @@ class NoLimits:
 class Context:
     """One request. `rule` is the policy rule of the route; look-ups decide by it."""
 
-    __slots__ = ("core", "creds", "dry_run", "global_request_id", "request_id", "rule", "version")
+    __slots__ = ("core", "creds", "dry_run", "global_request_id", "peer", "request_id", "rule", "version")
 
     def __init__(
         self,
@@ -113,6 +113,7 @@ class Context:
         version: Version = Version(0, 0),
         rule: Rule | None = None,
         dry_run: bool = False,
+        peer: str = "",
     ) -> None:
         self.core = core
         self.creds = creds
@@ -121,6 +122,8 @@ class Context:
         self.version = version
         self.rule = rule
         self.dry_run = dry_run
+        self.peer = peer
+        """The address that the request came from: of a proxy, if there is one."""
 
     @property
     def user_id(self) -> str:

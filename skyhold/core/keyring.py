@@ -7,6 +7,7 @@ the highest being the one that signs; files are 0600 and written whole before th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -15,6 +16,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 ROOT = "root"
 """The file of the key that `derive` starts from: it never rotates."""
+MARK = "gAAAA"
+"""How everything begins that was sealed by a set; the rest isn't worth a look at the disk."""
 
 
 class KeySet:
@@ -40,6 +43,22 @@ class KeySet:
         except InvalidToken:
             raise ValueError("sealed with an unknown key") from None
 
+    def open_or_reload(self, sealed: str) -> bytes:
+        """As `open`, and with the keys on disk as they are now: another process may have rotated them."""
+        try:
+            return self.open(sealed)
+        except ValueError:
+            if not sealed.startswith(MARK) or not self.changed():
+                raise
+            return self.open(sealed)
+
+    def changed(self) -> bool:
+        """Whether the set on disk is another than when it was last read; it is read anew then."""
+        if self._directory.stat().st_mtime_ns == self._stamp:
+            return False
+        self.reload()
+        return True
+
     def derive(self, label: str, length: int) -> bytes:
         """Bytes that are always the same for a label, through every rotation, and can't be guessed."""
         return hashlib.shake_256(self._root + label.encode()).digest(length)
@@ -52,12 +71,18 @@ class KeySet:
         self.reload()
 
     def reload(self) -> None:
+        self._stamp = self._directory.stat().st_mtime_ns
         self._fernet = MultiFernet([Fernet(key) for key in self.keys])
 
     @property
     def keys(self) -> list[bytes]:
         """Newest first."""
-        return [(self._directory / str(n)).read_bytes() for n in sorted(self._files(), reverse=True)]
+        found = []
+        for number in sorted(self._files(), reverse=True):
+            # One may be rotated away by another process after it was listed.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((self._directory / str(number)).read_bytes())
+        return found
 
     def _files(self) -> list[int]:
         return [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]

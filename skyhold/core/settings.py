@@ -124,6 +124,18 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["flat", "strict_two_level"],
         Meta(description="Whether a domain's unified limits bind its projects: strict_two_level, or not: flat."),
     ] = "flat"
+    receipt_lifetime_s: Annotated[
+        Positive, Meta(description="How long a user has for the next of several ways to sign in.")
+    ] = 300
+    allow_expired_window_s: Annotated[
+        Count, Meta(description="How long after its end a token still counts for services that ask for that.")
+    ] = 172_800
+    totp_previous_windows: Annotated[
+        int, Meta(ge=0, le=10, description="Steps of 30 s that a one-time password may be late.")
+    ] = 1
+    external_proxies: Annotated[
+        list[str], Meta(description="Addresses or ranges of proxies whose X-Remote-User header is believed.")
+    ] = []
     password_time_cost: Annotated[Positive, Meta(description="Argon2id passes over the memory.")] = 2
     password_memory_kib: Annotated[int, Meta(ge=8, description="Argon2id memory per hash, KiB.")] = 19 * 1024
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1
@@ -275,6 +287,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def fernet_keys_dir(self) -> Path:
         chosen = self.identity.fernet_keys_dir
         return Path(chosen) if chosen else self.keys_dir / "fernet"
+
+    @property
+    def receipt_keys_dir(self) -> Path:
+        return self.keys_dir / "receipts"
 
     @property
     def guests_dir(self) -> Path:

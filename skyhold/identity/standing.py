@@ -7,6 +7,7 @@ is off, and costs nothing, unless [security_compliance] asks for it. A wrong gue
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -95,26 +96,25 @@ def row_of(tx: Tx, ctx: Context, user_id: str) -> Any:
 
 def count_failure(tx: Tx, ctx: Context, user_id: str) -> None:
     """A lock that is over starts the count anew."""
-    row = ensured(tx, user_id)
+    row = ensured(tx, store, user_id, failures=0)
     over = row.failures >= rules(ctx).lockout_failure_attempts and not is_locked(ctx, row)
     store.update(tx, row, failures=1 if over else row.failures + 1, failed_at=ctx.now)
 
 
 def count_success(tx: Tx, ctx: Context, user: UserView) -> None:
-    row = ensured(tx, user.id)
+    row = ensured(tx, store, user.id, failures=0)
     check(ctx, user, row)
     store.update(tx, row, failures=0, failed_at=None, active_on=today(ctx))
 
 
-def ensured(tx: Tx, user_id: str) -> Any:
-    """The row, locked. A user removed meanwhile can't sign in: Unauthorized."""
+def ensured(tx: Tx, store: Store, user_id: str, **first: Any) -> Any:
+    """The user's row in this store, locked; made with the values of `first` if there is none. A user removed
+    meanwhile can't sign in: Unauthorized."""
     row = store.find(tx, user_id, lock=True)
     if row is None:
-        try:
-            with tx.nested():
-                store.insert(tx, user_id=user_id, failures=0)
-        except sa.exc.IntegrityError:
-            pass  # Somebody else's sign-in was first, or the user is gone: the next look tells.
+        # Somebody else's sign-in may be first, or the user gone: the next look tells.
+        with contextlib.suppress(sa.exc.IntegrityError), tx.nested():
+            store.insert(tx, user_id=user_id, **first)
         row = store.find(tx, user_id, lock=True)
     if row is None:
         raise errors.Unauthorized("The request you have made requires authentication.", reason="denied")
@@ -124,4 +124,4 @@ def ensured(tx: Tx, user_id: str) -> Any:
 def welcome_back(tx: Tx, ctx: Context, user_id: str) -> None:
     """An administrator enabled the user: no guess counts any more, and the days away start anew."""
     if watched(ctx):
-        store.update(tx, ensured(tx, user_id), failures=0, failed_at=None, active_on=today(ctx))
+        store.update(tx, ensured(tx, store, user_id, failures=0), failures=0, failed_at=None, active_on=today(ctx))

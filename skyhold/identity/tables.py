@@ -92,6 +92,15 @@ SIGN_INS = table(
     sa.Column("active_on", micros()),
 )
 
+TOTP_USES = table(
+    "identity_totp_uses",
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
+    # Steps of thirty seconds since 1970: the last whose code was used, and the last that was guessed in.
+    sa.Column("used_step", number(), nullable=False),
+    sa.Column("guessed_in", number(), nullable=False),
+    sa.Column("guesses", number(), nullable=False),
+)
+
 GROUPS = table(
     "identity_groups",
     id_column(),

@@ -38,7 +38,7 @@ class UserOptions(Shape):
     ignore_user_inactivity: bool | None = field(optional=True)
     lock_password: bool | None = field(optional=True)
     multi_factor_auth_enabled: bool | None = field(optional=True)
-    multi_factor_auth_rules: list[list[str]] | None = field(optional=True, max_items=32)
+    multi_factor_auth_rules: list[list[str]] | None = field(optional=True, max_items=32, unique_items=True)
 
 
 class UserCreate(Shape, extra="keep"):
@@ -164,7 +164,7 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
     permits.demand(ctx, policy.CREATE_USER, {"target.user.domain_id": domain_id})
     places.domain(tx, domain_id)
     refuse_domain(tx, want.default_project_id)
-    options = permits.options_after({}, options_of(want.options))
+    options = permits.options_after({}, check_rules(options_of(want.options)))
     try:
         with tx.nested():
             row = store.insert(
@@ -187,7 +187,7 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
         raise errors.Invalid("Cannot change Domain ID.")
     values = given(name=want.name, enabled=want.enabled, default_project_id=want.default_project_id)
     refuse_domain(tx, values.get("default_project_id"))
-    options = permits.options_after(row.options, options_of(want.options))
+    options = permits.options_after(row.options, check_rules(options_of(want.options)))
     if want.password is not ABSENT:
         values["password_hash"] = hashed
         values["password_expires_at"] = hashed and password_rules.expires_at(ctx, options, chosen=False)
@@ -205,6 +205,14 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
     void(tx)
     journal.record(tx, "user.update", row)
     return view(ctx, row)
+
+
+def check_rules(options: dict[str, Any]) -> dict[str, Any]:
+    """Raises Invalid for a rule of several factors that is empty or names a method twice."""
+    for rule in options.get("multi_factor_auth_rules") or ():
+        if not rule or len(set(rule)) != len(rule):
+            raise errors.Invalid("Each rule in multi_factor_auth_rules is a list of different methods, at least one.")
+    return options
 
 
 def refuse_domain(tx: Tx, project_id: str | None) -> None:

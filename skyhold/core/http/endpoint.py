@@ -61,7 +61,7 @@ class Endpoint:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         ctx = Context(
             self.core, ANONYMOUS, request_id=request_id,
-            global_request_id=global_request_id(req),
+            global_request_id=global_request_id(req), peer=peer_of(req),
         )
         try:
             ctx.dry_run = is_rehearsal(req)
@@ -279,6 +279,12 @@ def global_request_id(req: falcon.asgi.Request) -> str | None:
     """The caller's own id, when it looks like one: it goes into every log line."""
     given = req.get_header("X-OpenStack-Request-ID")
     return given if given is not None and REQUEST_ID.fullmatch(given) else None
+
+
+def peer_of(req: falcon.asgi.Request) -> str:
+    """Who is at the other end of the connection, whatever headers say; empty on a unix socket."""
+    client = req.scope.get("client")
+    return client[0] if client else ""
 
 
 def set_request_id(service: Service, resp: falcon.asgi.Response, request_id: str) -> None:

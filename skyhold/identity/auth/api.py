@@ -15,7 +15,7 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
 from skyhold.core.shapes import Page, collection
 from skyhold.identity import policy
-from skyhold.identity.auth import issuing, methods, reach, revoking, shape
+from skyhold.identity.auth import external, issuing, methods, reach, receipts, revoking, shape
 from skyhold.identity.auth.issuing import VARY
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
@@ -26,10 +26,19 @@ routes = Routes()
 SUBJECT = ("X-Subject-Token",)
 
 
-@routes.post("/v3/auth/tokens", policy=PUBLIC, body=shape.AUTH, query=shape.TokenQuery, status=201)
-async def issue(ctx: Context, want: shape.Auth, query: shape.TokenQuery) -> Reply:
+@routes.post(
+    "/v3/auth/tokens", policy=PUBLIC, body=shape.AUTH, query=shape.TokenQuery, status=201,
+    headers=(receipts.HEADER, external.USER, external.DOMAIN),
+)
+async def issue(
+    ctx: Context, want: shape.Auth, query: shape.TokenQuery, headers: Mapping[str, str | None]
+) -> Reply:
     """Ask for a token."""
-    proof = await methods.prove(ctx, want.identity)
+    proof = await methods.prove(ctx, want.identity, external.vouched(ctx, headers))
+    if (receipt := headers[receipts.HEADER]) is not None:
+        proof = receipts.added(ctx, proof, receipt)
+    if (rules := receipts.lacking(proof)) is not None:
+        return await receipts.offer(ctx, proof, rules)
     known = await issuing.hand_out(ctx, proof, want.scope)
     return await issuing.answer(ctx, known, without_catalogue=query.nocatalog is not None)
 

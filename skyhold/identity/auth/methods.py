@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.identity import standing
-from skyhold.identity.auth import grounds, shape
+from skyhold.identity.auth import external, grounds, shape, totp
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.auth.subjects import UserView, named_user, user_by
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 
-async def prove(ctx: Context, identity: shape.Identity) -> Proof:
-    """Every method named must succeed, and for the same user. Raises Unauthorized, Invalid, Forbidden."""
-    proofs = []
-    for name in dict.fromkeys(identity.methods):
+async def prove(ctx: Context, identity: shape.Identity, remote: external.Remote | None = None) -> Proof:
+    """Every method named must succeed, and for the same user; `remote` is whom a trusted proxy vouches for.
+
+    Whether that is enough for this user is receipts.lacking. Raises Unauthorized, Invalid, Forbidden."""
+    proofs = [await external.prove(ctx, remote)] if remote is not None or external.NAME in identity.methods else []
+    for name in dict.fromkeys(each for each in identity.methods if each != external.NAME):
         method = METHODS.get(name)
         if method is None:
             raise errors.Unauthorized("Attempted to authenticate with an unsupported method.")
@@ -78,7 +80,8 @@ async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
         user_id=token.user_id, user_generation=token.user_generation,
         methods=tuple(dict.fromkeys((*token.methods, "token"))), ends_at=valid.ends_at,
         chain_id=token.chain_id or token.audit_id, parent=token, carries=token.carried,
-        default_project_id=valid.user.default_project_id, only_project_id=min(projects, default=None),
+        default_project_id=valid.user.default_project_id, options=valid.user.options,
+        only_project_id=min(projects, default=None),
     )
 
 
@@ -99,6 +102,7 @@ async def by_app_credential(ctx: Context, identity: shape.Identity) -> Proof:
 
 METHODS: dict[str, Method] = {
     "password": by_password, "token": by_token, "application_credential": by_app_credential,
+    "totp": totp.prove,
 }
 """By the name in `identity.methods`; payload.METHODS holds the same names."""
 

@@ -93,13 +93,21 @@ decode = msgspec.msgpack.Decoder(Packed).decode
 
 def seal(keys: KeySet, token: Token) -> str:
     packed = Packed(
-        short(token.user_id), sum(1 << METHODS.index(method) for method in token.methods),
+        short(token.user_id), bits_of(token.methods),
         SCOPES.index(token.scope), short(token.scope_id), token.issued_at // SECOND_US,
         (token.expires_at - token.issued_at) // SECOND_US, unpad(token.audit_id), unpad(token.chain_id),
         token.user_generation, token.scope_generation,
         None if token.app_cred_id is None else short(token.app_cred_id), pack(token.carried),
     )
     return keys.seal(encode(packed)).rstrip("=")
+
+
+def bits_of(methods: tuple[str, ...]) -> int:
+    return sum(1 << METHODS.index(method) for method in methods)
+
+
+def methods_of(bits: int) -> tuple[str, ...]:
+    return tuple(method for i, method in enumerate(METHODS) if bits >> i & 1)
 
 
 def pack(carried: dict[str, Any]) -> dict[int, Any]:
@@ -119,13 +127,13 @@ def unseal(keys: KeySet, text: str) -> Token:
     if len(text) > LONGEST:
         raise unknown()
     try:
-        packed = decode(keys.open(text + "=" * (-len(text) % 4)))
+        packed = decode(keys.open_or_reload(text + "=" * (-len(text) % 4)))
     except (ValueError, msgspec.DecodeError):
         raise unknown() from None
     issued_at = packed.issued_s * SECOND_US
     return Token(
         user_id=long(packed.user_id),
-        methods=tuple(method for i, method in enumerate(METHODS) if packed.methods >> i & 1),
+        methods=methods_of(packed.methods),
         scope=SCOPES[packed.scope], scope_id=long(packed.scope_id), issued_at=issued_at,
         expires_at=issued_at + packed.lifetime_s * SECOND_US, audit_id=pad(packed.audit_id),
         chain_id=pad(packed.chain_id), user_generation=packed.user_generation,

@@ -32,6 +32,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     carries: dict[str, Any] = {}
     """Attributes that every token made of it gets (payload.CARRIED): the grounds that bound it, and
     the identity provider that vouched for the user."""
+    options: dict[str, Any] = {}
+    """The user's, among them the rules of which methods suffice (logic/factors.py)."""
     only_project_id: str | None = None
     """A delegation is for one project, and no other scope can be asked for."""
 
@@ -44,7 +46,7 @@ def fresh(ctx: Context, user: UserView, method: str, **carries: Any) -> Proof:
     return Proof(
         user_id=user.id, user_generation=user.generation, methods=(method,),
         ends_at=now + ctx.core.settings.identity.token_lifetime_s * SECOND_US,
-        default_project_id=user.default_project_id, carries=carries,
+        default_project_id=user.default_project_id, carries=carries, options=user.options,
     )
 
 

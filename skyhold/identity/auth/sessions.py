@@ -21,7 +21,6 @@ from skyhold.identity.auth import payload, validate
 if TYPE_CHECKING:
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
-    from skyhold.identity.auth.payload import Token
     from skyhold.identity.auth.validate import Valid
 
 NAME = "identity"
@@ -50,7 +49,6 @@ class Sessions:
         self._epoch = 0
         self.keys = KeySet(core.settings.fernet_keys_dir)
         self.catalogue: tuple[int, Any] | None = None
-        self._stamp = 0
 
     async def authenticate(self, token: str) -> Credentials:
         """Raises Unauthorized."""
@@ -67,27 +65,9 @@ class Sessions:
         known = self._known.get(text)
         if known is not None and known.epoch == epoch and known.expires_at > self._core.clock():
             return known
-        token = self.open(text)
+        token = payload.unseal(self.keys, text)
         valid = await internal(self._core).read(validate.read, token)
         return self.remember(epoch, text, valid)
-
-    def open(self, text: str) -> Token:
-        try:
-            return payload.unseal(self.keys, text)
-        except errors.NotFound:
-            # Another process may have rotated the keys since this one read them.
-            if not text.startswith("gAAAA") or not self.keys_changed():
-                raise
-            return payload.unseal(self.keys, text)
-
-    def keys_changed(self) -> bool:
-        """Whether the set on disk is another than when it was last asked for; it is read anew then."""
-        stamp = self._core.settings.fernet_keys_dir.stat().st_mtime_ns
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
-        self.keys.reload()
-        return True
 
     @property
     def _shared(self) -> bool:

@@ -42,11 +42,20 @@ class ByAppCredential(Shape, extra="ignore"):
     secret: str = field(secret=True)
 
 
+class TotpUser(UserRef, extra="ignore"):
+    passcode: str = field(max=64, secret=True)
+
+
+class ByTotp(Shape, extra="ignore"):
+    user: TotpUser
+
+
 class Identity(Shape, extra="ignore"):
     methods: list[str] = field(max_items=16)
     password: ByPassword | None = field(default=None)
     token: ByToken | None = field(default=None)
     application_credential: ByAppCredential | None = field(default=None)
+    totp: ByTotp | None = field(default=None)
 
 
 class ProjectRef(Shape, extra="ignore"):
