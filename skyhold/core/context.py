@@ -51,6 +51,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     trust_id: str | None = None
     access_token_id: str | None = None
     """Of OAuth 1."""
+    ec2_key_id: str | None = None
     group_ids: tuple[str, ...] = ()
     """Groups that an identity provider put the user in, for as long as the token lives."""
     may_delegate: bool = True

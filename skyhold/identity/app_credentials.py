@@ -17,13 +17,16 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicros, collection, envelope, field
-from skyhold.core.store import Store
 from skyhold.identity import access_rules, grants, links, permits, policy, users
-from skyhold.identity.auth.sessions import void
+from skyhold.identity.delegation import making
+from skyhold.identity.delegation.rows import app_credentials as store
+from skyhold.identity.delegation.rows import discard
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.shapes import ID, NAME
 from skyhold.identity.tables import APP_CREDENTIALS, ROLES
+
+WHAT = "additional application credentials"
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -111,8 +114,8 @@ def insert(
     tx: Tx, ctx: Context, user_id: str, want: AppCredentialCreate, secret: str, hashed: str
 ) -> AppCredential:
     """Raises Forbidden for what would give more than the caller has, Invalid for a role not held."""
-    parent = check_parent(tx, ctx)
-    refuse_growth(parent)
+    bounds = making.permit(tx, ctx, WHAT)
+    making.refuse_rules(bounds, WHAT)
     if ctx.creds.scope != "project" or not ctx.project_id:
         raise errors.Invalid("An application credential is made with a token for a project.")
     if want.expires_at is not None and want.expires_at <= ctx.now:
@@ -127,8 +130,8 @@ def insert(
             row = store.insert(
                 tx, id=permits.hex_id(ctx), user_id=user_id, project_id=ctx.project_id, name=want.name,
                 description=want.description, secret_hash=hashed, unrestricted=want.unrestricted,
-                expires_at=earliest(want.expires_at, parent and parent.expires_at), roles=role_ids,
-                access_rules=rule_ids,
+                expires_at=making.earliest(want.expires_at, *[bound.ends_at for bound in bounds]), roles=role_ids,
+                access_rules=rule_ids, made_with=making.held_with(ctx),
             )
     except sa.exc.IntegrityError:
         raise errors.Conflict(
@@ -137,33 +140,6 @@ def insert(
         ) from None
     journal.record(tx, "application_credential.create", row)
     return view(tx, ctx, [row], secret)[0]
-
-
-def check_parent(tx: Tx, ctx: Context) -> Any:
-    """The application credential that the caller signed in with, if any; it must be unrestricted."""
-    if ctx.creds.app_cred_id is None:
-        return None
-    parent = store.find(tx, ctx.creds.app_cred_id)
-    if parent is None or not parent.unrestricted:
-        raise errors.Forbidden(
-            "Using method 'application_credential' is not allowed for managing additional application "
-            "credentials.",
-            reason="restricted",
-        )
-    return parent
-
-
-def refuse_growth(parent: Any) -> None:
-    """Access rules can't be compared, so what they limit makes nothing that could be wider."""
-    if parent is not None and parent.access_rules is not None:
-        raise errors.Forbidden(
-            "An application credential with access rules can't create another one.", reason="restricted"
-        )
-
-
-def earliest(*moments: int | None) -> int | None:
-    known = [moment for moment in moments if moment is not None]
-    return min(known) if known else None
 
 
 def chosen_roles(tx: Tx, ctx: Context, asked: list[RoleRef] | None) -> list[str]:
@@ -189,20 +165,12 @@ def chosen_roles(tx: Tx, ctx: Context, asked: list[RoleRef] | None) -> list[str]
 
 
 def remove(tx: Tx, ctx: Context, user_id: str, id: str) -> None:
-    check_parent(tx, ctx)
-    row = of_user(tx, ctx, user_id, id)
-    store.delete(tx, row)
-    void(tx)
-    journal.record(tx, "application_credential.delete", row)
+    """With all that was made with it."""
+    making.permit(tx, ctx, WHAT)
+    discard(tx, store, of_user(tx, ctx, user_id, id))
 
 
 # ---- queries -------------------------------------------------------------------------------
-
-store = Store(
-    APP_CREDENTIALS, service="identity", kind="application_credential", label="Application credential",
-    targets={"target.user.id": "user_id"}, secrets=["secret_hash"],
-)
-
 
 def get(tx: Tx, ctx: Context, user_id: str, id: str) -> AppCredential:
     return view(tx, ctx, [of_user(tx, ctx, user_id, id)])[0]

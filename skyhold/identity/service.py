@@ -35,8 +35,8 @@ from skyhold.identity import (
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, rotating, sessions
-from skyhold.identity.delegation import credentials, ec2_keys, sealing
-from skyhold.identity.delegation import policy as delegation_policy
+from skyhold.identity.delegation import resources as delegation
+from skyhold.identity.delegation import sealing
 from skyhold.identity.federation import resources as federation
 from skyhold.identity.loops import inactivity
 from skyhold.identity.projects import api as projects
@@ -68,11 +68,11 @@ SERVICE = Service(
         discovery.routes, auth.routes, domains.routes, projects.routes, users.routes, groups.routes,
         roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
         endpoints.routes, app_credentials.routes, access_rules.routes,
-        credentials.routes, ec2_keys.routes, *federation.ROUTES,
+        *delegation.ROUTES, *federation.ROUTES,
         registered_limits.routes, limits.routes, policies.routes, endpoint_policies.routes,
         endpoint_groups.routes, project_endpoints.routes,
     ]),
-    rules=[*policy.RULES, *delegation_policy.RULES, *federation.RULES],
+    rules=[*policy.RULES, *delegation.RULES, *federation.RULES],
     loops=[
         Loop("identity.forget_revocations", 600.0, forget_revocations),
         Loop("identity.inactivity", 3600.0, inactivity.run),

@@ -203,8 +203,11 @@ APP_CREDENTIALS = table(
     sa.Column("roles", json(), nullable=False),
     # Ids of access rules, or null for no limit.
     sa.Column("access_rules", json()),
+    # The delegation whose token made it (delegation/chain.py), or null.
+    sa.Column("made_with", text(160)),
     sa.Column("created_at", micros(), nullable=False),
     sa.UniqueConstraint("user_id", "name", name="identity_app_credentials_name"),
+    sa.Index("identity_app_credentials_made_with", "made_with"),
     sa.Index("identity_app_credentials_project", "project_id"),
 )
 
@@ -236,6 +239,69 @@ CREDENTIALS = table(
     sa.Index("identity_credentials_user", "user_id"),
     sa.Index("identity_credentials_project", "project_id"),
     sa.Index("identity_credentials_made_with", "made_with"),
+)
+
+TRUSTS = table(
+    "identity_trusts",
+    id_column(),
+    sa.Column("trustor_user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("trustee_user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE")),
+    sa.Column("impersonation", flag(), nullable=False),
+    # Ids of roles. When the trustor lost one of them, the trust gives nothing any more.
+    sa.Column("roles", json(), nullable=False),
+    sa.Column("expires_at", micros()),
+    # Null for any number. A trust at 0 is there for the tokens that it gave, and shown to nobody.
+    sa.Column("remaining_uses", number()),
+    # How many more times it may be passed on; 0 for not at all.
+    sa.Column("redelegation_count", number(), nullable=False),
+    sa.Column("redelegated_trust_id", text(64)),
+    sa.Column("made_with", text(160)),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_trusts_trustor", "trustor_user_id"),
+    sa.Index("identity_trusts_trustee", "trustee_user_id"),
+    sa.Index("identity_trusts_project", "project_id"),
+    sa.Index("identity_trusts_made_with", "made_with"),
+)
+
+CONSUMERS = table(
+    "identity_consumers",
+    id_column(),
+    sa.Column("description", long_text()),
+    # Sealed by the master key, as all secrets of OAuth1: signatures are checked with them.
+    sa.Column("secret", long_text(), nullable=False),
+    sa.Column("extra", json(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)
+
+REQUEST_TOKENS = table(
+    "identity_request_tokens",
+    id_column(),
+    sa.Column("consumer_id", text(64), sa.ForeignKey("identity_consumers.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("secret", long_text(), nullable=False),
+    # Null until somebody authorizes it.
+    sa.Column("verifier_hash", text(64)),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE")),
+    sa.Column("roles", json()),
+    sa.Column("expires_at", micros(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_request_tokens_consumer", "consumer_id"),
+    sa.Index("identity_request_tokens_expiry", "expires_at"),
+)
+
+ACCESS_TOKENS = table(
+    "identity_access_tokens",
+    id_column(),
+    sa.Column("consumer_id", text(64), sa.ForeignKey("identity_consumers.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("user_id", text(64), sa.ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("project_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("secret", long_text(), nullable=False),
+    sa.Column("roles", json(), nullable=False),
+    sa.Column("expires_at", micros()),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_access_tokens_user", "user_id"),
+    sa.Index("identity_access_tokens_consumer", "consumer_id"),
 )
 
 REVOCATIONS = table(

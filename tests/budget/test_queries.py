@@ -155,6 +155,11 @@ class Seeds:
         key = {"tenant_id": self.cloud.admin.project_id}
         await self.post(f"/identity/v3/users/{self.ids['admin']}/credentials/OS-EC2", key)
         await self.federation(name)
+        trust = {
+            "trustor_user_id": self.ids["admin"], "trustee_user_id": person.user_id, "impersonation": True,
+            "project_id": self.cloud.admin.project_id, "roles": [{"name": "reader"}],
+        }
+        await self.post("/identity/v3/OS-TRUST/trusts", {"trust": trust})
 
     async def filtered(self, name: str, endpoint: dict[str, Any], project_id: str) -> None:
         first, path = self.ids.setdefault, "/identity/v3/OS-EP-FILTER"

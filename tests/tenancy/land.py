@@ -44,7 +44,7 @@ class Land:
         """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
         private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
                    "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print",
-                   "webhook", "limit", "credential", "key")
+                   "webhook", "limit", "credential", "key", "trust")
         return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
 
     def target(self) -> Mapping[str, Any]:
@@ -60,6 +60,7 @@ class Land:
                 "limit": {"project_id": project, "domain": {"id": None}, "project": {"domain_id": domain}},
                 "role": {"domain_id": None, "name": "member"}, "token": {"user_id": self.owner.user_id},
                 "credential": {"user_id": self.owner.user_id},
+                "trust": {"trustor_user_id": self.owner.user_id, "trustee_user_id": self.owner.user_id},
             },
         }
 
@@ -146,6 +147,11 @@ async def delegation(land: Land) -> None:
     ids["credential"] = (await land.make("/identity/v3/credentials", {"credential": body}))["id"]
     key = await land.make(f"{user}/credentials/OS-EC2", {"tenant_id": ids["project"]})
     ids["key"] = key["access"]
+    trust = {
+        "trustor_user_id": ids["owner"], "trustee_user_id": ids["owner"], "impersonation": True,
+        "project_id": ids["project"], "roles": [{"name": "member"}],
+    }
+    ids["trust"] = (await land.make("/identity/v3/OS-TRUST/trusts", {"trust": trust}))["id"]
 
 
 async def policies_and_filters(land: Land) -> None:

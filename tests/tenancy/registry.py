@@ -23,7 +23,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
         "policy_id": "$policy", "endpoint_group_id": "$endpoint_group",
-        "credential_id": "$credential",
+        "credential_id": "$credential", "trust_id": "$trust",
         "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
     },
     "events": {"webhook_id": "$webhook"},
@@ -92,6 +92,12 @@ SAMPLES: dict[str, dict[str, str]] = {
 
 BODIES: dict[str, Any] = {
     "identity POST /v3/users/{user_id}/application_credentials": {"application_credential": {"name": SAY}},
+    "identity POST /v3/OS-TRUST/trusts": {
+        "trust": {
+            "trustor_user_id": "$owner", "trustee_user_id": "$owner", "impersonation": True, "project_id": "$project",
+            "roles": [{"name": "reader"}],
+        }
+    },
     "identity POST /v3/credentials": {"credential": {"type": "cert", "blob": SAY, "user_id": "$owner"}},
     "identity POST /v3/users/{user_id}/credentials/OS-EC2": {"tenant_id": "$project"},
     "identity POST /v3/projects": {"project": {"name": SAY, "domain_id": "$domain"}},
@@ -245,6 +251,8 @@ QUERIES: dict[str, str] = {
     "placement GET /usages": "project_id=$project",
     "placement GET /allocation_candidates": "resources=DISK_GB:1",
     "identity GET /v3/role_assignments": "include_names=1",
+    "identity GET /v3/OS-TRUST/trusts": "trustor_user_id=$owner",
+    "identity HEAD /v3/OS-TRUST/trusts": "trustor_user_id=$owner",
     "network GET /v2.0/ports": "network_id=$used_network",
     "compute GET /v2.1/servers": "project_id=$project",
 }

@@ -25,6 +25,12 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """What these imply is given too, as far as the holder has it."""
     ends_at: int | None = None
     """Microseconds; the token counts no longer, whatever stands in it."""
+    all_roles: bool = False
+    """When the holder lost one of the roles, it gives nothing any more."""
+    signers: tuple[str, ...] = ()
+    """Ids of the users whose tokens may rest on it."""
+    made_with: str | None = None
+    """The delegation whose token made this one (grounds.link): what bounds that bounds this."""
     holder: UserView | None = None
     """Whose roles count, where it isn't the token's user: the trustor of a trust."""
     speaks_as: UserView | None = None

@@ -20,7 +20,7 @@ Scope = Literal["unscoped", "project", "domain", "system"]
 SCOPES: tuple[Scope, ...] = ("unscoped", "project", "domain", "system")
 METHODS = (
     "external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "trust", "oauth2",
-    "saml2", "openid", "oauth2_credential",
+    "saml2", "openid", "oauth2_credential", "ec2credential",
 )
 """The position is the bit on the wire: only ever append."""
 
@@ -52,6 +52,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The identity provider that vouched for the user, by this protocol, with these groups."""
     protocol_id: str | None = None
     group_ids: tuple[str, ...] = ()
+    ec2_key_id: str | None = None
     thumbprint: str | None = None
     """x5t#S256 of the client certificate without which the token is no good (RFC 8705)."""
 
@@ -66,7 +67,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
-    """Ids of 32 hexadecimal digits travel as 16 bytes, to keep tokens below 255 characters."""
+    """Ids of 32 or 64 hexadecimal digits travel as bytes, to keep tokens below 255 characters."""
 
     user_id: Any
     methods: int
@@ -83,7 +84,9 @@ class Packed(msgspec.Struct, frozen=True, array_like=True):
     """By position in CARRIED, for the few tokens that have more."""
 
 
-CARRIED = ("app_cred_id", "trust_id", "access_token_id", "idp_id", "protocol_id", "group_ids", "thumbprint")
+CARRIED = (
+    "app_cred_id", "trust_id", "access_token_id", "idp_id", "protocol_id", "group_ids", "thumbprint", "ec2_key_id",
+)
 """Attributes that go over from a token to those made of it. The position is on the wire: only ever append."""
 GROUPS = CARRIED.index("group_ids")
 
@@ -152,7 +155,7 @@ def new_audit_id() -> str:
 
 
 def short(id: str) -> bytes | str:
-    if len(id) == 32:
+    if len(id) in (32, 64):
         try:
             raw = bytes.fromhex(id)
         except ValueError:

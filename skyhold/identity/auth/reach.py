@@ -39,7 +39,7 @@ def reachable(tx: Tx, ctx: Context, kind: str) -> list[Any]:
 
 def delegated(ctx: Context) -> bool:
     creds = ctx.creds
-    return (creds.app_cred_id or creds.trust_id or creds.access_token_id) is not None
+    return (creds.app_cred_id or creds.trust_id or creds.access_token_id or creds.ec2_key_id) is not None
 
 
 def ids_with_role(tx: Tx, user_id: str, kind: str = "project", group_ids: Sequence[str] = ()) -> set[str]:

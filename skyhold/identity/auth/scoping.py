@@ -15,7 +15,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.shapes import ABSENT
 from skyhold.identity import grants
-from skyhold.identity.auth import payload, shape, validate
+from skyhold.identity.auth import payload, shape, trusting, validate
 from skyhold.identity.auth.payload import SECOND_US, Token
 from skyhold.identity.auth.proof import Proof, denied
 from skyhold.identity.auth.subjects import PlaceView, domain_ids, place_by
@@ -58,7 +58,7 @@ def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
 
 def uses_up(wish: Wish) -> bool:
     """Whether giving this scope changes something, as a trust with counted uses does: it needs a write then."""
-    return False
+    return isinstance(wish, shape.Scope) and wish.trust is not None
 
 
 def ends_at(proof: Proof, choice: Choice, now: int) -> int:
@@ -76,14 +76,30 @@ def choose(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Choice:
         if wish != "unscoped":
             raise errors.Invalid("scope must be an object, or the string 'unscoped'.")
         return Choice("unscoped")
+    if wish.trust is not None:
+        one_of(wish)
+        return trusted(tx, ctx, proof, wish.trust.id)
     return asked(tx, wish)
 
 
-def asked(tx: Tx, wish: shape.Scope) -> Choice:
+def trusted(tx: Tx, ctx: Context, proof: Proof, trust_id: str) -> Choice:
+    trust, place = trusting.take(tx, ctx, proof, trust_id)
+    return Choice("project" if place else "unscoped", place, {"trust_id": trust.id}, trust.expires_at)
+
+
+def one_of(wish: shape.Scope) -> None:
     given = [wish.project is not None, wish.domain is not None, wish.system is not None,
-             wish.unscoped is not ABSENT]
+             wish.unscoped is not ABSENT, wish.trust is not None]
     if sum(given) != 1:
-        raise errors.Invalid("Expecting to find exactly one of project, domain, system or unscoped in scope.")
+        raise errors.Invalid(
+            "Expecting to find exactly one of project, domain, system, OS-TRUST:trust or unscoped in scope."
+        )
+
+
+def asked(tx: Tx, wish: shape.Scope) -> Choice:
+    one_of(wish)
+    if wish.trust is not None:
+        raise denied()
     if wish.project is not None:
         return Choice("project", found(project(tx, wish.project)))
     if wish.domain is not None:

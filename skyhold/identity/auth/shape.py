@@ -68,10 +68,15 @@ class SystemRef(Shape, extra="ignore"):
     all: bool | None = field(default=None)
 
 
+class TrustRef(Shape, extra="ignore"):
+    id: str = field(max=64)
+
+
 class Scope(Shape, extra="ignore"):
     project: ProjectRef | None = field(default=None)
     domain: DomainRef | None = field(default=None)
     system: SystemRef | None = field(default=None)
+    trust: TrustRef | None = field("OS-TRUST:trust", default=None)
     unscoped: Any = field(optional=True)
 
 

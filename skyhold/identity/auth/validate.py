@@ -56,7 +56,7 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
             system_scope="all" if token.scope == "system" else None, scope=token.scope,
             roles=frozenset(name for _, name in self.roles), token=text, audit_id=token.audit_id,
             expires_at=token.expires_at, app_cred_id=token.app_cred_id, trust_id=token.trust_id,
-            access_token_id=token.access_token_id, group_ids=token.group_ids,
+            access_token_id=token.access_token_id, ec2_key_id=token.ec2_key_id, group_ids=token.group_ids,
             may_delegate=all(bound.passes_on for bound in self.bounds),
             access_rules=None if rules is None else tuple((s, m, p) for _, s, m, p in rules),
         )
@@ -102,10 +102,12 @@ def roles_in(tx: Tx, token: Token, place: PlaceView | None, bounds: tuple[Bound,
     if len(holders) > 1:
         raise gone("it rests on the rights of two people")
     groups = token.group_ids if holders == {token.user_id} else ()
-    roles = grants.effective(tx, min(holders), token.scope, place, groups)
+    held = roles = grants.effective(tx, min(holders), token.scope, place, groups)
     for bound in bounds:
         if bound.role_ids is not None:
             left = set(grants.expand(tx, bound.role_ids))
+            if bound.all_roles and not left <= set(held):
+                raise gone("a role that it rests on was taken away")
             roles = tuple(role for role in roles if role in left)
     if not roles:
         raise gone(f"there is no role left for it in that {token.scope}")

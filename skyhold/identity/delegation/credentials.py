@@ -19,10 +19,11 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
-from skyhold.core.store import Store
 from skyhold.identity import grants, links, permits, users
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.delegation import making, policy, sealing
+from skyhold.identity.delegation.rows import credentials as store
+from skyhold.identity.delegation.rows import discard
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, extra_of
 from skyhold.identity.tables import CREDENTIALS
@@ -112,7 +113,6 @@ async def delete(ctx: Context, id: str) -> None:
 def insert(tx: Tx, ctx: Context, want: CredentialCreate) -> Any:
     """Raises Forbidden for another's, and for what would be worth more than the token it is made with."""
     user_id = ctx.user_id if want.user_id is ABSENT else want.user_id
-    making.refuse_restricted(tx, ctx, "credentials")
     permits.demand(ctx, policy.CREATE_CREDENTIAL, {"target.credential.user_id": user_id})
     blob = want.blob
     if want.type == EC2:
@@ -123,6 +123,7 @@ def insert(tx: Tx, ctx: Context, want: CredentialCreate) -> Any:
 def add(
     tx: Tx, ctx: Context, user_id: str, project_id: str | None, kind: str, blob: str, extra: dict[str, Any]
 ) -> Any:
+    permit(tx, ctx, kind)
     if users.store.find(tx, user_id, lock="stay") is None:
         raise users.store.not_found(user_id)
     check_project(tx, ctx, user_id, project_id, kind)
@@ -140,6 +141,13 @@ def add(
         ) from None
     journal.record(tx, "credential.create", row)
     return row
+
+
+def permit(tx: Tx, ctx: Context, kind: str) -> None:
+    """An EC2 key says what it is bounded by; of other types nobody could tell."""
+    found = making.permit(tx, ctx, "credentials", ("trust_id", "access_token_id") if kind == EC2 else ())
+    if kind != EC2:
+        making.refuse_rules(found, "credentials")
 
 
 def check_project(tx: Tx, ctx: Context, user_id: str, project_id: str | None, kind: str) -> None:
@@ -171,8 +179,7 @@ def ec2_blob(text: str) -> dict[str, Any]:
 def bounded(ctx: Context, blob: dict[str, Any]) -> dict[str, Any]:
     """What the key is bounded by is the caller's token's, whatever the body says."""
     kept = {name: value for name, value in blob.items() if name not in BOUNDS}
-    own = {"app_cred_id": ctx.creds.app_cred_id}
-    return kept | {name: value for name, value in own.items() if value}
+    return kept | {name: value for name in BOUNDS if (value := getattr(ctx.creds, name)) is not None}
 
 
 def access_hash(blob: str) -> str:
@@ -184,8 +191,8 @@ def hash_of(access: str) -> str:
 
 
 def change(tx: Tx, ctx: Context, id: str, want: CredentialChange) -> Any:
-    making.refuse_restricted(tx, ctx, "credentials")
     row = get(tx, ctx, id)
+    permit(tx, ctx, row.type)
     for name in ("type", "user_id", "project_id"):
         given = getattr(want, name)
         if given is not ABSENT and given != getattr(row, name):
@@ -217,23 +224,12 @@ def new_blob(ctx: Context, row: Any, given: str) -> dict[str, Any]:
 
 
 def remove(tx: Tx, ctx: Context, id: str) -> None:
-    making.refuse_restricted(tx, ctx, "credentials")
-    discard(tx, get(tx, ctx, id))
-
-
-def discard(tx: Tx, row: Any) -> None:
-    store.delete(tx, row)
-    void(tx)
-    journal.record(tx, "credential.delete", row)
+    row = get(tx, ctx, id)
+    permit(tx, ctx, row.type)
+    discard(tx, store, row)
 
 
 # ---- queries -------------------------------------------------------------------------------
-
-store = Store(
-    CREDENTIALS, service="identity", kind="credential", label="Credential", secrets=["blob", "access_hash"],
-    targets={"target.credential.user_id": "user_id"},
-)
-
 
 def get(tx: Tx, ctx: Context, id: str) -> Any:
     row = store.get(tx, ctx, id)

@@ -19,6 +19,7 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
 from skyhold.identity import links, permits, users
 from skyhold.identity.delegation import credentials, making, policy, sealing
+from skyhold.identity.delegation.rows import discard
 from skyhold.identity.shapes import ID
 from skyhold.identity.tables import CREDENTIALS
 
@@ -76,15 +77,15 @@ async def delete(ctx: Context, user_id: str, access: str) -> None:
 
 def insert(tx: Tx, ctx: Context, user_id: str, project_id: str) -> Any:
     permits.demand(ctx, policy.EC2_CREATE_CREDENTIAL, {"target.user.id": user_id})
-    making.refuse_restricted(tx, ctx, "credentials")
     key = {"access": secrets.token_hex(16), "secret": secrets.token_hex(16)}
     blob = msgspec.json.encode(credentials.bounded(ctx, key)).decode()
     return credentials.add(tx, ctx, user_id, project_id, credentials.EC2, blob, {})
 
 
 def remove(tx: Tx, ctx: Context, user_id: str, access: str) -> None:
-    making.refuse_restricted(tx, ctx, "credentials")
-    credentials.discard(tx, of_user(tx, ctx, user_id, access))
+    row = of_user(tx, ctx, user_id, access)
+    credentials.permit(tx, ctx, row.type)
+    discard(tx, credentials.store, row)
 
 
 # ---- queries -------------------------------------------------------------------------------

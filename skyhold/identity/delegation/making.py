@@ -1,45 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a token may hand on: whether it is itself handed on, and to what a new delegation then hangs.
 
-How far an existing delegation reaches is chain.py. The one thing to know first: whatever is made with a
-delegated token remembers that delegation (`made_with`), and is worth no more and lives no longer.
+How far an existing delegation reaches is auth/grounds.py. The one thing to know first: whatever is made with
+a delegated token remembers that delegation (`made_with`), and is worth no more and lives no longer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
-from skyhold.identity.tables import APP_CREDENTIALS, PROJECTS
+from skyhold.identity.auth import grounds
+from skyhold.identity.auth.bounds import Bound
+from skyhold.identity.tables import PROJECTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
-APP_CREDENTIAL = "application_credential"
-
-
-def link(kind: str, id: str) -> str:
-    """How a column `made_with` names a delegation."""
-    return f"{kind}:{id}"
+INNERMOST = ("ec2_key_id", "app_cred_id", "trust_id", "access_token_id")
+"""A token with an EC2 key may have another of them, which the key was made with."""
+MOST_LINKS = 8
+"""Each link of a chain costs every validation a query."""
+WORDS = {
+    "app_cred_id": "application_credential", "trust_id": "trust", "access_token_id": "oauth1",
+    "ec2_key_id": "ec2credential",
+}
 
 
 def held_with(ctx: Context) -> str | None:
     """The delegation that the caller's token came from; None for a token of the user's own."""
-    return link(APP_CREDENTIAL, ctx.creds.app_cred_id) if ctx.creds.app_cred_id else None
+    for name in INNERMOST:
+        id = getattr(ctx.creds, name)
+        if id is not None:
+            return grounds.link(name, id)
+    return None
 
 
-def refuse_restricted(tx: Tx, ctx: Context, what: str) -> None:
-    """Raises Forbidden for a token of an application credential that isn't unrestricted."""
-    if ctx.creds.app_cred_id is None:
-        return
-    c = APP_CREDENTIALS.c
-    if not tx.scalar(sa.select(c.unrestricted).where(c.id == ctx.creds.app_cred_id)):
+def bounds(tx: Tx, ctx: Context) -> list[Bound]:
+    """What the caller's token rests on, nearest first."""
+    return list(grounds.above(tx, ctx, held_with(ctx)))
+
+
+def permit(tx: Tx, ctx: Context, what: str, through: Collection[str] = ()) -> list[Bound]:
+    """The bounds that a new delegation has to keep; Forbidden when this token may not make one.
+
+    An application credential must be unrestricted; an EC2 key passes on what it has; a trust and an OAuth
+    access token only where `through` names them.
+    """
+    creds = ctx.creds
+    for name in ("trust_id", "access_token_id"):
+        if getattr(creds, name) is not None and name not in through:
+            raise refused(name, what)
+    if creds.app_cred_id and not grounds.application_credential(tx, ctx, creds.app_cred_id).passes_on:
+        raise refused("app_cred_id", what)
+    found = bounds(tx, ctx)
+    if len(found) >= MOST_LINKS:
         raise errors.Forbidden(
-            f"Using method 'application_credential' is not allowed for managing {what}: this application "
-            "credential is restricted.", reason="restricted",
+            f"This token was handed on {len(found)} times already: use one nearer to its origin.",
+            reason="handed_on_too_often",
+        )
+    return found
+
+
+def refused(name: str, what: str) -> errors.Forbidden:
+    return errors.Forbidden(
+        f"Using method '{WORDS[name]}' is not allowed for managing {what}: what this token was delegated "
+        "is not to be passed on.", reason="restricted",
+    )
+
+
+def refuse_rules(bounds: list[Bound], what: str) -> None:
+    """Access rules can't be compared, so what they limit makes nothing that could be wider."""
+    if any(bound.access_rules is not None for bound in bounds):
+        raise errors.Forbidden(
+            f"A token with access rules can't create {what}: they would not hold for it.", reason="restricted"
         )
 
 
@@ -52,6 +90,11 @@ def refuse_foreign_project(ctx: Context, project_id: str | None) -> None:
         )
 
 
+def earliest(*moments: int | None) -> int | None:
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known else None
+
+
 def own_or_made_here(ctx: Context, table: sa.Table) -> list[Any]:
     """Clauses for secrets that can be read again: a delegated token sees only those made with itself, or
     it could read a key that is worth more."""
@@ -62,7 +105,7 @@ def own_or_made_here(ctx: Context, table: sa.Table) -> list[Any]:
 
 
 def project(tx: Tx, project_id: str) -> Any:
-    """The project, kept from going before the commit; NotFound."""
+    """NotFound when there is none."""
     found = tx.first(sa.select(*PROJECTS.c).where(PROJECTS.c.id == project_id))
     if found is None:
         raise errors.NotFound(f"Could not find project: {project_id}.", kind="project", id=project_id)

@@ -41,4 +41,24 @@ EC2_CREATE_CREDENTIAL = rule("ec2_create_credential", f"{ADMIN} or {SELF}", "Cre
 EC2_DELETE_CREDENTIAL = rule("ec2_delete_credential", f"{ADMIN} or {OWNER}", "Delete an EC2 key.",
                              f"DELETE {EC2}/{{credential_id}}", lists=True)
 
+# ---- trusts --------------------------------------------------------------------------------
+
+TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+PARTY = f"{READER} or {TRUSTOR} or {TRUSTEE}"
+TRUSTS = "/v3/OS-TRUST/trusts"
+TRUST = TRUSTS + "/{trust_id}"
+
+CREATE_TRUST = rule("create_trust", TRUSTOR, "Create a trust.", f"POST {TRUSTS}")
+LIST_TRUSTS = rule("list_trusts", READER, "List all trusts.", f"GET {TRUSTS}")
+LIST_TRUSTS_FOR_TRUSTOR = rule("list_trusts_for_trustor", f"{READER} or {TRUSTOR}", "List a trustor's trusts.",
+                               f"GET {TRUSTS}?trustor_user_id={{id}}")
+LIST_TRUSTS_FOR_TRUSTEE = rule("list_trusts_for_trustee", f"{READER} or {TRUSTEE}", "List a trustee's trusts.",
+                               f"GET {TRUSTS}?trustee_user_id={{id}}")
+GET_TRUST = rule("get_trust", PARTY, "Show a trust.", f"GET {TRUST}", lists=True)
+LIST_ROLES_FOR_TRUST = rule("list_roles_for_trust", PARTY, "List a trust's roles.", f"GET {TRUST}/roles")
+GET_ROLE_FOR_TRUST = rule("get_role_for_trust", PARTY, "Show a trust's role.", f"GET {TRUST}/roles/{{role_id}}")
+DELETE_TRUST = rule("delete_trust", f"{ADMIN} or {TRUSTOR}", "Delete a trust.", f"DELETE {TRUST}",
+                    lists=True)
+
 RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]

@@ -53,3 +53,29 @@ async def delete_key(g: Ground) -> Duel:
     base = f"{V3}/users/{user.user_id}/credentials/OS-EC2"
     made = (await g.admin.post(base, {"tenant_id": user.project_id}, status=201)).json["credential"]
     return removal(g, f"{base}/{made['access']}", f"{V3}/projects/{user.project_id}")
+
+
+# ---- trusts --------------------------------------------------------------------------------
+
+
+async def a_trust(g: Ground, **more: Any) -> tuple[Any, Any, dict[str, Any]]:
+    trustor, trustee = await g.cloud.project(), await g.cloud.project()
+    wish = {
+        "trustor_user_id": trustor.user_id, "trustee_user_id": trustee.user_id, "impersonation": True,
+        "project_id": trustor.project_id, "roles": [{"name": "member"}], **more,
+    }
+    return trustor, trustee, wish
+
+
+@race("POST /identity/v3/OS-TRUST/trusts")
+async def create_trust(g: Ground) -> Duel:
+    trustor, trustee, wish = await a_trust(g)
+    one = Call(trustor, "POST", f"{V3}/OS-TRUST/trusts", {"trust": wish})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/users/{trustee.user_id}"), winners=(2,))
+
+
+@race("DELETE /identity/v3/OS-TRUST/trusts/{trust_id}")
+async def delete_trust(g: Ground) -> Duel:
+    trustor, trustee, wish = await a_trust(g)
+    made = await g.make(f"{V3}/OS-TRUST/trusts", "trust", trustor, **wish)
+    return removal(g, f"{V3}/OS-TRUST/trusts/{made['id']}", f"{V3}/users/{trustee.user_id}")

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delegation's index: its resources, as identity's manifest takes them in."""
+
+from __future__ import annotations
+
+from skyhold.identity.delegation import credentials, ec2_keys, policy, trusts
+
+ROUTES = [credentials.routes, ec2_keys.routes, trusts.routes]
+RULES = policy.RULES

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of delegations: their stores, and how one that ends takes along what was made with it.
+
+What each kind means is in its resource. `made_with` names the delegation whose token made a row
+(auth/grounds.py says how); a tail without its head is void anyway, here it is also cleared away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.core import journal
+from skyhold.core.db.tx import Tx
+from skyhold.core.store import Store
+from skyhold.identity.auth.grounds import link
+from skyhold.identity.auth.sessions import void
+from skyhold.identity.tables import (
+    ACCESS_TOKENS,
+    APP_CREDENTIALS,
+    CONSUMERS,
+    CREDENTIALS,
+    REQUEST_TOKENS,
+    TRUSTS,
+)
+
+app_credentials = Store(
+    APP_CREDENTIALS, service="identity", kind="application_credential", label="Application credential",
+    targets={"target.user.id": "user_id"}, secrets=["secret_hash"],
+)
+credentials = Store(
+    CREDENTIALS, service="identity", kind="credential", label="Credential", secrets=["blob", "access_hash"],
+    targets={"target.credential.user_id": "user_id"},
+)
+trusts = Store(
+    TRUSTS, service="identity", kind="trust", label="Trust", targets={
+        "target.trust.trustor_user_id": "trustor_user_id", "target.trust.trustee_user_id": "trustee_user_id",
+    },
+)
+consumers = Store(CONSUMERS, service="identity", kind="consumer", label="Consumer", secrets=["secret"])
+request_tokens = Store(
+    REQUEST_TOKENS, service="identity", kind="request_token", label="Request token",
+    secrets=["secret", "verifier_hash"],
+)
+access_tokens = Store(
+    ACCESS_TOKENS, service="identity", kind="access_token", label="Access token", secrets=["secret"],
+    targets={"target.user.id": "user_id"},
+)
+
+KINDS = {
+    "app_cred_id": app_credentials, "ec2_key_id": credentials, "trust_id": trusts, "access_token_id": access_tokens,
+}
+"""By the attribute that a token on it has (auth/grounds.py)."""
+PASSED_ON = ("app_cred_id", "ec2_key_id", "trust_id")
+"""Those that may themselves be made with a delegation."""
+
+
+def discard(tx: Tx, store: Store, row: Any) -> None:
+    """Delete a delegation and all that was made with it; their tokens are void from the commit on."""
+    store.delete(tx, row)
+    void(tx)
+    journal.record(tx, f"{store.kind}.delete", row)
+    name = next((name for name, known in KINDS.items() if known is store), None)
+    if name is not None:
+        discard_tail(tx, [link(name, row.id)])
+
+
+def discard_tail(tx: Tx, heads: list[str]) -> None:
+    """In whichever order rows refer to one another, each round is one generation."""
+    while heads:
+        following: list[str] = []
+        for name in PASSED_ON:
+            following += discard_made_with(tx, name, heads)
+        heads = following
+
+
+def discard_made_with(tx: Tx, name: str, heads: list[str]) -> list[str]:
+    store = KINDS[name]
+    table = store.table
+    found = [store.Row._make(row) for row in tx.all(sa.select(*table.c).where(table.c.made_with.in_(heads)))]
+    if found:
+        tx.execute(table.delete().where(table.c.id.in_([row.id for row in found])))
+    for row in found:
+        journal.record(tx, f"{store.kind}.delete", row)
+    return [link(name, row.id) for row in found]
