@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.identity.federation.tables import EXPIRING_MEMBERSHIPS
 from skyhold.identity.tables import ASSIGNMENTS, IMPLIED_ROLES, MEMBERSHIPS, PROJECTS, ROLES
 
 if TYPE_CHECKING:
@@ -40,13 +41,17 @@ def direct(tx: Tx, user_id: str, scope: str, place: Any, group_ids: Sequence[str
     if scope == "project" and not place.is_domain:
         above = ancestors(tx, place)
         here = sa.or_(here, sa.and_(a.target_id.in_(above), a.inherited.is_(True)))
-    statement = sa.select(a.role_id).where(held_by(user_id, group_ids), here)
+    statement = sa.select(a.role_id).where(held_by(user_id, group_ids, tx.now), here)
     return [row.role_id for row in tx.all(statement.distinct())]
 
 
-def held_by(user_id: str, group_ids: Sequence[str] = ()) -> sa.ColumnElement[bool]:
-    """Assignments of a user, also those of the user's groups."""
+def held_by(user_id: str, group_ids: Sequence[str] = (), now: int | None = None) -> sa.ColumnElement[bool]:
+    """Assignments of a user, also those of the user's groups; with `now` also of those that an identity
+    provider put the user in for a time."""
     groups = sa.select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.user_id == user_id)
+    if now is not None:
+        e = EXPIRING_MEMBERSHIPS.c
+        groups = groups.union_all(sa.select(e.group_id).where(e.user_id == user_id, e.ends_at > now))
     clauses = [ASSIGNMENTS.c.actor_id == user_id, ASSIGNMENTS.c.actor_id.in_(groups)]
     return sa.or_(*clauses, *([ASSIGNMENTS.c.actor_id.in_(group_ids)] if group_ids else []))
 

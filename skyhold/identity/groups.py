@@ -16,10 +16,11 @@ from skyhold.core.context import INTERNAL, Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places, policy, users
 from skyhold.identity.auth.sessions import void
+from skyhold.identity.federation.tables import EXPIRING_MEMBERSHIPS
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.shapes import ID, NAME, extra_of, given
 from skyhold.identity.tables import ASSIGNMENTS, GROUPS, MEMBERSHIPS
@@ -45,6 +46,7 @@ class Group(Shape, extra="keep"):
     domain_id: str
     description: str
     links: JsonObject
+    membership_expires_at: TimeMicrosZ | None = field(optional=True)
 
 
 class GroupQuery(NamedQuery, extra="keep"):
@@ -217,10 +219,10 @@ store = Store(
 )
 
 
-def view(ctx: Context, row: Any) -> Group:
+def view(ctx: Context, row: Any, **more: Any) -> Group:
     return Group(
         id=row.id, name=row.name, domain_id=row.domain_id, description=row.description,
-        links=links.to(ctx, f"groups/{row.id}"), extra=row.extra,
+        links=links.to(ctx, f"groups/{row.id}"), extra=row.extra, **more,
     )
 
 
@@ -241,10 +243,22 @@ def list_members(tx: Tx, ctx: Context, group_id: str, query: users.UserQuery) ->
 def list_of_user(tx: Tx, ctx: Context, user_id: str, query: GroupQuery) -> Page:
     users.store.get(tx, ctx, user_id)
     inside = sa.select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.user_id == user_id)
+    until = expiring(tx, user_id)
     return page(
-        tx, everyone(ctx), store, query, f"users/{user_id}/groups", view, equal=["name", "domain_id"],
-        where=[GROUPS.c.id.in_(inside)],
+        tx, everyone(ctx), store, query, f"users/{user_id}/groups",
+        lambda ctx, row: view(ctx, row, membership_expires_at=until.get(row.id)), equal=["name", "domain_id"],
+        where=[sa.or_(GROUPS.c.id.in_(inside), GROUPS.c.id.in_(list(until)))],
     )
+
+
+def expiring(tx: Tx, user_id: str) -> dict[str, int | None]:
+    """Until when by group, of those that an identity provider put the user in and nobody else."""
+    e, m = EXPIRING_MEMBERSHIPS.c, MEMBERSHIPS.c
+    lasting = sa.select(m.group_id).where(m.user_id == user_id)
+    rows = tx.all(sa.select(e.group_id, sa.func.max(e.ends_at)).where(
+        e.user_id == user_id, e.ends_at > tx.now, e.group_id.not_in(lasting)
+    ).group_by(e.group_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def everyone(ctx: Context) -> Context:

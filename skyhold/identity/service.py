@@ -37,6 +37,7 @@ from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import revoking, rotating, sessions
 from skyhold.identity.delegation import resources as delegation
 from skyhold.identity.delegation import sealing
+from skyhold.identity.federation import agreements
 from skyhold.identity.federation import resources as federation
 from skyhold.identity.loops import inactivity
 from skyhold.identity.projects import api as projects
@@ -79,5 +80,5 @@ SERVICE = Service(
     ],
     rotations=[rotating.run],
     reseals=[sealing.run],
-    on_start=[password_rules.check_pattern, sessions.prepare],
+    on_start=[password_rules.check_pattern, sessions.prepare, agreements.prepare],
 )

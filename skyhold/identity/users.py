@@ -8,6 +8,7 @@ disabling void every token of the user; nothing brings those back.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from skyhold.identity import links, password_rules, permits, places, policy, sta
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.federation import identities
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.shapes import ID, NAME, extra_of, given, options_of
@@ -48,6 +50,7 @@ class UserCreate(Shape, extra="keep"):
     default_project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     enabled: bool = field(default=True)
     options: UserOptions = field(optional=True)
+    federated: list[identities.Federated] | None = field(optional=True, max_items=100)
 
 
 class UserChange(Shape, extra="keep"):
@@ -57,6 +60,7 @@ class UserChange(Shape, extra="keep"):
     default_project_id: str | None = field(optional=True, min=1, max=64, pattern=ID)
     enabled: bool = field(optional=True)
     options: UserOptions = field(optional=True)
+    federated: list[identities.Federated] | None = field(optional=True, max_items=100)
 
 
 class PasswordChange(Shape):
@@ -72,6 +76,7 @@ class User(Shape, extra="keep"):
     default_project_id: str = field(optional=True)
     password_expires_at: TimeMicrosZ | None
     options: JsonObject
+    federated: list[Any] = field(optional=True)
     links: JsonObject
 
 
@@ -79,6 +84,9 @@ class UserQuery(NamedQuery, extra="keep"):
     domain_id: str | None = field(default=None)
     enabled: str | None = field(default=None)
     password_expires_at: str | None = field(default=None)
+    idp_id: str | None = field(default=None)
+    protocol_id: str | None = field(default=None)
+    unique_id: str | None = field(default=None)
 
 
 # ---- routes --------------------------------------------------------------------------------
@@ -104,7 +112,7 @@ async def create(ctx: Context, want: UserCreate) -> User:
 @routes.get("/v3/users/{user_id}", policy=policy.GET_USER, reply=ONE)
 async def show(ctx: Context, user_id: str) -> User:
     """Show a user."""
-    return view(ctx, await ctx.read(store.get, user_id))
+    return await ctx.read(get, user_id)
 
 
 @routes.patch("/v3/users/{user_id}", policy=policy.UPDATE_USER, body=envelope("user", UserChange), reply=ONE)
@@ -177,8 +185,9 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
         raise taken(want.name) from None
     if hashed is not None:
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
+    identities.replace(tx, ctx, row, want.federated)
     journal.record(tx, "user.create", row)
-    return view(ctx, row)
+    return viewed(tx, ctx, [row])[0]
 
 
 def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | None) -> User:
@@ -202,9 +211,10 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
     if want.enabled is True:
         standing.welcome_back(tx, ctx, row.id)
+    identities.replace(tx, ctx, row, want.federated)
     void(tx)
     journal.record(tx, "user.update", row)
-    return view(ctx, row)
+    return viewed(tx, ctx, [row])[0]
 
 
 def check_rules(options: dict[str, Any]) -> dict[str, Any]:
@@ -261,20 +271,33 @@ store = Store(
 )
 
 
-def view(ctx: Context, row: Any) -> User:
+def get(tx: Tx, ctx: Context, user_id: str) -> User:
+    return viewed(tx, ctx, [store.get(tx, ctx, user_id)])[0]
+
+
+def viewed(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[User]:
+    """With what identity providers know them by."""
+    known = identities.of(tx, [row.id for row in rows])
+    return [view(ctx, row, known.get(row.id, ABSENT)) for row in rows]
+
+
+def view(ctx: Context, row: Any, federated: Any = ABSENT) -> User:
     return User(
         id=row.id, name=row.name, domain_id=row.domain_id, enabled=row.enabled,
         default_project_id=row.default_project_id or ABSENT, password_expires_at=row.password_expires_at,
-        options=row.options, links=links.to(ctx, f"users/{row.id}"), extra=row.extra,
+        options=row.options, federated=federated, links=links.to(ctx, f"users/{row.id}"), extra=row.extra,
     )
 
 
 def list_page(tx: Tx, ctx: Context, query: UserQuery, where: Any = ()) -> Page:
+    where = [*where, *identities.known_by(query.idp_id, query.protocol_id, query.unique_id)]
     if query.password_expires_at is not None:
-        where = [*where, expiring(query.password_expires_at)]
-    return page(
-        tx, ctx, store, query, "users", view, equal=["name", "domain_id"], flags=["enabled"], where=where
+        where.append(expiring(query.password_expires_at))
+    found = page(
+        tx, ctx, store, query, "users", lambda ctx, row: row, equal=["name", "domain_id"], flags=["enabled"],
+        where=where,
     )
+    return Page(viewed(tx, ctx, list(found.items)), found.links)
 
 
 COMPARE = {

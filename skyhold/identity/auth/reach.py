@@ -45,7 +45,7 @@ def delegated(ctx: Context) -> bool:
 def ids_with_role(tx: Tx, user_id: str, kind: str = "project", group_ids: Sequence[str] = ()) -> set[str]:
     """Direct targets of this kind, and every project below an inherited one."""
     a = ASSIGNMENTS.c
-    mine = grants.held_by(user_id, group_ids)
+    mine = grants.held_by(user_id, group_ids, tx.now)
     rows = tx.all(sa.select(a.target_type, a.target_id, a.inherited).where(mine).distinct())
     direct = {row.target_id for row in rows if not row.inherited and row.target_type == kind}
     roots = [row.target_id for row in rows if row.inherited and kind == "project"]

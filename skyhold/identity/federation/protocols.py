@@ -18,8 +18,7 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits
-from skyhold.identity.auth.sessions import void
-from skyhold.identity.federation import mappings, policy, providers
+from skyhold.identity.federation import mappings, policy, providers, shadows
 from skyhold.identity.federation.tables import PROTOCOLS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, given
@@ -121,8 +120,8 @@ def change(tx: Tx, ctx: Context, idp_id: str, protocol_id: str, want: ProtocolCh
 
 def remove(tx: Tx, ctx: Context, idp_id: str, protocol_id: str) -> None:
     row = get(tx, ctx, idp_id, protocol_id)
+    shadows.sign_out(tx, idp_id, protocol_id)
     store.delete(tx, row)
-    void(tx)
     journal.record(tx, "protocol.delete", row)
 
 

@@ -19,7 +19,7 @@ from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, env
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places
 from skyhold.identity.auth.sessions import void
-from skyhold.identity.federation import policy
+from skyhold.identity.federation import policy, shadows
 from skyhold.identity.federation.tables import PROVIDERS, REMOTE_IDS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, given
@@ -118,7 +118,7 @@ def insert(tx: Tx, ctx: Context, idp_id: str, want: ProviderCreate) -> Provider:
         with tx.nested():
             row = store.insert(
                 tx, id=idp_id, domain_id=domain_id, description=want.description, enabled=want.enabled,
-                authorization_ttl=want.authorization_ttl, generation=0,
+                authorization_ttl=want.authorization_ttl,
             )
     except sa.exc.IntegrityError:
         raise clash(tx, idp_id, domain_id) from None
@@ -146,7 +146,7 @@ def change(tx: Tx, ctx: Context, idp_id: str, want: ProviderChange) -> Provider:
     if not values and want.remote_ids is ABSENT:
         raise errors.Invalid("An identity provider's change names at least one attribute.")
     if row.enabled and want.enabled is False:
-        values["generation"] = row.generation + 1
+        shadows.sign_out(tx, idp_id)
     if values:
         row = store.update(tx, row, **values)
     if want.remote_ids is not ABSENT:
@@ -159,8 +159,8 @@ def change(tx: Tx, ctx: Context, idp_id: str, want: ProviderChange) -> Provider:
 
 def remove(tx: Tx, ctx: Context, idp_id: str) -> None:
     row = store.get(tx, ctx, idp_id)
+    shadows.sign_out(tx, idp_id)
     store.delete(tx, row)
-    void(tx)
     journal.record(tx, "identity_provider.delete", row)
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from skyhold.identity.federation import mappings, policy, protocols, providers, reach, service_providers
+from skyhold.identity.federation import mappings, policy, protocols, providers, reach, service_providers, signing_in
 
-ROUTES = [providers.routes, protocols.routes, mappings.routes, service_providers.routes, reach.routes]
+ROUTES = [
+    providers.routes, protocols.routes, mappings.routes, service_providers.routes, reach.routes, signing_in.routes,
+]
 RULES = policy.RULES

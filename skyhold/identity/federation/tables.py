@@ -22,8 +22,6 @@ PROVIDERS = table(
     sa.Column("enabled", flag(), nullable=False),
     # Minutes that a group membership lasts beyond the token it came with; null for the cloud's setting.
     sa.Column("authorization_ttl", number()),
-    # Part of every token that came by it: raising it voids them all. Disabling does.
-    sa.Column("generation", number(), nullable=False),
     sa.Column("created_at", micros(), nullable=False),
     sa.UniqueConstraint("domain_id", name="identity_providers_domain"),
 )
