@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from skyhold.core.loops import Loop
 from skyhold.core.service import Service
-from skyhold.image import audit, errors, files, members, policy, schemas, stores, versions
+from skyhold.image import audit, errors, files, members, policy, protection, schemas, stores, versions
 from skyhold.image.images import api
 from skyhold.image.loops import orphans, uploads
 from skyhold.image.metadefs import namespaces, objects, properties, resource_types, tags
@@ -37,6 +37,6 @@ SERVICE = Service(
         Loop("image.uploads", uploads.EVERY_S, uploads.run),
         Loop("image.orphans", orphans.EVERY_S, orphans.run),
     ],
-    on_start=[uploads.at_start],
+    on_start=[protection.at_start, uploads.at_start],
     limits=LIMITS,
 )

@@ -14,7 +14,7 @@ import orjson
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.image import blobs, policy
+from skyhold.image import blobs, policy, protection
 from skyhold.image.images import ops
 from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, shown
 from skyhold.image.logic import listing, patch
@@ -94,4 +94,5 @@ async def reactivate(ctx: Context, image_id: str) -> None:
 
 
 def as_json(ctx: Context, row: Any) -> bytes:
+    row = protection.shown_to(ctx, [row])[0]
     return orjson.dumps(shown(row, blobs.store_of(ctx.core).name))

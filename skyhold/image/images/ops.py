@@ -18,11 +18,12 @@ from skyhold.core.policy.rules import Rule
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import ABSENT, reader
 from skyhold.core.versions import Version
-from skyhold.image import policy, states
+from skyhold.image import policy, protection, states
 from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, ImageCreate
 from skyhold.image.images.store import get, page, set_terms, store
 from skyhold.image.logic.listing import Listing
 from skyhold.image.logic.patch import Change
+from skyhold.image.logic.protection import Verb
 
 MOST_TAGS = 128
 MOST_PROPERTIES = 128
@@ -39,6 +40,8 @@ ATTRIBUTES = {
     "min_ram": "min_ram_mb", "tags": "tags", "owner": "project_id",
 }
 """What a patch may change, and the column of it."""
+VERBS: dict[str, Verb] = {"add": "update", "replace": "update", "remove": "delete"}
+"""What an operation of a patch does to a property that is there."""
 FIXED_WITH_CONTENT = ("disk_format", "container_format")
 
 read_attributes = reader(ImageCreate, Version(0, 0))
@@ -54,6 +57,7 @@ def insert(tx: Tx, ctx: Context, want: ImageCreate) -> Any:
     check_properties(want.extra)
     check_tags(want.tags)
     owner = owner_of(ctx, want)
+    protection.check_new(ctx, owner, want.extra)
     check_visibility(ctx, want.visibility, owner)
     return add(
         tx, ctx, id=(want.id or ctx.new_id()).lower(), project_id=owner, name=want.name, visibility=want.visibility,
@@ -98,7 +102,7 @@ def update(tx: Tx, ctx: Context, image_id: str, changes: list[Change]) -> Any:
         if change.name in ATTRIBUTES:
             set_attribute(attributes, change)
         else:
-            set_property(properties, change)
+            set_property(ctx, row, properties, change)
     values = checked_attributes(ctx, row, attributes)
     if properties != row.properties:
         check_properties(properties)
@@ -114,11 +118,13 @@ def set_attribute(attributes: dict[str, Any], change: Change) -> None:
     attributes[change.name] = change.value
 
 
-def set_property(properties: dict[str, Any], change: Change) -> None:
+def set_property(ctx: Context, row: Any, properties: dict[str, Any], change: Change) -> None:
     check_name(change.name)
-    if change.op != "add" and change.name not in properties:
+    there = change.name in properties
+    if change.op != "add" and not there:
         raise errors.Conflict(f"Property {change.name} does not exist.")
-    if change.op == "add" and change.strict and change.name in properties:
+    protection.check_change(ctx, row, change.name, VERBS[change.op] if there else "create")
+    if change.op == "add" and change.strict and there:
         raise errors.Conflict(f"Property {change.name} already present.")
     if change.op == "remove":
         del properties[change.name]
@@ -239,7 +245,11 @@ def show(tx: Tx, ctx: Context, image_id: str) -> Any:
 
 
 def list_page(tx: Tx, ctx: Context, want: Listing) -> list[Any]:
-    return page(tx, ctx, want)
+    """Nobody searches by what they may not read: an answer would tell it."""
+    if not protection.may_search(ctx, ctx.project_id, want.properties):
+        return []
+    rows = [row for row in page(tx, ctx, want) if protection.may_search(ctx, row.project_id, want.properties)]
+    return protection.shown_to(ctx, rows)
 
 
 def usage(tx: Tx, ctx: Context) -> dict[str, dict[str, int]]:

@@ -49,11 +49,13 @@ TRUTH: Final = {"true": True, "1": True, "yes": True, "on": True, "false": False
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """`terms` are what images must all carry (`tag_term`, `property_term`); `apart` are (column, from,
-    until) spans to stay out of; `visibility` None means everything but others' community images."""
+    """`terms` are what images must all carry (`tag_term`, `property_term`), `properties` the names of those
+    among them that are properties; `apart` are (column, from, until) spans to stay out of; `visibility` None
+    means everything but others' community images."""
 
     filters: list[Filter]
     terms: list[str]
+    properties: list[str]
     apart: list[tuple[str, int, int]]
     visibility: str | None
     member_status: str
@@ -85,18 +87,26 @@ def listing(query: Texts) -> Listing:
                 terms.append(tag_term(tag(value)))
             elif name == "os_hash_algo":
                 filters.append(("sha512", "notnull" if value == HASH_ALGORITHM else "eq", ""))
-            elif name not in OTHERS:
+            elif is_property(name):
                 terms.append(property_term(name, value))
     if not hidden_asked:
         filters.append(("hidden", "eq", False))
     return Listing(
-        filters=filters, terms=terms, apart=apart, visibility=visibility(query), sort=sort(query),
+        filters=filters, terms=terms, properties=[name for name in query if is_property(name)], apart=apart,
+        visibility=visibility(query), sort=sort(query),
         member_status=one_of(query, "member_status", MEMBER_STATUS) or states.ACCEPTED,
         limit=limit(query), marker=last(query, "marker"),
     )
 
 
-OTHERS: Final = frozenset({"visibility", "member_status", "limit", "marker", "sort", "sort_key", "sort_dir"})
+OTHERS: Final = frozenset({
+    "visibility", "member_status", "limit", "marker", "sort", "sort_key", "sort_dir", "size_min", "size_max", "tag",
+    "os_hash_algo",
+})
+
+
+def is_property(name: str) -> bool:
+    return not any(name in known for known in (EXACT, FLAGS, NUMBERS, TIMES, OTHERS))
 
 
 def link(query: Texts, marker: str | None) -> str:
