@@ -386,6 +386,29 @@ REMOVE_ENDPOINT_FROM_PROJECT = rule(
     "remove_endpoint_from_project", ADMIN, "Take an endpoint from a project.", f"DELETE {SINGLE}"
 )
 
+# ---- domain configuration ------------------------------------------------------------------
+
+DOMAIN_CONFIG = "/v3/domains/{domain_id}/config"
+
+CREATE_DOMAIN_CONFIG = rule("create_domain_config", ADMIN, "Configure a domain.", f"PUT {DOMAIN_CONFIG}")
+GET_DOMAIN_CONFIG = rule(
+    "get_domain_config", READER, "Show a domain's configuration.", f"GET {DOMAIN_CONFIG}",
+    f"GET {DOMAIN_CONFIG}/{{group}}", f"GET {DOMAIN_CONFIG}/{{group}}/{{option}}",
+)
+GET_SECURITY_COMPLIANCE_DOMAIN_CONFIG = rule(
+    "get_security_compliance_domain_config", ANYONE, "Show what a password must be like.",
+    f"GET {DOMAIN_CONFIG}/security_compliance", f"GET {DOMAIN_CONFIG}/security_compliance/{{option}}",
+)
+UPDATE_DOMAIN_CONFIG = rule(
+    "update_domain_config", ADMIN, "Change a domain's configuration.", f"PATCH {DOMAIN_CONFIG}"
+)
+DELETE_DOMAIN_CONFIG = rule(
+    "delete_domain_config", ADMIN, "Delete a domain's configuration.", f"DELETE {DOMAIN_CONFIG}"
+)
+GET_DOMAIN_CONFIG_DEFAULT = rule(
+    "get_domain_config_default", READER, "Show what domains have by default.", "GET /v3/domains/config/default",
+)
+
 RULES = [
     *[value for value in list(globals().values()) if isinstance(value, Rule)],
     *[each for kind in (*SYSTEM_GRANTS.values(), *ENDPOINT_POLICY.values()) for each in kind.values()],

@@ -14,6 +14,7 @@ from skyhold.identity import (
     access_rules,
     app_credentials,
     discovery,
+    domain_config,
     domains,
     endpoint_groups,
     endpoint_policies,
@@ -71,7 +72,7 @@ SERVICE = Service(
         endpoints.routes, app_credentials.routes, access_rules.routes,
         *delegation.ROUTES, *federation.ROUTES,
         registered_limits.routes, limits.routes, policies.routes, endpoint_policies.routes,
-        endpoint_groups.routes, project_endpoints.routes,
+        endpoint_groups.routes, project_endpoints.routes, domain_config.routes,
     ]),
     rules=[*policy.RULES, *delegation.RULES, *federation.RULES],
     loops=[

@@ -408,3 +408,14 @@ PROJECT_ENDPOINT_GROUPS = table(
     ),
     sa.Index("identity_project_endpoint_groups_group", "endpoint_group_id"),
 )
+
+DOMAIN_CONFIGS = table(
+    "identity_domain_configs",
+    # The domain's own id.
+    sa.Column("id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True),
+    # {group: {option: value}}, without the options that are secret.
+    sa.Column("options", json(), nullable=False),
+    # The same of the secret ones as JSON, sealed by the master key.
+    sa.Column("secrets", long_text(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+)

@@ -158,6 +158,8 @@ async def policies_and_filters(land: Land) -> None:
     admin, ids = land.cloud.admin, land.ids
     body: Any = {"policy": {"type": "text/plain", "blob": MARKER}}
     ids["policy"] = (await land.make("/identity/v3/policies", body, who=admin))["id"]
+    config = {"ldap": {"url": f"ldap://{MARKER}.test"}, "identity": {"list_limit": 3}}
+    await admin.put(f"/identity/v3/domains/{ids['domain']}/config", {"config": config}, status=201)
     path = f"/identity/v3/policies/{ids['policy']}/OS-ENDPOINT-POLICY"
     for tail in (
         f"endpoints/{ids['endpoint']}", f"services/{ids['service']}",

@@ -22,7 +22,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "group_id": "$group", "role_id": "$member_role", "implied_id": "$implied", "region_id": "$region",
         "service_id": "$service", "endpoint_id": "$endpoint", "application_credential_id": "$app_cred",
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
-        "policy_id": "$policy", "endpoint_group_id": "$endpoint_group",
+        "policy_id": "$policy", "endpoint_group_id": "$endpoint_group", "group": "ldap", "option": "url",
         "credential_id": "$credential", "trust_id": "$trust",
         "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
     },
@@ -61,6 +61,13 @@ SAMPLES: dict[str, dict[str, str]] = {
     "identity DELETE /v3/roles/{role_id}": {"role_id": "$role"},
     "identity PATCH /v3/roles/{role_id}": {"role_id": "$role"},
     "identity DELETE /v3/domains/{domain_id}": {"domain_id": "$idle_domain"},
+    # The one group that is for everybody, of the one domain.
+    **{
+        f"identity {method} /v3/domains/{{domain_id}}/config/{{group}}{tail}": {
+            "domain_id": "default", "group": "security_compliance", "option": "password_regex",
+        }
+        for method in ("GET", "HEAD") for tail in ("", "/{option}")
+    },
     "identity DELETE /v3/registered_limits/{registered_limit_id}": {"registered_limit_id": "$idle_registered_limit"},
     "identity DELETE /v3/users/{user_id}/access_rules/{access_rule_id}": {"access_rule_id": "$idle_rule"},
     "identity GET /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
@@ -127,6 +134,10 @@ BODIES: dict[str, Any] = {
             {"service_id": "$service", "resource_name": "ravens", "resource_limit": 1, "domain_id": "$domain"}
         ]
     },
+    "identity PUT /v3/domains/{domain_id}/config": {"config": {"ldap": {"url": "ldap://other.test"}}},
+    "identity PATCH /v3/domains/{domain_id}/config": {"config": {"ldap": {"url": "ldap://other.test"}}},
+    "identity PATCH /v3/domains/{domain_id}/config/{group}": {"config": {"ldap": {"url": "ldap://other.test"}}},
+    "identity PATCH /v3/domains/{domain_id}/config/{group}/{option}": {"config": {"url": "ldap://other.test"}},
     "identity POST /v3/OS-EP-FILTER/endpoint_groups": {
         "endpoint_group": {"name": SAY, "filters": {"interface": "public"}}
     },
@@ -283,6 +294,14 @@ REFUSED: dict[str, tuple[int, str]] = {
 UNKNOWN: dict[str, tuple[int, str]] = {
     # Answers to an id that nobody has, other than 404.
     "identity PUT /v3/regions/{region_id}": (201, "makes it"),
+    **{
+        f"identity {method} /v3/domains/{{domain_id}}/config/{{group}}{tail}": (403, "of the default domain alone")
+        for method in ("GET", "HEAD") for tail in ("", "/{option}")
+    },
+    "identity GET /v3/domains/config/{group}/default": (403, "there are only some groups"),
+    "identity HEAD /v3/domains/config/{group}/default": (403, "there are only some groups"),
+    "identity GET /v3/domains/config/{group}/{option}/default": (403, "there are only some groups"),
+    "identity HEAD /v3/domains/config/{group}/{option}/default": (403, "there are only some groups"),
     "identity PUT /v3/OS-FEDERATION/identity_providers/{idp_id}": (201, "makes it"),
     "identity PUT /v3/OS-FEDERATION/mappings/{mapping_id}": (201, "makes it"),
     "identity PUT /v3/OS-FEDERATION/service_providers/{sp_id}": (201, "makes it"),

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.identity.tables import CREDENTIALS
+from skyhold.identity.tables import CREDENTIALS, DOMAIN_CONFIGS
 
-SEALED = [CREDENTIALS.c.blob]
+SEALED = [CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets]
 
 
 def seal(ctx: Context, secret: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Races of the operations on limits, policies and the filtering of endpoints.
+"""Races of the operations on limits, policies, the filtering of endpoints and what domains configure.
 
 What an entry means is ../duel.py; the ground of most is identity.py's.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.race.duel import Call, Duel, Ground, name, race
-from tests.race.operations.identity import V3, a_project, a_region, a_service, change, removal
+from tests.race.operations.identity import V3, a_domain, a_project, a_region, a_service, change, removal
 
 REGISTERED = f"{V3}/registered_limits"
 
@@ -195,3 +195,57 @@ async def take_group(g: Ground) -> Duel:
     path = f"{GROUPS}/{group['id']}/projects/{project['id']}"
     await g.admin.put(path, status=204)
     return removal(g, path, f"{GROUPS}/{group['id']}")
+
+
+# ---- what domains configure ----------------------------------------------------------------
+
+CONFIG = f"{V3}/domains/{{domain_id}}/config"
+CONFIGURED: dict[str, Any] = {"identity": {"driver": "sql", "list_limit": 5}, "ldap": {"url": "ldap://nowhere.test"}}
+
+
+async def a_config(g: Ground) -> tuple[str, Call]:
+    """Its address, and what takes its domain away."""
+    domain = f"{V3}/domains/{(await a_domain(g, enabled=False))['id']}"
+    await g.admin.put(f"{domain}/config", {"config": CONFIGURED}, status=201)
+    return f"{domain}/config", Call(g.admin, "DELETE", domain)
+
+
+@race(f"PUT {CONFIG}")
+async def configure(g: Ground) -> Duel:
+    domain = f"{V3}/domains/{(await a_domain(g, enabled=False))['id']}"
+    one = Call(g.admin, "PUT", f"{domain}/config", {"config": CONFIGURED})
+    return Duel(one, gone=Call(g.admin, "DELETE", domain), winners=(2,))
+
+
+@race(f"PATCH {CONFIG}")
+async def change_config(g: Ground) -> Duel:
+    path, gone = await a_config(g)
+    one = Call(g.admin, "PATCH", path, {"config": {"ldap": {"user": "one"}}})
+    two = Call(g.admin, "PATCH", path, {"config": {"ldap": {"suffix": "two"}}})
+    return Duel(one, two, gone=gone, keeps=(g.admin, path, {"config": {"ldap": {"user": "one", "suffix": "two"}}}))
+
+
+@race(f"PATCH {CONFIG}/{{group}}")
+async def change_config_group(g: Ground) -> Duel:
+    path, gone = await a_config(g)
+    one = Call(g.admin, "PATCH", f"{path}/ldap", {"config": {"ldap": {"user": "one"}}})
+    two = Call(g.admin, "PATCH", f"{path}/identity", {"config": {"identity": {"driver": "two"}}})
+    expected = {"config": {"ldap": {"user": "one"}, "identity": {"driver": "two"}}}
+    return Duel(one, two, gone=gone, keeps=(g.admin, path, expected))
+
+
+@race(f"PATCH {CONFIG}/{{group}}/{{option}}")
+async def change_config_option(g: Ground) -> Duel:
+    path, gone = await a_config(g)
+    one = Call(g.admin, "PATCH", f"{path}/ldap/url", {"config": {"url": "ldap://one.test"}})
+    two = Call(g.admin, "PATCH", f"{path}/identity/driver", {"config": {"driver": "two"}})
+    expected = {"config": {"ldap": {"url": "ldap://one.test"}, "identity": {"driver": "two"}}}
+    return Duel(one, two, gone=gone, keeps=(g.admin, path, expected))
+
+
+for tail, below in (("", ""), ("/{group}", "/ldap"), ("/{group}/{option}", "/ldap/url")):
+
+    @race(f"DELETE {CONFIG}{tail}")
+    async def delete_config(g: Ground, below: str = below) -> Duel:
+        path, gone = await a_config(g)
+        return Duel(Call(g.admin, "DELETE", path + below), gone=gone, winners=(1,))
