@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from skyhold.compute.drivers.qemu.qcow2 import empty
 from skyhold.core.context import Credentials
 from skyhold.host.machine import Machine
+from skyhold.identity.logic.signatures import base64_mac
 from tests.kit.cloud import Cloud, Persona, sign_in
 
 MARKER = "quoth-the-raven"
@@ -147,6 +149,9 @@ async def delegation(land: Land) -> None:
     ids["credential"] = (await land.make("/identity/v3/credentials", {"credential": body}))["id"]
     key = await land.make(f"{user}/credentials/OS-EC2", {"tenant_id": ids["project"]})
     ids["key"] = key["access"]
+    ids["s3_signature"] = base64_mac(key["secret"], "text", "sha1")
+    ids["ec2_expires"] = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    ids["ec2_signature"] = base64_mac(key["secret"], f"Expires{ids['ec2_expires']}SignatureVersion1", "sha1")
     trust = {
         "trustor_user_id": ids["owner"], "trustee_user_id": ids["owner"], "impersonation": True,
         "project_id": ids["project"], "roles": [{"name": "member"}],

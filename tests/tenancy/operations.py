@@ -112,7 +112,7 @@ def every(chosen: Any = None) -> pytest.MarkDecorator:
 
 
 def fill(text: str, ids: Mapping[str, str]) -> str:
-    return re.sub(r"\$([a-z_]+)", lambda found: ids[found[1]], text)
+    return re.sub(r"\$([a-z_0-9]+)", lambda found: ids[found[1]], text)
 
 
 def filled(value: Any, ids: Mapping[str, str]) -> Any:

@@ -99,6 +99,15 @@ SAMPLES: dict[str, dict[str, str]] = {
 
 BODIES: dict[str, Any] = {
     "identity POST /v3/users/{user_id}/application_credentials": {"application_credential": {"name": SAY}},
+    "identity POST /v3/ec2tokens": {
+        "credentials": {
+            "access": "$key", "signature": "$ec2_signature",
+            "params": {"SignatureVersion": "1", "Expires": "$ec2_expires"},
+        }
+    },
+    "identity POST /v3/s3tokens": {
+        "credentials": {"access": "$key", "signature": "$s3_signature", "token": "dGV4dA=="}
+    },
     "identity POST /v3/OS-TRUST/trusts": {
         "trust": {
             "trustor_user_id": "$owner", "trustee_user_id": "$owner", "impersonation": True, "project_id": "$project",

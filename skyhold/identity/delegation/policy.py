@@ -7,7 +7,7 @@ target is a row, or an id in the address that was looked up.
 
 from __future__ import annotations
 
-from skyhold.core.policy.defaults import ADMIN
+from skyhold.core.policy.defaults import ADMIN, ADMIN_OR_SERVICE
 from skyhold.core.policy.rules import Rule
 from skyhold.identity.policy import READER, SELF, rule
 
@@ -40,6 +40,13 @@ EC2_LIST_CREDENTIALS = rule("ec2_list_credentials", f"{READER} or {SELF}", "List
 EC2_CREATE_CREDENTIAL = rule("ec2_create_credential", f"{ADMIN} or {SELF}", "Create an EC2 key.", f"POST {EC2}")
 EC2_DELETE_CREDENTIAL = rule("ec2_delete_credential", f"{ADMIN} or {OWNER}", "Delete an EC2 key.",
                              f"DELETE {EC2}/{{credential_id}}", lists=True)
+
+EC2TOKENS_VALIDATE = rule(
+    "ec2tokens_validate", ADMIN_OR_SERVICE, "Get a token for a signed EC2 request.", "POST /v3/ec2tokens"
+)
+S3TOKENS_VALIDATE = rule(
+    "s3tokens_validate", ADMIN_OR_SERVICE, "Get a token for a signed S3 request.", "POST /v3/s3tokens"
+)
 
 # ---- trusts --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from skyhold.identity.delegation import credentials, ec2_keys, policy, trusts
+from skyhold.identity.delegation import credentials, ec2_keys, ec2_tokens, policy, trusts
 
-ROUTES = [credentials.routes, ec2_keys.routes, trusts.routes]
+ROUTES = [credentials.routes, ec2_keys.routes, ec2_tokens.routes, trusts.routes]
 RULES = policy.RULES

@@ -6,11 +6,14 @@ What an entry means is ../duel.py; the rest of identity is identity.py.
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+from skyhold.identity.logic.signatures import base64_mac
 from tests.race.duel import Call, Duel, Ground, name, race
 from tests.race.operations.identity import V3, change, removal
+from tests.story.identity.test_ec2_tokens import signed
 
 # ---- credentials ---------------------------------------------------------------------------
 
@@ -79,3 +82,26 @@ async def delete_trust(g: Ground) -> Duel:
     trustor, trustee, wish = await a_trust(g)
     made = await g.make(f"{V3}/OS-TRUST/trusts", "trust", trustor, **wish)
     return removal(g, f"{V3}/OS-TRUST/trusts/{made['id']}", f"{V3}/users/{trustee.user_id}")
+
+
+# ---- signed requests -----------------------------------------------------------------------
+
+
+@race("POST /identity/v3/ec2tokens")
+async def sign_in_with_key(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    path = f"{V3}/users/{user.user_id}/credentials/OS-EC2"
+    key = (await g.admin.post(path, {"tenant_id": user.project_id}, status=201)).json["credential"]
+    one = Call(g.admin, "POST", f"{V3}/ec2tokens", {"credentials": signed(key)})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{path}/{key['access']}"), winners=(2,), refusals=(401,))
+
+
+@race("POST /identity/v3/s3tokens")
+async def recognise_with_key(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    path = f"{V3}/users/{user.user_id}/credentials/OS-EC2"
+    key = (await g.admin.post(path, {"tenant_id": user.project_id}, status=201)).json["credential"]
+    mac = base64_mac(key["secret"], "text", "sha1")
+    given = {"access": key["access"], "signature": mac, "token": base64.b64encode(b"text").decode()}
+    one = Call(g.admin, "POST", f"{V3}/s3tokens", {"credentials": given})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{path}/{key['access']}"), winners=(2,), refusals=(401,))
