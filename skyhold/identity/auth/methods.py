@@ -64,13 +64,13 @@ async def by_password(ctx: Context, identity: shape.Identity) -> Proof:
 
 
 async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
-    """What bounds the token bounds what is made of it, and it ends no later."""
+    """What bounds the token bounds what is made of it, and it ends no later.
+
+    Raises NotFound for one that doesn't count: other ways to fail are 401, but here upstream says 404.
+    """
     if identity.token is None:
         raise missing("token")
-    try:
-        valid = (await sessions(ctx.core).look(identity.token.id)).valid
-    except errors.NotFound:
-        raise denied() from None
+    valid = (await sessions(ctx.core).look(identity.token.id)).valid
     token = valid.token
     for name, why in grounds.FINAL.items():
         if getattr(token, name) is not None:
