@@ -42,6 +42,7 @@ class OidcIssuer:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     active: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Opaque access tokens, for introspection."""
+    runner: Any = None
 
     def sign(self, key: Any = None, algorithm: str = "RS256", kid: str | None = None, **claims: Any) -> str:
         now = int(time.time())
@@ -115,13 +116,18 @@ class OidcIssuer:
 
 @asynccontextmanager
 async def oidc_issuer(**claims: Any) -> AsyncIterator[OidcIssuer]:
-    issuer = OidcIssuer(claims=claims)
-    runner = web.AppRunner(issuer.app())
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    issuer.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    issuer = await serving(**claims)
     try:
         yield issuer
     finally:
-        await runner.cleanup()
+        await issuer.runner.cleanup()
+
+
+async def serving(**claims: Any) -> OidcIssuer:
+    """One that serves until its loop ends, or `runner.cleanup()`."""
+    issuer = OidcIssuer(claims=claims)
+    issuer.runner = web.AppRunner(issuer.app())
+    await issuer.runner.setup()
+    await web.TCPSite(issuer.runner, "127.0.0.1", 0).start()
+    issuer.url = f"http://127.0.0.1:{issuer.runner.addresses[0][1]}"
+    return issuer

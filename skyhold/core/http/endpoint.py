@@ -173,7 +173,8 @@ class Endpoint:
         status = route.status
         if isinstance(answer, Reply):
             for name, value in answer.headers.items():
-                resp.set_header(name, value)
+                # Falcon has a cookie's header only appended: there may be several.
+                (resp.append_header if name == "Set-Cookie" else resp.set_header)(name, value)
             status = answer.status or status
             if answer.content_type:
                 resp.content_type = answer.content_type

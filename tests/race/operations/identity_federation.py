@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.kit.federated import NAMED, agree
+from tests.kit.oidc_issuer import CLIENT, SECRET, OidcIssuer, serving
 from tests.race.duel import Call, Duel, Ground, name, race
 from tests.race.operations.identity import change, removal
 
@@ -109,3 +111,40 @@ async def change_service_provider(g: Ground) -> Duel:
 @race("DELETE /identity/v3/OS-FEDERATION/service_providers/{sp_id}")
 async def delete_service_provider(g: Ground) -> Duel:
     return removal(g, await put(g, "service_provider", PLACES))
+
+
+# ---- signing in ------------------------------------------------------------------------------
+
+DASHBOARD = "https://dashboard.test/"
+
+
+async def a_way_in(g: Ground) -> tuple[OidcIssuer, str]:
+    """An issuer, and the address of the protocol that it speaks for."""
+    issuer = await serving(preferred_username="alice", email="a@x.org")
+    mapping = await put(g, "mapping", {"rules": NAMED})
+    provider = await a_provider(g)
+    path = await put(g, "protocol", {"mapping_id": mapping.rpartition("/")[2]}, f"{provider}/protocols/openid")
+    agreed = {"issuer": issuer.url, "client_id": CLIENT, "client_secret": SECRET}
+    agree(g.cloud, oidc={provider.rpartition("/")[2]: {"openid": agreed}}, trusted_dashboards=[DASHBOARD])
+    return issuer, path
+
+
+@race("POST /identity/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth")
+async def come_with_a_word(g: Ground) -> Duel:
+    issuer, path = await a_way_in(g)
+    one = Call(g.cloud.client(), "POST", f"{path}/auth", headers={"Authorization": f"Bearer {issuer.sign()}"})
+    return Duel(one, gone=Call(g.admin, "DELETE", path), winners=(2,), refusals=(401,))
+
+
+@race("POST /identity/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso")
+async def start_at_a_provider(g: Ground) -> Duel:
+    _, path = await a_way_in(g)
+    at = path.replace("/v3/OS-FEDERATION/", "/v3/auth/OS-FEDERATION/") + f"/websso?origin={DASHBOARD}"
+    return Duel(Call(g.cloud.client(), "POST", at), gone=Call(g.admin, "DELETE", path), winners=(2,), refusals=(401,))
+
+
+@race("POST /identity/v3/auth/OS-FEDERATION/websso/{protocol_id}")
+async def start_by_a_protocol(g: Ground) -> Duel:
+    _, path = await a_way_in(g)
+    at = f"/identity/v3/auth/OS-FEDERATION/websso/openid?origin={DASHBOARD}"
+    return Duel(Call(g.cloud.client(), "POST", at), gone=Call(g.admin, "DELETE", path), winners=(2,), refusals=(401,))
