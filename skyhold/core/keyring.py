@@ -37,20 +37,14 @@ class KeySet:
         return self._fernet.encrypt(secret).decode()
 
     def open(self, sealed: str) -> bytes:
-        """Raises ValueError when no key of the set made this."""
+        """Raises ValueError when no key of the set made this; looks at the disk again before, for another
+        process may have rotated the set."""
         try:
             return self._fernet.decrypt(sealed.encode())
         except InvalidToken:
+            if sealed.startswith(MARK) and self.changed():
+                return self.open(sealed)
             raise ValueError("sealed with an unknown key") from None
-
-    def open_or_reload(self, sealed: str) -> bytes:
-        """As `open`, and with the keys on disk as they are now: another process may have rotated them."""
-        try:
-            return self.open(sealed)
-        except ValueError:
-            if not sealed.startswith(MARK) or not self.changed():
-                raise
-            return self.open(sealed)
 
     def changed(self) -> bool:
         """Whether the set on disk is another than when it was last read; it is read anew then."""
@@ -73,6 +67,11 @@ class KeySet:
     def reload(self) -> None:
         self._stamp = self._directory.stat().st_mtime_ns
         self._fernet = MultiFernet([Fernet(key) for key in self.keys])
+
+    @property
+    def newest_at_s(self) -> float:
+        """When the key that signs was made, in seconds since 1970."""
+        return (self._directory / str(max(self._files()))).stat().st_mtime
 
     @property
     def keys(self) -> list[bytes]:

@@ -141,6 +141,12 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1
 
 
+class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    rotation_days: Annotated[
+        Count, Meta(description="Age at which keys of tokens and of secrets at rest get successors. 0: when asked.")
+    ] = 30
+
+
 class SecurityCompliance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lockout_failure_attempts: Annotated[
         Count, Meta(description="Wrong passwords in a row that lock a user out. 0: none do.")
@@ -230,6 +236,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bus: Bus = field(default_factory=Bus)
     host: Host = field(default_factory=Host)
     identity: Identity = field(default_factory=Identity)
+    keys: Keys = field(default_factory=Keys)
     security_compliance: SecurityCompliance = field(default_factory=SecurityCompliance)
     image: Image = field(default_factory=Image)
     network: Network = field(default_factory=Network)
@@ -329,6 +336,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "bus": Bus,
     "host": Host,
     "identity": Identity,
+    "keys": Keys,
     "security_compliance": SecurityCompliance,
     "image": Image,
     "network": Network,

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from skyhold.core import errors, journal
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
+from skyhold.identity.auth import events
 from skyhold.identity.shapes import given
 from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, PROJECTS
 
@@ -42,6 +43,7 @@ def change(tx: Tx, store: Store, row: Any, **values: Any) -> Any:
     """Disabling voids the tokens for it for good, not only until it is enabled again."""
     if row.enabled and values.get("enabled") is False:
         values["generation"] = row.generation + 1
+        events.tell(tx, **{f"{store.kind}_id": row.id})
     try:
         with tx.nested():
             return store.update(tx, row, **values)
@@ -70,6 +72,7 @@ def remove(tx: Tx, store: Store, row: Any) -> None:
     tx.execute(ASSIGNMENTS.delete().where(ASSIGNMENTS.c.target_id == row.id))
     tx.execute(APP_CREDENTIALS.delete().where(APP_CREDENTIALS.c.project_id == row.id))
     store.delete(tx, row)
+    events.tell(tx, **{f"{store.kind}_id": row.id})
     journal.record(tx, f"{store.kind}.delete", row, project_id=row.id)
 
 

@@ -41,6 +41,11 @@ GET_AUTH_PROJECTS = rule("get_auth_projects", ANYONE, "List projects to scope to
 GET_AUTH_DOMAINS = rule("get_auth_domains", ANYONE, "List domains to scope to.", "GET /v3/auth/domains")
 GET_AUTH_SYSTEM = rule("get_auth_system", ANYONE, "List systems to scope to.", "GET /v3/auth/system")
 
+LIST_REVOKE_EVENTS = rule("list_revoke_events", f"{ADMIN} or {SERVICE}", "List revocation events.",
+                          "GET /v3/OS-REVOKE/events")
+REVOCATION_LIST = rule("revocation_list", f"{ADMIN} or {SERVICE}", "List revoked PKI tokens: there are none.",
+                       "GET /v3/auth/tokens/OS-PKI/revoked")
+
 # ---- domains -------------------------------------------------------------------------------
 
 IN_DOMAIN = "role:reader and domain_id:%(target.domain.id)s"

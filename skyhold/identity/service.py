@@ -35,7 +35,7 @@ from skyhold.identity import (
 )
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
-from skyhold.identity.auth import revoking, rotating, sessions
+from skyhold.identity.auth import events, revoking, rotating, sessions
 from skyhold.identity.delegation import resources as delegation
 from skyhold.identity.delegation import sealing
 from skyhold.identity.federation import agreements
@@ -67,7 +67,7 @@ SERVICE = Service(
     port=5000,
     dialect=errors.DIALECT,
     routes=with_heads([
-        discovery.routes, auth.routes, domains.routes, projects.routes, users.routes, groups.routes,
+        discovery.routes, auth.routes, events.routes, domains.routes, projects.routes, users.routes, groups.routes,
         roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
         endpoints.routes, app_credentials.routes, access_rules.routes,
         *delegation.ROUTES, *federation.ROUTES,

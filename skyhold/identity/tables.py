@@ -316,6 +316,21 @@ REVOCATIONS = table(
     sa.Index("identity_revocations_audit", "audit_id"),
 )
 
+REVOCATION_EVENTS = table(
+    "identity_revocation_events",
+    # For showing alone: what voids a token is REVOCATIONS and the generations of users and projects.
+    serial_column(),
+    # One of these is set: whose or which tokens are void.
+    sa.Column("user_id", text(64)),
+    sa.Column("project_id", text(64)),
+    sa.Column("domain_id", text(64)),
+    sa.Column("audit_id", text(32)),
+    sa.Column("audit_chain_id", text(32)),
+    sa.Column("revoked_at", micros(), nullable=False),
+    sa.Column("forget_at", micros(), nullable=False),
+    sa.Index("identity_revocation_events_time", "revoked_at"),
+)
+
 REGISTERED_LIMITS = table(
     "identity_registered_limits",
     id_column(),

@@ -21,6 +21,7 @@ from skyhold.core.http.routes import PUBLIC, Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, password_rules, permits, places, policy, standing
+from skyhold.identity.auth import events
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.auth.subjects import UserView, user_by
@@ -209,6 +210,8 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
         raise taken(want.name) from None
     if hashed is not None:
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
+    if "generation" in values:
+        events.tell(tx, user_id=row.id)
     if want.enabled is True:
         standing.welcome_back(tx, ctx, row.id)
     identities.replace(tx, ctx, row, want.federated)
@@ -247,6 +250,7 @@ def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str, hashe
         password_expires_at=password_rules.expires_at(ctx, row.options, chosen=True),
     )
     password_rules.keep(tx, ctx, user_id, hashed, chosen=True)
+    events.tell(tx, user_id=user_id)
     void(tx)
     journal.record(tx, "user.password", row)
 
@@ -260,6 +264,7 @@ def remove_row(tx: Tx, row: Any) -> None:
     """With assignments; memberships and application credentials go along by themselves."""
     tx.execute(ASSIGNMENTS.delete().where(ASSIGNMENTS.c.actor_id == row.id))
     store.delete(tx, row)
+    events.tell(tx, user_id=row.id)
     journal.record(tx, "user.delete", row)
 
 

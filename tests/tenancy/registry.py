@@ -279,6 +279,8 @@ QUERIES: dict[str, str] = {
 
 REFUSED: dict[str, tuple[int, str]] = {
     # What even some who may do it by the rule can't do to this land, and why.
+    "identity GET /v3/auth/tokens/OS-PKI/revoked": (403, "there are no such tokens"),
+    "identity HEAD /v3/auth/tokens/OS-PKI/revoked": (403, "there are no such tokens"),
     "identity GET /v3/auth/catalog": (403, "an unscoped token has no catalogue"),
     "identity HEAD /v3/auth/catalog": (403, "an unscoped token has no catalogue"),
     "image PUT /v2/images/{image_id}/members/{member_id}": (403, "only the member decides"),

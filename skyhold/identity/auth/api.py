@@ -13,12 +13,14 @@ from typing import Any
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
+from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Page, collection
 from skyhold.identity import policy
 from skyhold.identity.auth import external, issuing, methods, reach, receipts, revoking, shape
 from skyhold.identity.auth.issuing import VARY
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
+from skyhold.identity.listing import truthy
 from skyhold.identity.views import Domain, Project
 
 routes = Routes()
@@ -46,14 +48,14 @@ async def issue(
 @routes.get("/v3/auth/tokens", policy=policy.VALIDATE_TOKEN, query=shape.TokenQuery, headers=SUBJECT)
 async def show(ctx: Context, query: shape.TokenQuery, headers: Mapping[str, str | None]) -> Reply:
     """Validate a token and show it."""
-    known = await subject(ctx, headers, policy.VALIDATE_TOKEN)
+    known = await subject(ctx, headers, policy.VALIDATE_TOKEN, late_s(ctx, policy.VALIDATE_TOKEN, query))
     return await issuing.answer(ctx, known, without_catalogue=query.nocatalog is not None)
 
 
-@routes.head("/v3/auth/tokens", policy=policy.CHECK_TOKEN, headers=SUBJECT)
-async def check(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
+@routes.head("/v3/auth/tokens", policy=policy.CHECK_TOKEN, query=shape.TokenQuery, headers=SUBJECT)
+async def check(ctx: Context, query: shape.TokenQuery, headers: Mapping[str, str | None]) -> Reply:
     """Check that a token is valid."""
-    known = await subject(ctx, headers, policy.CHECK_TOKEN)
+    known = await subject(ctx, headers, policy.CHECK_TOKEN, late_s(ctx, policy.CHECK_TOKEN, query))
     return Reply(headers={"X-Subject-Token": known.creds.token, **VARY})
 
 
@@ -63,6 +65,24 @@ async def revoke(ctx: Context, headers: Mapping[str, str | None]) -> Reply:
     known = await subject(ctx, headers, policy.REVOKE_TOKEN)
     await ctx.write(revoking.revoke, known.valid.token)
     return Reply(headers=VARY)
+
+
+@routes.get("/v3/auth/tokens/OS-PKI/revoked", policy=policy.REVOCATION_LIST)
+async def revoked_pki(ctx: Context) -> None:
+    """List revoked PKI tokens: refused, since there are no such tokens any more."""
+    raise errors.Forbidden("There are no PKI tokens: revocation events are at /v3/OS-REVOKE/events.", reason="no_pki")
+
+
+@routes.get("/v3/OS-SIMPLE-CERT/ca", policy=PUBLIC)
+async def ca_certificate(ctx: Context) -> None:
+    """Show the CA certificate of PKI tokens: gone with them."""
+    raise no_pki()
+
+
+@routes.get("/v3/OS-SIMPLE-CERT/certificates", policy=PUBLIC)
+async def signing_certificate(ctx: Context) -> None:
+    """Show the signing certificate of PKI tokens: gone with them."""
+    raise no_pki()
 
 
 @routes.get("/v3/auth/catalog", policy=policy.GET_AUTH_CATALOG)
@@ -96,12 +116,23 @@ async def system(ctx: Context) -> dict[str, Any]:
     return await ctx.read(reach.system)
 
 
-async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Any) -> Known:
+def no_pki() -> errors.Gone:
+    return errors.Gone("This API is no longer available due to the removal of support for PKI tokens.", reason="no_pki")
+
+
+def late_s(ctx: Context, rule: Rule, query: shape.TokenQuery) -> int:
+    """How long after its end the token may still be shown: for work that outlives it, to services and
+    administrators. Whose own token it is gains nothing by asking."""
+    asked = query.allow_expired is not None and truthy(query.allow_expired)
+    return ctx.core.settings.identity.allow_expired_window_s if asked and ctx.allows(rule, {}) else 0
+
+
+async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Rule, late_s: int = 0) -> Known:
     """The token spoken about; NotFound when it doesn't count, Forbidden when the caller has no say in it."""
     text = headers["X-Subject-Token"]
     if not text:
         raise errors.NotFound("Could not find token: the header X-Subject-Token is missing.")
-    known = await sessions(ctx.core).look(text)
+    known = await sessions(ctx.core).look(text, late_s)
     target = {"target.token.user_id": known.creds.user_id}
     if not ctx.allows(rule, target):
         raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)

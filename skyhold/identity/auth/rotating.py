@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new key for tokens, without logging anybody out.
+"""New keys for tokens and receipts, without logging anybody out.
 
 The set of keys is core/keyring.py. The key that falls out of the set may only be one that signed no token
 which is still good; until then a rotation is refused.
@@ -11,6 +11,7 @@ import math
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.identity.auth import receipts
 from skyhold.identity.auth.sessions import sessions
 
 KEEP = 3
@@ -25,6 +26,8 @@ async def run(ctx: Context) -> None:
             reason="too_soon",
         )
     sessions(ctx.core).keys.rotate(KEEP)
+    # Receipts live for minutes: whatever the wait for tokens is, it is long enough for them.
+    receipts.keys(ctx).rotate(KEEP)
 
 
 def must_wait_s(ctx: Context) -> int:

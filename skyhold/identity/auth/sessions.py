@@ -59,14 +59,14 @@ class Sessions:
                 "The request you have made requires authentication.", reason="token_invalid"
             ) from None
 
-    async def look(self, text: str) -> Known:
-        """The token, fresh or remembered; NotFound when it doesn't count (any more)."""
+    async def look(self, text: str, late_s: int = 0) -> Known:
+        """The token, fresh or remembered; NotFound when it doesn't count, or hasn't for longer than `late_s`."""
         epoch = await self.epoch()
         known = self._known.get(text)
         if known is not None and known.epoch == epoch and known.expires_at > self._core.clock():
             return known
         token = payload.unseal(self.keys, text)
-        valid = await internal(self._core).read(validate.read, token)
+        valid = await internal(self._core).read(validate.read, token, late_s)
         return self.remember(epoch, text, valid)
 
     @property
@@ -85,7 +85,7 @@ class Sessions:
     def remember(self, epoch: int, text: str, valid: Valid) -> Known:
         """`epoch` was asked for before the rows were read: what changed since is read again next time."""
         known = Known(epoch, valid, valid.credentials(text))
-        if epoch == self._epoch or self._shared:
+        if (epoch == self._epoch or self._shared) and known.expires_at > self._core.clock():
             if len(self._known) >= MOST:
                 for old in list(self._known)[: MOST // 10]:
                     del self._known[old]

@@ -17,7 +17,7 @@ from skyhold.identity import grants
 from skyhold.identity.auth import grounds
 from skyhold.identity.auth.bounds import Bound
 from skyhold.identity.auth.grounds import gone
-from skyhold.identity.auth.payload import Token
+from skyhold.identity.auth.payload import SECOND_US, Token
 from skyhold.identity.auth.subjects import PlaceView, UserView, place_by, user_by
 from skyhold.identity.tables import PROJECTS, REVOCATIONS, USERS
 
@@ -62,9 +62,11 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read(tx: Tx, ctx: Context, token: Token) -> Valid:
-    """Raises NotFound when the token doesn't count: expired, revoked, or its ground is gone."""
-    if token.expires_at <= ctx.now:
+def read(tx: Tx, ctx: Context, token: Token, late_s: int = 0) -> Valid:
+    """Raises NotFound when the token doesn't count: expired, revoked, or its ground is gone. `late_s` is for how
+    long after its end it is read all the same."""
+    since = ctx.now - late_s * SECOND_US
+    if token.expires_at <= since:
         raise gone("it has expired")
     if revoked(tx, token):
         raise gone("it was revoked")
@@ -74,7 +76,7 @@ def read(tx: Tx, ctx: Context, token: Token) -> Valid:
     place = place_of(tx, token)
     bounds = tuple(grounds.of_token(tx, ctx, token))
     for bound in bounds:
-        check(ctx, bound, token, place)
+        check(bound, token, place, since)
     roles = () if token.scope == "unscoped" else roles_in(tx, token, place, bounds)
     speaks_as = next((bound.speaks_as for bound in bounds if bound.speaks_as is not None), user)
     return Valid(token=token, user=speaks_as, place=place, roles=roles, bounds=bounds)
@@ -89,8 +91,8 @@ def place_of(tx: Tx, token: Token) -> PlaceView | None:
     return place
 
 
-def check(ctx: Context, bound: Bound, token: Token, place: PlaceView | None) -> None:
-    if bound.ends_at is not None and bound.ends_at <= ctx.now:
+def check(bound: Bound, token: Token, place: PlaceView | None, since: int) -> None:
+    if bound.ends_at is not None and bound.ends_at <= since:
         raise gone("what it rests on has expired")
     if bound.project_id is not None and (token.scope != "project" or place is None or place.id != bound.project_id):
         raise gone("what it rests on is for another project")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.identity import standing, users
+from skyhold.identity.auth import events
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.tables import SIGN_INS, USERS
 
@@ -49,4 +50,5 @@ def disable_some(tx: Tx, ctx: Context, after: str) -> str | None:
 def disable(tx: Tx, user_id: str) -> None:
     row = users.store.find(tx, user_id, lock=True)
     if row is not None and row.enabled:
+        events.tell(tx, user_id=user_id)
         journal.record(tx, "user.update", users.store.update(tx, row, enabled=False, generation=row.generation + 1))

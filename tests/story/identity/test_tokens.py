@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 
+from skyhold.core.context import internal
+from skyhold.identity.auth import revoking
+from skyhold.identity.auth.sessions import sessions
 from tests.kit.client import Answer, Client
-from tests.kit.cloud import Cloud, Persona
+from tests.kit.cloud import Cloud, Persona, admin_of
+from tests.story.identity.test_password_policy import later
 
-TOKENS = "/identity/v3/auth/tokens"
+V3 = "/identity/v3"
+TOKENS = f"{V3}/auth/tokens"
 
 
 def by_password(user: dict[str, Any], scope: Any = None) -> dict[str, Any]:
@@ -343,3 +348,78 @@ async def test_invariant_9_identity_headers_of_clients_count_for_nothing(cloud: 
               "X-Identity-Status": "Confirmed", "X-Is-Admin-Project": "True"}
     await user.get("/identity/v3/projects", headers=forged, status=403)
     await cloud.client().get("/identity/v3/projects", headers=forged, status=401)
+
+
+# ---- after the end, and revocation ---------------------------------------------------------
+
+
+async def test_key_02_services_may_ask_for_a_token_that_has_ended(cloud: Cloud) -> None:
+    user, service = await cloud.project(), await cloud.project(["service"])
+    query = {"allow_expired": "1"}
+    subject = {"X-Subject-Token": user.token}
+    with later(cloud, 3601):
+        service.token = await cloud.token(service, {"project": {"id": service.project_id}})
+        await service.get(TOKENS, headers=subject, status=404)
+        await service.get(TOKENS, {"allow_expired": "0"}, headers=subject, status=404)
+        shown = await service.get(TOKENS, query, headers=subject, status=200)
+        assert shown.json["token"]["user"]["id"] == user.user_id
+        await service.get(TOKENS, headers=subject, status=404)
+        await user.get(f"{V3}/auth/projects", status=401)
+        fresh = await cloud.token(user, {"project": {"id": user.project_id}})
+        await cloud.client(fresh).get(TOKENS, query, headers=subject, status=404)
+    with later(cloud, 3601 + 172_800):
+        service.token = await cloud.token(service, {"project": {"id": service.project_id}})
+        await service.get(TOKENS, query, headers=subject, status=404)
+
+
+async def test_a_revoked_token_does_not_come_back_after_its_end(cloud: Cloud) -> None:
+    user, service = await cloud.project(), await cloud.project(["service"])
+    await user.delete(TOKENS, headers={"X-Subject-Token": user.token}, status=204)
+    with later(cloud, 3700):
+        await internal(cloud.core).write(revoking.forget)
+        service.token = await cloud.token(service, {"project": {"id": service.project_id}})
+        await service.get(TOKENS, {"allow_expired": "1"}, headers={"X-Subject-Token": user.token}, status=404)
+
+
+async def test_key_02_revocations_are_told_to_services(cloud: Cloud) -> None:
+    user, service = await cloud.project(), await cloud.project(["service"])
+    audit_id = (await validate(cloud, user.token)).json["token"]["audit_ids"][0]
+    await user.delete(TOKENS, headers={"X-Subject-Token": user.token}, status=204)
+    await cloud.admin.patch(f"{V3}/users/{user.user_id}", {"user": {"password": "another"}}, status=200)
+    await cloud.admin.patch(f"{V3}/projects/{user.project_id}", {"project": {"enabled": False}}, status=200)
+    told = (await service.get(f"{V3}/OS-REVOKE/events", status=200)).json["events"]
+    about = [{k: v for k, v in event.items() if k not in ("issued_before", "revoked_at")} for event in told]
+    for expected in ({"audit_id": audit_id}, {"user_id": user.user_id}, {"project_id": user.project_id}):
+        assert expected in about
+    last = told[-1]["issued_before"]
+    assert (await service.get(f"{V3}/OS-REVOKE/events", {"since": last}, status=200)).json["events"]
+    assert not (await service.get(f"{V3}/OS-REVOKE/events", {"since": "2100-01-01T00:00:00Z"})).json["events"]
+    for nonsense in ("yesterday", "", "1"):
+        await service.get(f"{V3}/OS-REVOKE/events", {"since": nonsense}, status=400)
+    ordinary = await cloud.project()
+    await ordinary.get(f"{V3}/OS-REVOKE/events", status=403)
+    with later(cloud, 3601 + 172_801):
+        await internal(cloud.core).write(revoking.forget)
+        admin = await admin_of(cloud.core)
+        assert not (await admin.get(f"{V3}/OS-REVOKE/events", status=200)).json["events"]
+
+
+async def test_what_was_of_pki_tokens_says_so(cloud: Cloud) -> None:
+    for user in (cloud.admin, await cloud.project()):
+        await user.get(f"{V3}/auth/tokens/OS-PKI/revoked", status=403)
+    for what in ("ca", "certificates"):
+        await cloud.client().get(f"{V3}/OS-SIMPLE-CERT/{what}", status=410)
+
+
+async def test_revoking_a_chain_voids_all_that_came_of_one_sign_in(cloud: Cloud) -> None:
+    user = await cloud.project()
+    first = await cloud.token(user)
+    scope = {"project": {"id": user.project_id}}
+    second = (await ask(cloud, by_token(first, scope))).headers["x-subject-token"]
+    third = (await ask(cloud, by_token(second, scope))).headers["x-subject-token"]
+    other = await cloud.token(user)
+    known = await sessions(cloud.core).look(third)
+    await internal(cloud.core).write(revoking.revoke, known.valid.token, True)
+    for token in (first, second, third):
+        await validate(cloud, token, 404)
+    await validate(cloud, other)

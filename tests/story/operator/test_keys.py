@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 
 from skyhold.core import context
+from skyhold.core.operator import keys
 from skyhold.events.tables import WEBHOOKS
+from skyhold.identity.auth.sessions import sessions
 from tests.kit.cloud import Cloud, admin_of
 
 ROTATE = "/admin/v1/rotate-keys"
@@ -36,7 +38,7 @@ async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -
     wish = {"webhook": {"name": "w", "url": "http://127.0.0.1:9/", "secret": "a-secret-of-some-length"}}
     id = (await ana.post("/events/v1/webhooks", wish, status=201)).json["webhook"]["id"]
     before = await sealed(cloud, id)
-    keys = cloud.core.settings.fernet_keys_dir
+    directory = cloud.core.settings.fernet_keys_dir
     for round in range(2):
         await cloud.admin.post(ROTATE, {}, status=204)
         after = await sealed(cloud, id)
@@ -51,11 +53,30 @@ async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -
     await ana.get("/compute/v2.1/servers", status=200)
     # Once those tokens have expired, it goes on.
     old = time.time() - cloud.core.settings.identity.token_lifetime_s - 5
-    for path in keys.iterdir():
+    for path in directory.iterdir():
         os.utime(path, (old, old))
     await cloud.admin.post(ROTATE, {}, status=204)
     # The key of this run's tokens is the one that went: later stories sign in anew.
     cloud.admin.token = (await admin_of(cloud.core)).token
+
+
+async def test_key_21_keys_rotate_by_themselves_when_they_are_old(cloud: Cloud) -> None:
+    ana = await cloud.project()
+    master = cloud.core.settings.keys_dir / "master"
+    before = cloud.core.keyring.keys[0]
+    await keys.rotate_when_due(context.internal(cloud.core))
+    assert cloud.core.keyring.keys[0] == before
+    old = time.time() - 31 * 86_400
+    for directory in (master, cloud.core.settings.fernet_keys_dir):
+        for path in directory.iterdir():
+            os.utime(path, (old, old))
+    token_key = sessions(cloud.core).keys.keys[0]
+    await keys.rotate_when_due(context.internal(cloud.core))
+    assert cloud.core.keyring.keys[1] == before
+    assert sessions(cloud.core).keys.keys[1] == token_key
+    await ana.get("/compute/v2.1/servers", status=200)
+    await keys.rotate_when_due(context.internal(cloud.core))
+    assert cloud.core.keyring.keys[1] == before
 
 
 async def test_only_administrators_rotate(cloud: Cloud) -> None:
