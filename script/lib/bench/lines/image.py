@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image's lines: 256 MiB up and down, in CPU seconds per GiB, with the memory they cost.
+"""Image's lines: the records, and 256 MiB up and down in CPU seconds per GiB, with the memory they cost.
 
 The bytes are not all alike, so nothing can be gained by sparse files or compression. Peak memory
 is the kernel's own high-water mark, reset before each line.
@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloud import Cloud
-from figures import Goal, Line
-from wire import Wire
+from figures import Goal, Line, repeat
+from wire import Wire, per_thread
 
 MIB = 1 << 20
 SIZE_MIB = 256
 TURNS = 3
+ALL = "/image/v2/images"
+LISTED = 1000
+TAGS = ["linux", "cloud"]
 
 
 def upload(cloud: Cloud) -> dict[str, Any]:
@@ -71,7 +74,41 @@ def moved(cloud: Cloud, act: Callable[[], object]) -> dict[str, Any]:
     }
 
 
+def create(cloud: Cloud) -> dict[str, Any]:
+    wire = per_thread(cloud.wire)
+    return repeat(cloud, lambda i: wire().ask("POST", ALL, wish(i)), 500, warm=20)
+
+
+def show(cloud: Cloud) -> dict[str, Any]:
+    wire = per_thread(cloud.wire)
+    path = f"{ALL}/{wire().ask('POST', ALL, wish(0)).json['id']}"
+    return repeat(cloud, lambda i: wire().ask("GET", path), 1000, warm=20)
+
+
+def list_many(cloud: Cloud) -> dict[str, Any]:
+    wire = per_thread(cloud.wire)
+    for i in range(LISTED - len(wire().ask("GET", f"{ALL}?limit={LISTED}").json["images"])):
+        wire().ask("POST", ALL, wish(i))
+
+    def page(i: int) -> None:
+        if len(wire().ask("GET", f"{ALL}?limit={LISTED}").json["images"]) != LISTED:
+            raise SystemExit("the list is shorter than it was filled")
+
+    return repeat(cloud, page, 60)
+
+
+def wish(i: int) -> dict[str, Any]:
+    """As a cloud's image looks: tags and some properties."""
+    return {
+        "name": f"image-{i}", "disk_format": "qcow2", "container_format": "bare", "min_disk": 10, "tags": TAGS,
+        "os_distro": "debian", "os_version": str(i % 20), "architecture": "x86_64", "hw_disk_bus": "virtio",
+    }
+
+
 LINES = [
+    Line("image create", Goal("cpu_ms", 3, "<= 3 ms CPU"), create),
+    Line("image show", Goal("cpu_ms", 1, "<= 1 ms CPU"), show),
+    Line("images list of 1,000", Goal("cpu_ms", 20, "<= 20 ms CPU"), list_many),
     Line("image upload 256 MiB", Goal("amount", 4, "<= 4 CPU-s per GiB"), upload),
     Line("image download 256 MiB", Goal("amount", 0.6, "<= 0.6 CPU-s per GiB"), download),
 ]
