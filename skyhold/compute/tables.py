@@ -106,6 +106,8 @@ SERVERS = table(
     sa.Column("disk_config", text(16), nullable=False),
     sa.Column("locked_by", text(16)),
     sa.Column("locked_reason", text()),
+    # Ids of certificates: the image must be signed by one that these vouch for.
+    sa.Column("trusted_certs", json()),
     sa.Column("fault", json()),
     sa.Column("revision", number(), nullable=False),
     sa.Column("created_at", micros(), nullable=False),

@@ -7,6 +7,7 @@ caller's transaction; an `ImageView` is a frozen copy, never a row.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,17 @@ import msgspec
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.image import blobs, policy, states
+from skyhold.image import blobs, files, policy, signatures, states
 from skyhold.image.images import ops
 from skyhold.image.images.store import get as look_up
 from skyhold.image.images.store import store
+from skyhold.image.logic.signing import Unverified
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
+
+
+CHUNK_BYTES = 1024 * 1024
 
 
 class ImageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,33 @@ def local_path(core: Core, image_id: str) -> Path | None:
     """The content as a complete file of this machine, that may be hard-linked but never written;
     None where the store has no such file. Blocks for two system calls."""
     return blobs.store_of(core).path(image_id)
+
+
+async def check_trusted(ctx: Context, image_id: str, certificate_ids: list[str]) -> None:
+    """Raises Invalid unless the image is signed, its content is what was signed, and these certificates
+    vouch for the signer. Reads the whole content, unless its SHA-512 is what was signed."""
+    row = await ctx.read(lambda tx, ctx: store.find(tx, image_id))
+    if row is None:
+        raise errors.Invalid(f"Image {image_id} is gone, so its signature can't be verified.")
+    verifier = await signatures.trusted_verifier(ctx, row, certificate_ids)
+    try:
+        if verifier.algorithm == "sha512" and row.sha512:
+            verifier.judge(bytes.fromhex(row.sha512))
+        else:
+            await read_through(ctx, row, verifier)
+    except Unverified as why:
+        raise signatures.refused(why) from None
+
+
+async def read_through(ctx: Context, row: Any, verifier: signatures.Verifier) -> None:
+    reader, at = await files.opened(ctx, row), 0
+    try:
+        while piece := await blobs.in_thread(reader.read, at, CHUNK_BYTES):
+            await blobs.in_thread(verifier.feed, piece)
+            at += len(piece)
+    finally:
+        await asyncio.shield(blobs.in_thread(reader.close))
+    verifier.conclude()
 
 
 def download_url(core: Core, image_id: str) -> str:

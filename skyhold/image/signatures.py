@@ -83,7 +83,9 @@ class Verifier:
     """One content that is verified while it comes: `feed` each piece, then `conclude`."""
 
     def __init__(self, signed: Signed, by: x509.Certificate) -> None:
-        self._signed, self._by = signed, by
+        self.algorithm = signed.algorithm
+        self.by = by
+        self._signed = signed
         self._hash = hashlib.new(signed.algorithm)
 
     def feed(self, piece: bytes) -> None:
@@ -91,7 +93,11 @@ class Verifier:
 
     def conclude(self) -> None:
         """Raises Unverified."""
-        signing.verify(self._signed, self._hash.digest(), self._by, datetime.now(UTC))
+        self.judge(self._hash.digest())
+
+    def judge(self, digest: bytes) -> None:
+        """By a digest, of this algorithm, that is known already. Raises Unverified."""
+        signing.verify(self._signed, digest, self.by, datetime.now(UTC))
 
 
 async def verifier(ctx: Context, properties: dict[str, str]) -> Verifier | None:
@@ -107,13 +113,20 @@ async def verifier(ctx: Context, properties: dict[str, str]) -> Verifier | None:
         raise refused(why) from None
 
 
-async def check_trust(ctx: Context, row: Any, trusted_ids: list[str]) -> None:
-    """Raises Unverified unless the image is signed by a certificate that one of the trusted vouches for."""
-    signed = signing.promised(row.properties)
-    if signed is None:
-        raise Unverified(f"Image {row.id} is not signed, and only images signed by trusted certificates are wanted.")
-    trusted = [await certificate(ctx, each) for each in trusted_ids]
-    signing.check_trust(await certificate(ctx, signed.certificate_id), trusted, datetime.now(UTC))
+async def trusted_verifier(ctx: Context, row: Any, trusted_ids: list[str]) -> Verifier:
+    """Of an image that must be signed, by a certificate that the trusted ones vouch for. Raises Invalid."""
+    found = await verifier(ctx, row.properties)
+    if found is None:
+        raise errors.Invalid(
+            f"Image {row.id} is not signed, and only images signed by trusted certificates are wanted.",
+            reason="image_signature_refused",
+        )
+    try:
+        trusted = [await certificate(ctx, each) for each in trusted_ids]
+        signing.check_trust(found.by, trusted, datetime.now(UTC))
+    except Unverified as why:
+        raise refused(why) from None
+    return found
 
 
 def refused(why: Unverified) -> errors.Invalid:

@@ -15,12 +15,14 @@ from skyhold.compute.drivers.base import GuestRef, GuestStatus
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import describe, placing
 from skyhold.compute.servers.store import SERVERS_STORE
+from skyhold.core import errors
 from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
+from skyhold.image import facade as image
 from skyhold.network import facade as network
 
 POLL_S = 0.2
@@ -40,6 +42,7 @@ class Boot(Saga):
     Kept = BootKept
 
     async def choose_host(self, s: Run) -> None:
+        await check_image(s)
         s.kept.waiting_since = 0
         s.then(choose, s)
 
@@ -104,6 +107,17 @@ class Boot(Saga):
     def cancelled(self, tx: Tx, ctx: Context, s: Run) -> None:
         s.error = "The server was deleted while it was being built."
         outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")
+
+
+async def check_image(s: Run) -> None:
+    """An image that isn't signed as the server's user demands is never brought to a host."""
+    server = await s.read(lambda tx, ctx: SERVERS_STORE.find(tx, s.subject))
+    if server is None or not server.trusted_certs:
+        return
+    try:
+        await image.check_trusted(s.ctx, server.image_id, server.trusted_certs)
+    except errors.Invalid as refused:
+        raise Abort(refused.message) from None
 
 
 def choose(tx: Tx, ctx: Context, s: Run) -> Outcome:

@@ -82,7 +82,7 @@ def create_one(
         metadata=want.metadata, properties=properties(image, host), admin_pass=None,
         availability_zone=ZONE, pinned_zone=zone(tx, ctx, want.availability_zone)[0], reservation_id=reservation,
         launch_index=index, access_ip_v4=address(want.access_ip_v4), access_ip_v6=address(want.access_ip_v6),
-        disk_config=want.disk_config, revision=0,
+        disk_config=want.disk_config, trusted_certs=want.trusted_image_certificates or None, revision=0,
     )
     store.put_tags(tx, ctx, server.id, want.tags)
     with unknown_is_invalid():

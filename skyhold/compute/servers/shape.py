@@ -73,7 +73,9 @@ class ServerCreate(Shape):
     admin_pass: str | None = field("adminPass", default=None, min=1, max=255, secret=True)
     description: str | None = field(since="2.19", default=None, max=255)
     tags: list[str] = field(since="2.52", default_factory=list, min=1, max=60, max_items=50, pattern=r"^[^,/]*$")
-    trusted_image_certificates: list[str] | None = field(since="2.63", default=None, max_items=50)
+    trusted_image_certificates: list[str] | None = field(
+        since="2.63", default=None, min=1, max=255, min_items=1, max_items=50, unique_items=True
+    )
     host: str | None = field(since="2.74", default=None, max=255)
     hypervisor_hostname: str | None = field(since="2.74", default=None, max=255)
     hostname: str | None = field(since="2.90", default=None, min=2, max=255, pattern=HOSTNAME)

@@ -81,6 +81,7 @@ def one(
         user_data=base64.b64encode(row.user_data).decode() if row.user_data else None,
         locked=row.locked_by is not None, host_status=host_state, description=row.description,
         tags=tags, server_groups=group_ids, locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
+        trusted_image_certificates=row.trusted_certs,
     )
 
 
