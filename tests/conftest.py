@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Many more points where processes are killed.")
 
 
-KITS = {"cluster", "contract", "race", "tenancy"}
+KITS = {"clients", "cluster", "contract", "race", "tenancy"}
 """Folders whose tests are made from the whole route table, or kill processes: quick runs leave them out."""
 
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walks: what somebody types at the openstack client, line by line, and what came of it.
+
+The walks are the text files in folders beside this one; the page that shows their results is written by
+test_identity_commands.py. A line is a command as typed, without `openstack`; `name = command` keeps the id
+that it prints (`name.key = command` another value) for `$name` in later lines, `[user password project]`
+before a command says who types it, and `#` begins a remark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPO = HERE.parents[1]
+CLIENTS = Path(os.environ.get("SKYHOLD_CLIENTS_VENV", REPO / ".venv-clients"))
+LINE = re.compile(r"^(?:(?P<keep>[a-z_0-9.]+) = )?(?:\[(?P<who>[^]]+)\] )?(?P<command>.+)$")
+KEYS = ("id", "ID")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a walk."""
+
+    walk: str
+    text: str
+    keep: str | None
+    who: tuple[str, ...] | None
+    command: str
+
+    def name(self, names: list[str]) -> str | None:
+        """Which of these commands it is; the longest that fits."""
+        fitting = [name for name in names if f"{self.command} ".startswith(name + " ")]
+        return max(fitting, key=len, default=None)
+
+
+@dataclass
+class Result:
+    step: Step
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Client:
+    """The client's process, and what was kept so far."""
+
+    process: asyncio.subprocess.Process
+    who: dict[str, str]
+    kept: dict[str, str] = field(default_factory=dict)
+
+    async def run(self, step: Step) -> Result:
+        words = shlex.split(re.sub(r"\$([a-z_0-9]+)", lambda found: self.kept[found[1]], step.command))
+        if step.keep:
+            words += ["-f", "json"]
+        answer = await self.ask([*self.options(step.who), *words])
+        if step.keep and answer["code"] == 0:
+            self.keep(step.keep, json.loads(str(answer["out"])))
+        return Result(step, int(answer["code"]), str(answer["out"]), str(answer["err"]))
+
+    def keep(self, where: str, printed: dict[str, str] | list[dict[str, str]]) -> None:
+        """Of a list the first."""
+        printed = printed[0] if isinstance(printed, list) else printed
+        name, _, key = where.partition(".")
+        self.kept[name] = str(next(printed[key] for key in ([key] if key else KEYS) if key in printed))
+
+    def options(self, who: tuple[str, ...] | None) -> list[str]:
+        asked = dict(self.who)
+        if who:
+            asked |= dict(zip(("username", "password", "project-name"), who, strict=True))
+        return [f"--os-{name}={value}" for name, value in asked.items()]
+
+    async def ask(self, words: list[str]) -> dict[str, object]:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(words).encode() + b"\n")
+        found: dict[str, object] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), 60))
+        return found
+
+
+@asynccontextmanager
+async def client(url: str, password: str) -> AsyncIterator[Client]:
+    """The administrator at the client of the environment CLIENTS, at a cloud that answers at `url`."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "PYTHON"))}
+    process = await asyncio.create_subprocess_exec(
+        str(CLIENTS / "bin" / "python"), str(HERE / "runner.py"), stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=env, limit=2**24,
+    )
+    who = {
+        "auth-url": f"{url}/identity/v3", "username": "admin", "password": password, "project-name": "admin",
+        "user-domain-name": "Default", "project-domain-name": "Default", "identity-api-version": "3",
+    }
+    try:
+        yield Client(process, who)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def steps(folder: Path) -> list[Step]:
+    """Of all walks in a folder; each begins on the same cloud, after those before it in the alphabet."""
+    return [step(path.stem, line) for path in sorted(folder.glob("*.txt")) for line in lines(path)]
+
+
+def lines(path: Path) -> list[str]:
+    """A backslash at the end continues a line."""
+    text = re.sub(r"\s*\\\n\s*", " ", path.read_text())
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def step(walk: str, line: str) -> Step:
+    found = LINE.match(line)
+    assert found, f"{walk}: {line}"
+    who = tuple(found["who"].split()) if found["who"] else None
+    return Step(walk, line, found["keep"], who, found["command"])
