@@ -6,8 +6,11 @@ How tokens carry them is catalogue.py. An address may hold `$(project_id)s`, whi
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import urlsplit
+
+import sqlalchemy as sa
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -145,14 +148,19 @@ def check_service(tx: Tx, service_id: str) -> None:
 
 def region_of(tx: Tx, region_id: str | None, region: str | None) -> str | None:
     """`region` is the older name, and makes the region when it is new."""
+    chosen = region_id if region_id is not None else region
     if region_id is None and region and regions.store.find(tx, region) is None:
-        made = regions.store.insert(tx, id=region, description="", parent_region_id=None, extra={})
-        journal.record(tx, "region.create", made)
-        return region
-    chosen = region_id or region
-    if chosen and regions.store.find(tx, chosen, lock="stay") is None:
+        make_region(tx, region)
+    if chosen is not None and regions.store.find(tx, chosen, lock="stay") is None:
         raise errors.Invalid(f"Could not find region: {chosen}.", reason="region_not_found")
     return chosen
+
+
+def make_region(tx: Tx, id: str) -> None:
+    # Somebody else may make it at the same time: then it is there, too.
+    with contextlib.suppress(sa.exc.IntegrityError), tx.nested():
+        row = regions.store.insert(tx, id=id, description="", parent_region_id=None, extra={})
+        journal.record(tx, "region.create", row)
 
 
 PLACEHOLDERS = {"project_id": "x", "tenant_id": "x", "user_id": "x"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Projects over HTTP. Decisions are in ops.py, trees in tree.py, tags in tags.py."""
+"""Projects over HTTP. Decisions are in ops.py, trees in tree.py and cascade.py, tags in tags.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Page, collection, envelope
 from skyhold.identity import policy
-from skyhold.identity.projects import ops, store, tags, tree
+from skyhold.identity.listing import truthy
+from skyhold.identity.projects import cascade, ops, store, tags, tree
 from skyhold.identity.projects.shape import (
+    CascadeQuery,
     ProjectChange,
     ProjectCreate,
     ProjectQuery,
@@ -49,17 +51,23 @@ async def show(ctx: Context, project_id: str, query: TreeQuery) -> Project:
 @routes.patch(
     "/v3/projects/{project_id}", policy=policy.UPDATE_PROJECT, body=envelope(
         "project", ProjectChange
-    ), reply=ONE
+    ), query=CascadeQuery, reply=ONE
 )
-async def update(ctx: Context, project_id: str, want: ProjectChange) -> Project:
-    """Change a project."""
+async def update(ctx: Context, project_id: str, want: ProjectChange, query: CascadeQuery) -> Project:
+    """Change a project; with `cascade`, enable or disable it and all below."""
+    if is_set(query):
+        return await ctx.write(cascade.switch, project_id, want)
     return await ctx.write(ops.change, project_id, want)
 
 
-@routes.delete("/v3/projects/{project_id}", policy=policy.DELETE_PROJECT)
-async def delete(ctx: Context, project_id: str) -> None:
-    """Delete a project that has none below it."""
-    await ctx.write(ops.remove, project_id)
+@routes.delete("/v3/projects/{project_id}", policy=policy.DELETE_PROJECT, query=CascadeQuery)
+async def delete(ctx: Context, project_id: str, query: CascadeQuery) -> None:
+    """Delete a project that has none below it; with `cascade`, also all that are."""
+    await ctx.write(cascade.remove if is_set(query) else ops.remove, project_id)
+
+
+def is_set(query: CascadeQuery) -> bool:
+    return query.cascade is not None and truthy(query.cascade)
 
 
 @routes.get("/v3/users/{user_id}/projects", policy=policy.LIST_USER_PROJECTS, query=ProjectQuery, reply=MANY)

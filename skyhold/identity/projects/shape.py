@@ -55,6 +55,10 @@ class TreeQuery(Shape, extra="ignore"):
     subtree_as_ids: str | None = field(default=None)
 
 
+class CascadeQuery(Shape, extra="ignore"):
+    cascade: str | None = field(default=None)
+
+
 class TagsChange(Shape):
     tags: list[str] = field(min=1, max=255, pattern=TAG, max_items=80, unique_items=True)
 

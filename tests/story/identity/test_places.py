@@ -283,3 +283,54 @@ async def test_bug_2148398_a_body_can_not_say_what_the_policys_target_is(cloud: 
     await manager.post(f"{V3}/projects", body, status=403)
     await manager.post(f"{V3}/projects", {**body, "target": target}, status=400)
     await manager.patch(f"{V3}/users/{other.user_id}", {"user": {"name": "x", "target": target}}, status=404)
+
+
+# ---- whole trees ---------------------------------------------------------------------------
+
+
+async def a_tree(cloud: Cloud) -> tuple[str, list[str]]:
+    """A domain, and in it a project with two below it, of which one has one more."""
+    domain = await cloud.domain()
+    top = (await create(cloud.admin, "project", domain_id=domain))["id"]
+    left = (await create(cloud.admin, "project", parent_id=top))["id"]
+    right = (await create(cloud.admin, "project", parent_id=top))["id"]
+    leaf = (await create(cloud.admin, "project", parent_id=left))["id"]
+    return domain, [top, left, right, leaf]
+
+
+async def enabled_of(cloud: Cloud, projects: list[str]) -> list[bool]:
+    return [(await cloud.admin.get(f"{V3}/projects/{id}", status=200)).json["project"]["enabled"] for id in projects]
+
+
+async def test_key_03_a_tree_is_disabled_and_enabled_at_once_and_its_tokens_are_void(cloud: Cloud) -> None:
+    domain, tree = await a_tree(cloud)
+    user = await cloud.join(domain, tree[3], "", ["reader"])
+    off, on = {"project": {"enabled": False}}, {"project": {"enabled": True}}
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}", off, status=403)
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade=true", off, status=200)
+    assert await enabled_of(cloud, tree) == [False] * 4
+    await user.get(f"{V3}/auth/projects", status=401)
+    await cloud.admin.patch(f"{V3}/projects/{tree[1]}?cascade", on, status=403)
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade", on, status=200)
+    assert await enabled_of(cloud, tree) == [True] * 4
+    await user.get(f"{V3}/auth/projects", status=401)
+
+
+async def test_key_03_a_tree_is_deleted_at_once_when_it_is_disabled(cloud: Cloud) -> None:
+    _, tree = await a_tree(cloud)
+    await cloud.admin.delete(f"{V3}/projects/{tree[0]}?cascade=true", status=403)
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade=true", {"project": {"enabled": False}}, status=200)
+    await cloud.admin.delete(f"{V3}/projects/{tree[0]}", status=403)
+    await cloud.admin.delete(f"{V3}/projects/{tree[0]}?cascade=true", status=204)
+    for id in tree:
+        await cloud.admin.get(f"{V3}/projects/{id}", status=404)
+
+
+async def test_a_cascade_changes_nothing_else_and_stops_at_what_is_immutable(cloud: Cloud) -> None:
+    domain, tree = await a_tree(cloud)
+    for body in ({"name": "x"}, {"enabled": False, "name": "x"}, {"enabled": False, "color": "x"}, {}):
+        await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade=true", {"project": body}, status=403)
+    await cloud.admin.patch(f"{V3}/projects/{tree[3]}", {"project": {"options": {"immutable": True}}}, status=200)
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade=true", {"project": {"enabled": False}}, status=403)
+    assert await enabled_of(cloud, tree) == [True] * 4
+    await cloud.admin.delete(f"{V3}/projects/{domain}?cascade=true", status=403)
