@@ -67,7 +67,10 @@ async def inventory(ctx: Context, host_id: str, offered: HostInventory) -> None:
 
 
 async def forget_connections(core: Core) -> None:
-    """At start nobody is connected yet, whatever the rows of the last run say."""
+    """At start nobody is connected yet, whatever the rows of the last run say; unless there are other
+    control processes, whose rows they are. A host nobody hears of counts as down soon enough."""
+    if core.db.name != "sqlite":
+        return
 
     def clear(tx: Tx, ctx: Context) -> None:
         tx.execute(HOSTS.update().where(HOSTS.c.connected.is_(True)).values(connected=False))
@@ -79,12 +82,15 @@ async def forget_connections(core: Core) -> None:
 
 
 def connect(tx: Tx, ctx: Context, host_id: str, name: str) -> None:
+    """Each control process hears the greeting; what it says is news once."""
     row = store.find(tx, host_id, lock=True)
+    known = row is not None and row.connected and row.name == name and tx.now - row.seen_at < STALE_US
     if row is not None:
         row = store.update(tx, row, name=name, connected=True, seen_at=tx.now)
     else:
         row = appear(tx, host_id, name)
-    journal.record(tx, "host.connect", row)
+    if not known:
+        journal.record(tx, "host.connect", row)
 
 
 def appear(tx: Tx, host_id: str, name: str) -> Any:

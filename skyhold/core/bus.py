@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doorbells and verbs between the control plane and host agents, over a unix socket.
+"""Doorbells and verbs between the control plane and host agents, over a unix socket a control process.
 
 What verbs there are is declared by services (drivers/base.py); who answers them is the agent
-(skyhold.host). Delivery is at least once: every verb is idempotent, carries the saga's fence and
-key, and may answer `Working`. Frames are a 4-byte length and msgpack, in memory as on the wire.
+(skyhold.host), which is connected with every control process of the cloud. Delivery is at least once:
+every verb is idempotent, carries the saga's fence and key, and may answer `Working`. Frames are a
+4-byte length and msgpack, in memory as on the wire.
 """
 
 from __future__ import annotations
@@ -104,6 +105,16 @@ class StaleFence(Exception):
 ReportHandler = Callable[[str, Any], Awaitable[None]]
 
 
+def sockets(first: Path) -> list[Path]:
+    """Where the cloud's control processes listen now, or did before they were killed."""
+    return sorted(first.parent.glob(f"{first.stem}*{first.suffix}"))
+
+
+def socket_of(first: Path, number: int) -> Path:
+    """Where control process `number`, from 1, listens."""
+    return first if number == 1 else first.with_name(f"{first.stem}-{number}{first.suffix}")
+
+
 class Verbs(Protocol):
     def __getitem__(self, name: str) -> tuple[type, type]: ...
 
@@ -121,6 +132,8 @@ class Link:
         """Set when the last report was heard."""
 
     async def call(self, call: Call) -> Answer:
+        if self._writer.transport.get_write_buffer_size() > FRAME_LIMIT_BYTES:
+            raise HostUnreachable(f"host {self.hello.name} leaves what it is told unread")
         call.id = next(self._ids)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[call.id] = future
@@ -154,6 +167,7 @@ class Bus:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._topics: dict[str, tuple[type, list[ReportHandler]]] = {}
+        self._stopping = False
 
     def on_report(self, topic: str, kind: type, handler: ReportHandler) -> None:
         """Call `handler(host_id, body)` for each report of that topic, in the order sent by the host."""
@@ -175,6 +189,8 @@ class Bus:
             os.umask(before)
 
     async def stop(self) -> None:
+        # The hosts stay: it is this process that goes, and others of the cloud may still reach them.
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         for link in list(self._links.values()):
@@ -256,7 +272,8 @@ class Bus:
         if self._links.get(link.hello.host_id) is link:
             del self._links[link.hello.host_id]
             metrics.HOSTS_UP.set(len(self._links))
-            link.reports.put_nowait(("host.gone", link.hello))
+            if not self._stopping:
+                link.reports.put_nowait(("host.gone", link.hello))
         link.reports.put_nowait(None)
 
     def _received(self, link: Link, report: Report) -> None:

@@ -51,12 +51,23 @@ class Loops:
         self._bells = {loop.name: asyncio.Event() for loop in loops}
         self._tasks: list[asyncio.Task[None]] = []
         self._holder = str(uuid.uuid4())
+        self._terms: dict[str, int] = {}
+        self._since = core.clock()
         self._stopping = False
 
     def ring(self, name: str) -> None:
         bell = self._bells.get(name)
         if bell is not None:
             bell.set()
+
+    def term(self, name: str) -> int:
+        """When this process took the loop's lease, and has held it ever since: in microseconds of the
+        database's clock, so that it fences off whoever held the lease before."""
+        return self._terms.get(name, self._since)
+
+    def outrun(self, name: str, heard: int) -> None:
+        """A host heard a higher fence although the lease is ours: the clock was set back."""
+        self._terms[name] = max(self.term(name), heard + 1)
 
     async def start(self) -> None:
         self._stopping = False
@@ -104,45 +115,68 @@ class Loops:
         if self._core.db.name == "sqlite" or not loop.leased:
             await loop.run(ctx)
         elif await self._take(ctx, loop):
-            keeper = asyncio.create_task(self._keep(ctx, loop))
-            try:
-                await loop.run(ctx)
-            finally:
-                keeper.cancel()
+            await self._held(ctx, loop)
+
+    async def _held(self, ctx: Context, loop: Loop) -> None:
+        """Run as long as the lease is ours: a process that was paused may find that it has lost it."""
+        work = asyncio.ensure_future(loop.run(ctx))
+        keeper = asyncio.create_task(self._keep(ctx, loop))
+        try:
+            await asyncio.wait([work, keeper], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+                return
+            log.warning("the loop's lease is another's: it goes on there")
+        finally:
+            work.cancel()
+            keeper.cancel()
+            await asyncio.gather(work, keeper, return_exceptions=True)
 
     async def _take(self, ctx: Context, loop: Loop) -> bool:
-        taken: bool = await ctx.write(take_lease, loop.name, self._holder, lease_us(loop))
-        return taken
+        term: int | None = await ctx.write(take_lease, loop.name, self._holder, lease_us(loop))
+        if term:
+            self._terms[loop.name] = term
+        return term is not None
 
     async def _keep(self, ctx: Context, loop: Loop) -> None:
-        """A run may take longer than its lease."""
-        while True:
+        """A run may take longer than its lease. Ends when the lease was lost."""
+        kept = True
+        while kept:
             await asyncio.sleep(lease_us(loop) / 3e6)
-            await self._take(ctx, loop)
+            try:
+                kept = await ctx.write(keep_lease, loop.name, self._holder, lease_us(loop))
+            except Exception:
+                log.exception("a lease was not renewed")
 
 
 def lease_us(loop: Loop) -> int:
     return int(max(loop.every_s * 3, LEASE_S) * 1e6)
 
 
-def take_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> bool:
-    """Take or keep the lease `name`; False while another holds it."""
+def take_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> int | None:
+    """Take or keep the lease `name`: None while another holds it, 0 when it was the holder's all the time,
+    else when it was taken."""
+    if keep_lease(tx, ctx, name, holder, length_us):
+        return 0
     now = tx.clock()
-    statement = (
-        LEASES.update()
-        .where(LEASES.c.name == name, sa.or_(LEASES.c.holder == holder, LEASES.c.until < now))
-        .values(holder=holder, until=now + length_us)
-    )
-    if tx.changed(statement):
-        return True
+    over = LEASES.update().where(LEASES.c.name == name, sa.or_(LEASES.c.holder == holder, LEASES.c.until < now))
+    if tx.changed(over.values(holder=holder, until=now + length_us)):
+        return now
     if tx.first(sa.select(LEASES.c.name).where(LEASES.c.name == name)) is not None:
-        return False
+        return None
     try:
         with tx.nested():
             tx.execute(LEASES.insert(), {"name": name, "holder": holder, "until": now + length_us})
     except sa.exc.IntegrityError:
-        return False
-    return True
+        return None
+    return now
+
+
+def keep_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> bool:
+    """Whether the lease is still the holder's; it is longer by then."""
+    now = tx.clock()
+    held = LEASES.update().where(LEASES.c.name == name, LEASES.c.holder == holder, LEASES.c.until >= now)
+    return bool(tx.changed(held.values(until=now + length_us)))
 
 
 def drop_leases(tx: Tx, ctx: Context, holder: str) -> None:

@@ -3,7 +3,8 @@
 
 What verbs mean is in the services' drivers/base.py; the drivers themselves know nothing of the
 bus. The agent keeps no state machine: it joins repeated wishes to the work already under way,
-refuses wishes with an outdated fence, and finds everything again after a restart.
+refuses wishes with an outdated fence, and finds everything again after a restart. It is connected
+with every control process, for each of them runs sagas and must reach each host.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from skyhold.core.bus import (
     Hello,
     Report,
     read_frame,
+    sockets,
     write_frame,
 )
 from skyhold.host.fences import Fences
@@ -41,6 +43,8 @@ RECONNECT_S = 0.5
 KEPT_S = 300.0
 ALIVE_S = 5.0
 VERSION = "1"
+UNHEARD_BYTES = 1024 * 1024
+"""A control process that leaves more than this unread is paused: what is reported meanwhile is dropped."""
 
 
 @dataclass
@@ -54,6 +58,31 @@ class Work:
     """When it ended without anybody waiting; the answer is kept for a while."""
 
 
+@dataclass(eq=False)
+class Session:
+    """A connection with one control process. `missed`: it was not told everything, and has to ask anew."""
+
+    writer: asyncio.StreamWriter
+    missed: bool = False
+
+    @property
+    def unheard_bytes(self) -> int:
+        return self.writer.transport.get_write_buffer_size()
+
+    def report(self, frame: Report) -> None:
+        if self.writer.is_closing():
+            return
+        if self.unheard_bytes > UNHEARD_BYTES:
+            self.missed = True
+            return
+        write_frame(self.writer, frame)
+
+    def catch_up(self) -> None:
+        """Whoever reads again greets us anew, and so asks for all that it missed."""
+        if self.missed and not self.unheard_bytes:
+            self.writer.close()
+
+
 @dataclass
 class Agent:
     """`verbs` maps names to what is done; `report` says something unasked."""
@@ -61,11 +90,14 @@ class Agent:
     host_id: str
     name: str
     socket_path: Path
+    """The first control process's; the others listen beside it."""
     verbs: dict[str, Verb]
     fences: Fences
     greet: Callable[[], Awaitable[list[tuple[str, Any]]]]
     """What to say after every connect: the inventory."""
-    _writer: asyncio.StreamWriter | None = None
+    _sessions: set[Session] = field(default_factory=set)
+    _links: dict[Path, asyncio.Task[None]] = field(default_factory=dict)
+    _unreached: set[Path] = field(default_factory=set)
     _work: dict[tuple[str, ...], Work] = field(default_factory=dict)
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -75,43 +107,58 @@ class Agent:
         alive = asyncio.create_task(self._say_alive())
         try:
             while True:
-                try:
-                    await self._session()
-                except (OSError, asyncio.IncompleteReadError) as error:
-                    log.info("control plane not reached", error=repr(error))
-                except Exception:
-                    # What we say on connecting failed (an inventory): guests must not lose their agent.
-                    log.exception("session failed")
+                for path in sockets(self.socket_path):
+                    if path not in self._links or self._links[path].done():
+                        self._links[path] = asyncio.create_task(self._link(path))
                 await asyncio.sleep(RECONNECT_S)
         finally:
             alive.cancel()
-            for task in list(self._tasks):
+            for task in [*self._tasks, *self._links.values()]:
                 task.cancel()
+            await asyncio.gather(*self._links.values(), return_exceptions=True)
 
     def report(self, topic: str, body: Any) -> None:
         """Say something now; lost while disconnected, for the control plane asks at every hello."""
-        if self._writer is not None and not self._writer.is_closing():
-            write_frame(self._writer, Report(topic=topic, body=msgspec.Raw(ENCODE(body))))
+        frame = Report(topic=topic, body=msgspec.Raw(ENCODE(body)))
+        for session in self._sessions:
+            session.report(frame)
 
-    async def _session(self) -> None:
-        reader, writer = await asyncio.open_unix_connection(self.socket_path)
+    async def _link(self, path: Path) -> None:
+        """One connection with one control process, until it ends."""
+        try:
+            await self._session(path)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            # One that was killed leaves its socket behind: once is enough to say so.
+            if path not in self._unreached:
+                log.info("control plane not reached", socket=path.name, error=repr(error))
+            self._unreached.add(path)
+        except Exception:
+            # What we say on connecting failed (an inventory): guests must not lose their agent.
+            log.exception("session failed")
+
+    async def _session(self, path: Path) -> None:
+        reader, writer = await asyncio.open_unix_connection(path)
+        session = Session(writer)
         try:
             write_frame(writer, Hello(host_id=self.host_id, name=self.name, version=VERSION))
-            self._writer = writer
+            self._sessions.add(session)
+            self._unreached.discard(path)
             for topic, body in await self.greet():
-                self.report(topic, body)
+                session.report(Report(topic=topic, body=msgspec.Raw(ENCODE(body))))
             while True:
                 frame = await read_frame(reader)
                 if isinstance(frame, Call):
                     self._spawn(self._answer(frame, writer))
         finally:
-            self._writer = None
+            self._sessions.discard(session)
             writer.close()
 
     async def _say_alive(self) -> None:
         while True:
             self.report("host.alive", Alive())
             await asyncio.sleep(ALIVE_S)
+            for session in list(self._sessions):
+                session.catch_up()
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

@@ -47,7 +47,7 @@ async def run(ctx: Context) -> list[Finding]:
 
 
 async def host(ctx: Context, host_id: str, name: str) -> list[Finding]:
-    routes = dataplane.plane(ctx.core).routers_on == host_id
+    routes = await ctx.read(dataplane.routing_host) == host_id
     now, wanted = await ctx.read(dataplane.all_of, host_id, routes)
     question = base.Reconcile(snapshot=base.Snapshot(objects=desired.stamped(wanted, now)), dry_run=True)
     try:

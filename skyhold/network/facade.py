@@ -23,7 +23,6 @@ from skyhold.network.drivers.base import ChangeSet
 from skyhold.network.logic import addresses as logic
 from skyhold.network.logic import guest_view
 from skyhold.network.logic.guest_view import FixedIpView, PortView
-from skyhold.network.loops import dataplane
 from skyhold.network.ports import addressing, ops, store
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.tables import (
@@ -195,6 +194,7 @@ def bind(tx: Tx, ctx: Context, server_id: str, host_id: str) -> None:
         )
     )
     changes.mark(tx, "Port", [row.id for row in rows])
+    changes.lend(tx, host_id, [row.id for row in rows])
 
 
 def release(tx: Tx, ctx: Context, server_id: str) -> None:
@@ -271,8 +271,6 @@ def touched(tx: Tx, row: Any, group_id: str) -> None:
 def wiring(tx: Tx, ctx: Context, port_ids: Sequence[str]) -> ChangeSet:
     """The ports and all they depend on, for the host that is about to run their server."""
     roots = desired.ports(tx, list(port_ids))
-    bound = tx.all(sa.select(PORTS.c.id, PORTS.c.host_id).where(PORTS.c.id.in_(list(port_ids))))
-    dataplane.plane(ctx.core).lent.update({row.id: row.host_id for row in bound if row.host_id})
     around = desired.around(tx, roots, ctx.core.settings.network.dns)
     return ChangeSet(upserts=desired.stamped([*around, *roots], tx.now))
 

@@ -4,13 +4,14 @@
 What changed is in network_changes (changes.py), what a host should hold comes from desired.py, the
 smallest change from logic/held.py. A host that just connected, or whose change failed, is brought
 up to date as a whole; so the rows may go once every host was asked, and nothing is lost by a crash:
-when the control plane starts, every host connects anew.
+when the control plane starts, or another of its processes takes over, every host is looked at anew. What
+is sent carries the term of whoever runs the loop, so a process that was paused can't undo newer work.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +19,21 @@ import sqlalchemy as sa
 import structlog
 
 from skyhold.core.app import Core
-from skyhold.core.bus import Failed, Hello, HostUnreachable, Working
+from skyhold.core.bus import Failed, Hello, HostUnreachable, StaleFence, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
+from skyhold.core.tables import LEASES
 from skyhold.network import desired
-from skyhold.network.changes import LOOP
+from skyhold.network.changes import LENT, LOOP, pair
 from skyhold.network.drivers import base
 from skyhold.network.logic.held import Held, Key, key_of
 from skyhold.network.tables import CHANGES, FLOATING_IPS, PORTS
 
 log = structlog.get_logger("network")
 
+ROUTING = "network.routing"
+"""A lease that doesn't end: its holder is the host that routes, until it is away."""
 EVERY_S = 1.0
 WHOLE_EVERY_S = 300.0
 PATIENCE_S = 20.0
@@ -49,13 +53,12 @@ class Host:
 
 @dataclass
 class Plane:
-    """What this process knows about its hosts; `routers_on` is the host that routes.
+    """What this process knows about its hosts; `routers_on` is the host that routes. It counts for one
+    `term`: when another process had the loop meanwhile, everything is found out anew."""
 
-    `lent` are ports whose wiring others sent to a host themselves, until the loop has met them."""
-
+    term: int = 0
     hosts: dict[str, Host] = field(default_factory=dict)
     routers_on: str | None = None
-    lent: dict[str, str] = field(default_factory=dict)
 
 
 def plane(core: Core) -> Plane:
@@ -70,33 +73,39 @@ async def keep_wired(ctx: Context) -> None:
     """One round: tell every host what changed since the last."""
     core = ctx.core
     here = plane(core)
-    settle_hosts(here, [hello.host_id for hello in core.bus.hosts()])
+    if here.term != core.loops.term(LOOP):
+        here.term, here.routers_on = core.loops.term(LOOP), await ctx.read(routing_host)
+        here.hosts.clear()
+    if settle_hosts(here, [hello.host_id for hello in core.bus.hosts()]):
+        await ctx.write(let_route, here.routers_on)
     rows = await ctx.read(pending)
-    keys = list(dict.fromkeys((row.kind, row.object_id) for row in rows))
-    await asyncio.gather(*[serve(ctx, here, host, keys) for host in list(here.hosts.values())])
-    for kind, id in keys:
-        if kind == "Port":
-            here.lent.pop(id, None)
+    lent = {row.object_id for row in rows if row.kind == LENT}
+    keys = list(dict.fromkeys((row.kind, row.object_id) for row in rows if row.kind != LENT))
+    await asyncio.gather(*[serve(ctx, here, host, keys, lent) for host in list(here.hosts.values())])
     if rows:
         await ctx.write(forget, [row.id for row in rows])
         if len(rows) == BATCH:
             core.loops.ring(LOOP)
 
 
-def settle_hosts(here: Plane, connected: Sequence[str]) -> None:
-    """Forget hosts that went, greet new ones, and see that exactly one connected host routes."""
+def settle_hosts(here: Plane, connected: Sequence[str]) -> bool:
+    """Forget hosts that went, greet new ones, and see that exactly one connected host routes; whether
+    that is another one now."""
     for id in list(here.hosts):
         if id not in connected:
             del here.hosts[id]
     for id in connected:
         here.hosts.setdefault(id, Host(id))
-    if here.routers_on not in here.hosts:
-        here.routers_on = connected[0] if connected else None
-        if here.routers_on is not None:
-            here.hosts[here.routers_on].whole = True
+    if here.routers_on in here.hosts or not connected:
+        return False
+    here.routers_on = connected[0]
+    here.hosts[connected[0]].whole = True
+    return True
 
 
-async def serve(ctx: Context, here: Plane, host: Host, keys: Sequence[Key]) -> None:
+async def serve(
+    ctx: Context, here: Plane, host: Host, keys: Sequence[Key], lent: Collection[str]
+) -> None:
     """Bring one host up to date; whatever fails is made good by a whole round later."""
     if host.whole and ctx.now < host.retry_at:
         return
@@ -106,7 +115,11 @@ async def serve(ctx: Context, here: Plane, host: Host, keys: Sequence[Key]) -> N
             if host.whole:
                 await send_whole(ctx, host, routes)
             elif keys:
-                await send_change(ctx, host, keys, routes, [id for id, on in here.lent.items() if on == host.id])
+                await send_change(ctx, host, keys, routes, lent)
+    except StaleFence as stale:
+        ctx.core.loops.outrun(LOOP, stale.heard)
+        host.whole = True
+        return
     except (HostUnreachable, TimeoutError, Refused) as error:
         host.failures += 1
         host.retry_at = ctx.now + min(2 ** host.failures, 60) * 1_000_000
@@ -116,9 +129,9 @@ async def serve(ctx: Context, here: Plane, host: Host, keys: Sequence[Key]) -> N
     host.failures = 0
 
 
-async def send_change(ctx: Context, host: Host, keys: Sequence[Key], routes: bool, lent: Sequence[str]) -> None:
+async def send_change(ctx: Context, host: Host, keys: Sequence[Key], routes: bool, lent: Collection[str]) -> None:
     now, wanted = await ctx.read(wanted_of, host, keys, routes)
-    if any(unmet(host, id, keys, wanted) for id in lent):
+    if lent and unmet(host, keys, wanted, lent):
         # It came and went between two rounds, but compute had wired it: only a comparison finds what is left.
         await send_whole(ctx, host, routes)
         return
@@ -157,10 +170,10 @@ async def send_whole(ctx: Context, host: Host, routes: bool) -> None:
         await ctx.write(settle, up, [], floating)
 
 
-def unmet(host: Host, port_id: str, keys: Sequence[Key], wanted: Sequence[base.Desired]) -> bool:
-    """A port that changed, isn't wanted here (any more) and that this loop never sent."""
-    key = ("Port", port_id)
-    return key in keys and key not in host.held.objects and not any(key_of(each) == key for each in wanted)
+def unmet(host: Host, keys: Sequence[Key], wanted: Sequence[base.Desired], lent: Collection[str]) -> bool:
+    """Whether a port that changed was lent to this host, isn't wanted there (any more) and was never sent."""
+    ports = {key for key in keys if key[0] == "Port" and pair(host.id, key[1]) in lent}
+    return not ports - host.held.objects.keys() <= {key_of(each) for each in wanted}
 
 
 class Refused(Exception):
@@ -168,7 +181,9 @@ class Refused(Exception):
 
 
 async def tell(ctx: Context, host: Host, verb: str, body: Any) -> Any:
-    answer = await ctx.core.bus.call(host.id, verb, body, subject="network", request_id=ctx.request_id)
+    answer = await ctx.core.bus.call(
+        host.id, verb, body, subject="network", fence=ctx.core.loops.term(LOOP), request_id=ctx.request_id
+    )
     if isinstance(answer, Failed):
         raise Refused(f"{answer.kind}: {answer.text}")
     if isinstance(answer, Working):
@@ -177,6 +192,17 @@ async def tell(ctx: Context, host: Host, verb: str, body: Any) -> Any:
 
 
 # ---- queries -------------------------------------------------------------------------------
+
+
+def routing_host(tx: Tx, ctx: Context) -> str | None:
+    """The host that routes, as whoever runs the loop has written it down."""
+    found: str | None = tx.scalar(sa.select(LEASES.c.holder).where(LEASES.c.name == ROUTING))
+    return found
+
+
+def let_route(tx: Tx, ctx: Context, host_id: str) -> None:
+    if not tx.changed(LEASES.update().where(LEASES.c.name == ROUTING).values(holder=host_id)):
+        tx.execute(LEASES.insert(), {"name": ROUTING, "holder": host_id, "until": 0})
 
 
 def pending(tx: Tx, ctx: Context) -> list[Any]:
@@ -264,13 +290,14 @@ def note_port(tx: Tx, ctx: Context, host_id: str, event: base.PortEvent) -> None
 
 
 async def look_at_all(ctx: Context) -> None:
-    """Now and then every host is compared as a whole: damage nobody reported is repaired."""
+    """Now and then every host is compared as a whole: damage nobody reported is repaired. Each process
+    marks those it knows, whoever runs the loop."""
     for host in plane(ctx.core).hosts.values():
         host.whole = True
     ctx.core.loops.ring(LOOP)
 
 
-LOOPS = [Loop(LOOP, EVERY_S, keep_wired), Loop("network.dataplane_whole", WHOLE_EVERY_S, look_at_all)]
+LOOPS = [Loop(LOOP, EVERY_S, keep_wired), Loop("network.dataplane_whole", WHOLE_EVERY_S, look_at_all, leased=False)]
 REPORTS = {
     "host.hello": (Hello, host_came),
     "host.gone": (Hello, host_went),

@@ -298,8 +298,8 @@ async def test_a_host_that_is_not_connected_can_not_be_called(pair: Pair) -> Non
 async def test_a_connection_lost_while_answering_is_an_error_and_the_work_goes_on(pair: Pair) -> None:
     asked = asyncio.create_task(pair.ask("slow", "a", subject="g", fence=1, key="k"))
     await asyncio.sleep(0.01)
-    assert pair.agent._writer is not None
-    pair.agent._writer.transport.abort()
+    [session] = pair.agent._sessions
+    session.writer.transport.abort()
     with pytest.raises(HostUnreachable):
         await asked
     await pair.connected()
@@ -331,8 +331,8 @@ async def test_gone_is_heard_after_everything_said_before(pair: Pair) -> None:
     pair.listen(("toy.event", Wish), ("host.gone", Hello))
     for i in range(50):
         pair.agent.report("toy.event", Wish(text=str(i)))
-    assert pair.agent._writer is not None
-    pair.agent._writer.close()
+    [session] = pair.agent._sessions
+    session.writer.close()
     async with asyncio.timeout(5):
         while len(pair.heard) < 51:
             await asyncio.sleep(0.005)
