@@ -15,23 +15,24 @@ from skyhold.core.settings import Settings
 
 
 def services() -> list[Service]:
-    """Every service, in the order of the street: those further down first."""
+    """Every service, in the order of the street: those further down first. Last is the operator's, which
+    asks all of them."""
     from skyhold.compute.service import SERVICE as COMPUTE
+    from skyhold.core.operator.service import SERVICE as OPERATOR
     from skyhold.events.service import SERVICE as EVENTS
     from skyhold.identity.service import SERVICE as IDENTITY
     from skyhold.image.service import SERVICE as IMAGE
     from skyhold.network.service import SERVICE as NETWORK
     from skyhold.placement.service import SERVICE as PLACEMENT
 
-    return [IDENTITY, EVENTS, PLACEMENT, NETWORK, IMAGE, COMPUTE]
+    return [IDENTITY, EVENTS, PLACEMENT, NETWORK, IMAGE, COMPUTE, OPERATOR]
 
 
-def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock) -> Core:
-    """The control plane, not yet started."""
-    from skyhold.core.operator.service import SERVICE as OPERATOR
+def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock, number: int = 1) -> Core:
+    """One control process, not yet started."""
     from skyhold.identity import facade
 
-    core = Core(settings, [*services(), OPERATOR], clock)
+    core = Core(settings, services(), clock, number)
     core.authenticator = facade.authenticator(core)
     core.limits = facade.limits(core)
     return core

@@ -68,11 +68,17 @@ def down(home: Path | None, keep_guests: bool, destroy: bool) -> None:
 
 @main.command()
 @home_option
-def serve(home: Path | None) -> None:
+@click.option("--worker", type=int, hidden=True, help="Be one of several control processes.")
+@click.option("--life", type=int, hidden=True, help="A pipe that ends when whoever started us does.")
+@click.option("--socket", "sockets", type=int, multiple=True, hidden=True, help="Listen on this open socket.")
+def serve(home: Path | None, worker: int | None, life: int | None, sockets: tuple[int, ...]) -> None:
     """Run the control plane in the foreground."""
     from skyhold.cmd import serve as command
 
-    command.run(settings_of(home))
+    if worker is None or life is None:
+        command.run(settings_of(home))
+    else:
+        command.run_one(settings_of(home), worker, life, sockets)
 
 
 @main.command()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`skyhold serve`: the control plane as a process, until it is told to end.
 
-What it consists of is compose.py and core/app.py. A second one on the same SQLite file is refused.
+What it consists of is compose.py and core/app.py; several processes at once are workers.py's. A second
+control plane on the same state directory is refused.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import asyncio
 import fcntl
 import os
 import secrets
+import signal
 import socket
 import ssl
 import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import structlog
 
-from skyhold.cmd import collector
+from skyhold.cmd import collector, workers
 from skyhold.cmd.problems import disk_full
 from skyhold.core import logs, tls
 from skyhold.core.settings import Settings
@@ -32,45 +37,78 @@ DAY_S = 86_400.0
 
 
 def run(settings: Settings) -> None:
-    collector.pause()
-    import uvloop
-
-    tls.distrust(settings)
-    logs.configure(settings.log.level, settings.log.format)
+    """The whole control plane: one process, or as many as the settings say."""
+    if settings.http.processes > 1 and settings.database_url.startswith("sqlite"):
+        sys.exit("SQLite has one control process: set http.processes to 1, or database.url to a server.")
+    prepare(settings)
     try:
         settings.prepare()
         with only_one(settings.run_dir / "control.lock", "control plane"):
-            uvloop.run(serve(settings))
+            if settings.http.processes > 1:
+                workers.run(settings, listen(settings))
+            else:
+                live(settings, 1, listen(settings))
     except Exception as error:
         if sentence := disk_full(error, settings.home):
             sys.exit(sentence)
         raise
 
 
-async def serve(settings: Settings) -> None:
+def run_one(settings: Settings, number: int, life: int, sockets: Sequence[int]) -> None:
+    """One of several control processes; workers.py starts it and says when it is to end."""
+    prepare(settings)
+    with alone(settings.run_dir / f"control-{number}.lock"):
+        threading.Thread(target=end_with, args=(life,), daemon=True).start()
+        live(settings, number, [socket.socket(fileno=each) for each in sockets])
+
+
+def prepare(settings: Settings) -> None:
+    tls.distrust(settings)
+    logs.configure(settings.log.level, settings.log.format)
+
+
+def live(settings: Settings, number: int, sockets: list[socket.socket]) -> None:
+    collector.pause()
+    import uvloop
+
+    uvloop.run(serve(settings, number, sockets))
+
+
+def end_with(life: int) -> None:
+    """Stop as by SIGTERM when the other end of the pipe is closed: its process is no more."""
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def serve(settings: Settings, number: int, sockets: list[socket.socket]) -> None:
     from skyhold.cmd.compose import control_plane
     from skyhold.identity import facade as identity
 
-    sockets = listen(settings)
-    core = control_plane(settings)
-    await core.start()
-    try:
+    # What the first start makes is made by one of several processes, and found by the others.
+    with alone(settings.run_dir / "first.lock"):
+        core = control_plane(settings, number=number)
+        await core.start()
         await identity.bootstrap(core, password=admin_password(settings.home))
+        secure = certificate(settings)
+    try:
         collector.settle()
-        await listen_until_told(core, sockets)
+        await listen_until_told(core, sockets, secure)
     finally:
         await core.stop()
 
 
-async def listen_until_told(core: Core, sockets: list[socket.socket]) -> None:
+def certificate(settings: Settings) -> ssl.SSLContext | None:
+    try:
+        return tls.server_context(settings)
+    except OSError as error:
+        sys.exit(f"The certificate or key can't be used ({error}): see http.tls_certificate and http.tls_key.")
+
+
+async def listen_until_told(core: Core, sockets: list[socket.socket], secure: ssl.SSLContext | None) -> None:
     """Answer requests until a signal comes; the certificate, if there is one, is looked at once a day."""
     from skyhold.core.http.server import make_server
 
     server = make_server(core, core.asgi)
-    try:
-        secure = tls.server_context(core.settings)
-    except OSError as error:
-        sys.exit(f"The certificate or key can't be used ({error}): see http.tls_certificate and http.tls_key.")
     if secure is None:
         await server.serve(sockets=sockets)
         return
@@ -114,6 +152,15 @@ def only_one(path: Path, what: str) -> IO[str]:
     except OSError:
         sys.exit(f"Another {what} runs on this state directory: stop it first, or choose another --home.")
     return lock
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait for whoever holds this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def admin_password(home: Path) -> str:

@@ -15,7 +15,7 @@ import structlog
 import yaml
 
 from skyhold.core import context, errors, journal
-from skyhold.core.bus import Bus
+from skyhold.core.bus import Bus, socket_of
 from skyhold.core.context import Authenticator, Context, Credentials, Limits, NoLimits
 from skyhold.core.db.engine import Database, open_database
 from skyhold.core.http.mount import Front
@@ -43,8 +43,10 @@ class Core:
     db: Database
 
     def __init__(
-        self, settings: Settings, services: Sequence[Service], clock: Callable[[], int] = context.system_clock
+        self, settings: Settings, services: Sequence[Service], clock: Callable[[], int] = context.system_clock,
+        number: int = 1,
     ) -> None:
+        """`number` tells apart the control processes of one cloud on one machine."""
         self.settings = settings
         self.services = {service.name: service for service in services}
         self.clock = clock
@@ -58,7 +60,8 @@ class Core:
         for service in services:
             refuse_unknown_rules(self.policy, service)
         self.keyring = KeySet(settings.keys_dir / "master")
-        self.bus = Bus(settings.bus_socket, {name: v for s in services for name, v in s.verbs.items()})
+        verbs = {name: structs for service in services for name, structs in service.verbs.items()}
+        self.bus = Bus(socket_of(settings.bus_socket, number), verbs)
         self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
         self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
         self.news = journal.News()

@@ -2,14 +2,15 @@
 """Keys of this cloud: the master key that seals secrets at rest, and rotating Fernet sets.
 
 Tokens are identity's business; it asks here for a set. A set is a directory of numbered files,
-the highest being the one that signs; files are 0600 and written whole before they are seen.
+the highest being the one that signs; files are 0600 and written whole before they are seen. Several
+processes share it: each looks whether another has rotated before it seals, and when it can't open.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -29,29 +30,24 @@ class KeySet:
         if not self._files():
             self._write("0", Fernet.generate_key())
         if not (directory / ROOT).exists():
-            self._write(ROOT, self.keys[0])
+            self._write(ROOT, self._read()[-1])
         self._root = (directory / ROOT).read_bytes()
+        self.keys: list[bytes] = []
+        """Newest first, as they were last read."""
         self.reload()
 
     def seal(self, secret: bytes) -> str:
+        self._look()
         return self._fernet.encrypt(secret).decode()
 
     def open(self, sealed: str) -> bytes:
-        """Raises ValueError when no key of the set made this; looks at the disk again before, for another
-        process may have rotated the set."""
-        try:
-            return self._fernet.decrypt(sealed.encode())
-        except InvalidToken:
-            if sealed.startswith(MARK) and self.changed():
-                return self.open(sealed)
-            raise ValueError("sealed with an unknown key") from None
-
-    def changed(self) -> bool:
-        """Whether the set on disk is another than when it was last read; it is read anew then."""
-        if self._directory.stat().st_mtime_ns == self._stamp:
-            return False
-        self.reload()
-        return True
+        """Raises ValueError when no key of the set made this."""
+        while True:
+            try:
+                return self._fernet.decrypt(sealed.encode())
+            except InvalidToken:
+                if not sealed.startswith(MARK) or not self._look():
+                    raise ValueError("sealed with an unknown key") from None
 
     def derive(self, label: str, length: int) -> bytes:
         """Bytes that are always the same for a label, through every rotation, and can't be guessed."""
@@ -59,13 +55,15 @@ class KeySet:
 
     def rotate(self, keep: int = 3) -> None:
         """Add a key and forget the oldest beyond `keep`; what they sealed can't be opened any more."""
-        self._write(str(max(self._files()) + 1), Fernet.generate_key())
+        while not self._write(str(max(self._files()) + 1), Fernet.generate_key()):
+            # Another process rotated just then: ours comes after its.
+            continue
         for number in sorted(self._files())[:-keep]:
-            (self._directory / str(number)).unlink()
+            (self._directory / str(number)).unlink(missing_ok=True)
         self.reload()
 
     def reload(self) -> None:
-        self._stamp = self._directory.stat().st_mtime_ns
+        self.keys = self._read()
         self._fernet = MultiFernet([Fernet(key) for key in self.keys])
 
     @property
@@ -73,24 +71,39 @@ class KeySet:
         """When the key that signs was made, in seconds since 1970."""
         return (self._directory / str(max(self._files()))).stat().st_mtime
 
-    @property
-    def keys(self) -> list[bytes]:
+    def _look(self) -> bool:
+        """Take in what another process has changed; whether it did."""
+        if self._known == set(self._files()):
+            return False
+        self.reload()
+        return True
+
+    def _read(self) -> list[bytes]:
         """Newest first."""
-        found = []
-        for number in sorted(self._files(), reverse=True):
-            # One may be rotated away by another process after it was listed.
-            with contextlib.suppress(FileNotFoundError):
-                found.append((self._directory / str(number)).read_bytes())
-        return found
+        while True:
+            numbers = sorted(self._files(), reverse=True)
+            try:
+                keys = [(self._directory / str(number)).read_bytes() for number in numbers]
+            except FileNotFoundError:
+                # Another process rotates at this moment.
+                continue
+            self._known = set(numbers)
+            return keys
 
     def _files(self) -> list[int]:
-        return [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]
+        return [int(name) for name in os.listdir(self._directory) if name.isdigit()]
 
-    def _write(self, name: str, key: bytes) -> None:
-        temporary = self._directory / f".{name}"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._directory / name)
+    def _write(self, name: str, key: bytes) -> bool:
+        """Whether it was us who made this file: one that is there is never replaced."""
+        temporary = self._directory / f".{name}.{secrets.token_hex(4)}"
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(key)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, self._directory / name)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True

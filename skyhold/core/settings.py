@@ -51,6 +51,11 @@ class SettingsError(Exception):
 class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Annotated[str, Meta(description="Address that the API listens on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port that the API listens on.")] = 8780
+    processes: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Control processes that share the port; more than one only on PostgreSQL or "
+             "MariaDB. One a core is usual."),
+    ] = 1
     public_url: Annotated[
         str, Meta(description="URL that clients reach the API at. Empty: made of host and port.")
     ] = ""
@@ -548,7 +553,7 @@ def _fill_quotas(values: dict[str, Any]) -> None:
 
 def _check_socket_path(settings: Settings) -> None:
     # Linux gives a unix socket's name 108 bytes with the closing zero.
-    room = 107 - len("/run/bus.sock")
+    room = 107 - len("/run/bus-64.sock")
     if not settings.bus.url and len(os.fsencode(settings.home)) > room:
         raise SettingsError(
             f"{settings.home} is too long for a state directory: its bus socket leaves {room} bytes "

@@ -7,6 +7,7 @@ host's book of guests are only ever read here.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,10 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from skyhold.cmd import processes
 from skyhold.cmd.client import Client
@@ -33,22 +36,37 @@ REPO = Path(__file__).parents[2]
 QUIET_S = 30.0
 
 
-class Processes:
-    """`skyhold up --fake` in a directory of its own; `close` ends it."""
+@cache
+def engine_of(path: Path) -> sa.Engine:
+    url = f"sqlite:///file:{path}?mode=ro&uri=true"
+    return sa.create_engine(url, poolclass=sa.pool.NullPool, json_deserializer=json.loads)
 
-    def __init__(self, home: Path) -> None:
+
+async def answers(url: str, statement: Any) -> Sequence[Any]:
+    engine = create_async_engine(url, poolclass=sa.pool.NullPool, json_deserializer=json.loads)
+    async with engine.connect() as connection:
+        found = (await connection.execute(statement)).all()
+    await engine.dispose()
+    return found
+
+
+class Processes:
+    """`skyhold up --fake` in a directory of its own; `close` ends it. `settings` are more lines for its file,
+    `path` is looked through for modules before anything else."""
+
+    def __init__(self, home: Path, settings: str = "", path: Path = REPO) -> None:
         self.home = home / "sky"
-        ours = {"HOME": str(home), "PYTHONPATH": str(REPO)}
+        ours = {"HOME": str(home), "PYTHONPATH": f"{path}:{REPO}"}
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self.up("--fake", "--port", str(self.port))
+        self.home.mkdir(mode=0o700)
+        fake = '[host]\nhypervisor = "fake"\nnetwork = "fake"\n'
+        (self.home / "skyhold.toml").write_text(f"{fake}[http]\nport = {self.port}\n{settings}")
         self.settings = load(self.home)
+        self.up()
         self.token = self.admin_token = ""
         self.sign_in()
-        file = f"file:{self.home}/skyhold.db?mode=ro"
-        self._engine = sa.create_engine(f"sqlite:///{file}&uri=true", poolclass=sa.pool.NullPool,
-                                        json_deserializer=json.loads)
 
     def sign_in(self) -> None:
         url = self.settings.public_url
@@ -99,7 +117,9 @@ class Processes:
     # ---- from outside ---------------------------------------------------------------------
 
     def ask(self, statement: Any) -> Sequence[Any]:
-        with self._engine.connect() as connection:
+        if self.settings.database.url:
+            return asyncio.run(answers(self.settings.database.url, statement))
+        with engine_of(self.home / "skyhold.db").connect() as connection:
             return connection.execute(statement).all()
 
     def servers(self) -> list[Any]:

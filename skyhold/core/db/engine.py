@@ -43,6 +43,14 @@ SCHEMA_LOCKS = {
 """Processes that start at once on an empty database must not make its tables twice."""
 
 
+IDLE_LIMITS: dict[str, dict[str, Any]] = {
+    "postgresql": {"server_settings": {"idle_in_transaction_session_timeout": "1000"}},
+    "mariadb": {"init_command": "SET SESSION idle_transaction_timeout = 1"},
+}
+"""After a second the server rolls back a transaction that nobody goes on with: a process that was paused in the middle
+of one must not keep its rows from the others. When it wakes, it does the operation again."""
+
+
 class Database(Protocol):
     """Both calls run `operation(tx, ctx, *args, **kw)`."""
 
@@ -99,6 +107,7 @@ class ServerDatabase:
         self._engine = create_async_engine(
             url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
+            connect_args=IDLE_LIMITS[self.name],
         )
 
         # Under READ COMMITTED each statement sees what is committed then, inside a transaction or not: on PostgreSQL,

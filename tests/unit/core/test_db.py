@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
 from skyhold.core.db.columns import metadata, number, table, text
-from skyhold.core.db.engine import is_conflict
+from skyhold.core.db.engine import is_conflict, open_database
 from skyhold.core.db.sqlite import SqliteDatabase
 from tests.kit.databases import caller, core_on, make_tables, rows_of
 
@@ -193,6 +194,38 @@ async def test_an_errors_text_holds_no_values(counters: Core) -> None:
     with pytest.raises(sa.exc.IntegrityError) as refused:
         await internal(counters).write(put, "hunter2")
     assert "[parameters" not in str(refused.value) or "hunter2" not in str(refused.value).partition("[param")[2]
+
+
+async def test_a_paused_process_keeps_no_row_from_the_others_and_goes_on_when_it_wakes(counters: Core) -> None:
+    """SQLite has one process, which holds nothing from anybody."""
+    if counters.db.name == "sqlite":
+        return
+    ctx, tries, waited_s = internal(counters), [], []
+    await ctx.write(put, "a")
+
+    def pause(tx: Any, ctx: Context) -> None:
+        add(tx, ctx, "a")
+        tries.append(1)
+        if len(tries) == 1:
+            # Nothing of this process goes on meanwhile, as after SIGSTOP.
+            other.start()
+            other.join()
+        add(tx, ctx, "a")
+
+    def elsewhere() -> None:
+        async def add_too() -> None:
+            db = await open_database(counters.settings.database_url)
+            await db.write(ctx, add, "a", 10)
+            await db.close()
+
+        start = time.monotonic()
+        asyncio.run(add_too())
+        waited_s.append(time.monotonic() - start)
+
+    other = threading.Thread(target=elsewhere)
+    await ctx.write(pause)
+    assert await ctx.read(value, "a") == 12
+    assert len(tries) == 2 and waited_s[0] < 5
 
 
 async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
