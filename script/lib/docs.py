@@ -90,12 +90,20 @@ def api_page(service: Service) -> str:
     lines = [
         NOTE, f"# {service.name}", "",
         f"{len(operations(service))} operations below `{service.prefix}`. Versions: {versions(service)}. "
-        f"Code: `skyhold/{service.name}/`; its index is [service.py](../../skyhold/{service.name}/service.py).",
+        f"Code: `{folder(service)}/`; its index is [service.py](../../{folder(service)}/service.py).",
     ]
     for routes in service.routes:
         if routes.all:
             lines += ["", *section(service, routes)]
     return "\n".join(lines) + "\n"
+
+
+def folder(service: Service) -> str:
+    """A service has a folder of its name below skyhold/; the operator's is core's."""
+    return next(
+        str(path.parent.relative_to(REPO)) for path in sorted((REPO / "skyhold").glob("**/service.py"))
+        if path.parent.name == service.name
+    )
 
 
 def section(service: Service, routes: Routes) -> list[str]:
@@ -105,7 +113,8 @@ def section(service: Service, routes: Routes) -> list[str]:
     if has_microversions(service):
         head, rule = head + " versions |", rule + "---|"
     rows = [row(service, route) for route in routes.all]
-    return [f"## {title(module)}", "", f"[{file}](../../{file})", "", head + " what it does |", rule + "---|", *rows]
+    heading = title(own(service, module))
+    return [f"## {heading}", "", f"[{file}](../../{file})", "", head + " what it does |", rule + "---|", *rows]
 
 
 def row(service: Service, route: Route) -> str:
@@ -123,9 +132,13 @@ def span(route: Route) -> str:
     return f"since {route.since}" if route.until == LAST else f"{route.since} to {route.until}"
 
 
-def title(module: str) -> str:
-    """`skyhold.compute.server_parts.tags` -> `server parts: tags`."""
-    parts = [part.replace("_", " ") for part in module.split(".")[2:]]
+def own(service: Service, module: str) -> list[str]:
+    """`skyhold.compute.server_parts.tags` -> server parts, tags."""
+    return module.replace(".", "/").removeprefix(folder(service) + "/").replace("_", " ").split("/")
+
+
+def title(parts: list[str]) -> str:
+    """server parts, tags -> `server parts: tags`."""
     return ": ".join(parts[:-1] if parts[-1] == "api" and len(parts) > 1 else parts)
 
 
@@ -163,7 +176,7 @@ def states_page(found: list[Service]) -> str:
 
 
 def state_tables(service: Service) -> Iterator[tuple[str, States, str]]:
-    name = f"skyhold.{service.name}.states"
+    name = f"{folder(service)}/states".replace("/", ".")
     if find_spec(name) is None:
         return
     for attribute, value in vars(importlib.import_module(name)).items():
@@ -189,7 +202,7 @@ def readme(found: list[Service]) -> str:
 def resources(service: Service) -> list[str]:
     """The resources with routes, in the order of the manifest."""
     parts = [
-        routes.all[0].handler.__module__.split(".")[2].replace("_", " ") for routes in service.routes if routes.all
+        own(service, routes.all[0].handler.__module__)[0] for routes in service.routes if routes.all
     ]
     return [name for name in dict.fromkeys(parts) if name not in PLUMBING]
 

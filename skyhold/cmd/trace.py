@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`skyhold admin trace`: all that a request did, from the journal, its sagas and this machine's logs.
+"""`skyhold admin trace`: all that a request did, from journal, sagas, instance actions and this machine's logs.
 
-Journal and sagas come from the control plane (core/operator/trace.py). Log files are searched as mapped
+All but the logs come from the control plane (core/operator/trace.py). Log files are searched as mapped
 bytes, because most of their lines belong to other requests.
 """
 
@@ -26,7 +26,8 @@ PLAIN = ("timestamp", "level", "event", "request_id")
 def run(settings: Settings, request_id: str) -> int:
     """1 when nothing is known of the request."""
     told = ask(settings, lambda client: client.get(f"/admin/v1/trace/{request_id}"))
-    lines = sorted([*journal_lines(told), *saga_lines(told), *log_lines(settings.log_dir, request_id)])
+    written = [*journal_lines(told), *saga_lines(told), *service_lines(told)]
+    lines = sorted([*written, *log_lines(settings.log_dir, request_id)])
     for at, where, what in lines:
         print(f"{at}  {where:8} {what}")
     if not lines:
@@ -50,6 +51,11 @@ def saga_lines(told: dict[str, Any]) -> Iterator[Line]:
         else:
             # What is under way stands at the end of the story.
             yield iso(saga["due_at"]), "saga", f"{name} is at {saga['step']}, attempt {saga['attempt']}"
+
+
+def service_lines(told: dict[str, Any]) -> Iterator[Line]:
+    for one in told["services"]:
+        yield iso(one["at"]), one["service"], one["what"]
 
 
 def log_lines(directory: Path, request_id: str) -> Iterator[Line]:

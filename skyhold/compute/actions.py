@@ -17,8 +17,10 @@ from skyhold.compute.servers import store, views
 from skyhold.compute.tables import ACTION_EVENTS, ACTIONS, HOSTS
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
+from skyhold.core.operator.trace import Told
 from skyhold.core.shapes import ABSENT, Page, Shape, Time, TimeMicros, collection, envelope, field
 
 FAILED = "Error"
@@ -54,6 +56,25 @@ def fail(tx: Tx, ctx: Context, action_id: int, message: str) -> None:
     """The action as a whole failed. `message` is kept; the API prints only "Error", as upstream."""
     changes = {"message": FAILED, "detail": message, "updated_at": tx.now}
     tx.execute(ACTIONS.update().where(ACTIONS.c.id == action_id).values(changes))
+
+
+def told(tx: Tx, ctx: Context, request_id: str, ids: list[str]) -> list[Told]:
+    """The actions and their parts that a request began, for the operator's trace of it."""
+    begun = sa.select(ACTIONS).where(among(ACTIONS.c.server_id, "ids"), ACTIONS.c.request_id == request_id)
+    found = {row.id: row for row in tx.all(begun, {"ids": ids})}
+    parts = tx.all(sa.select(ACTION_EVENTS).where(ACTION_EVENTS.c.action_id.in_(list(found))))
+    lines = [(row.started_at, f"{row.action} of {row.server_id} begins") for row in found.values()]
+    lines += [
+        (row.finished_at or row.started_at, f"{row.event} of {found[row.action_id].server_id}: "
+         f"{row.result or 'under way'}{' on ' + row.host_id if row.host_id else ''}"
+         f"{': ' + row.detail if row.detail else ''}")
+        for row in parts
+    ]
+    lines += [
+        (row.updated_at, f"{row.action} of {row.server_id} failed: {row.detail or row.message}")
+        for row in found.values() if row.message
+    ]
+    return [Told(at, "compute", what) for at, what in sorted(lines)]
 
 
 # ---- shape ---------------------------------------------------------------------------------

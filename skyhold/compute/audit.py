@@ -99,7 +99,7 @@ def guests(servers: dict[str, Any], quiet: dict[str, Any], busy: set[str], seen:
 def rooms(tx: Tx, ctx: Context, servers: dict[str, Any], quiet: dict[str, Any], busy: set[str]) -> list[Finding]:
     """Room in placement is held by servers that are there, for what their flavors take, on their hosts."""
     hosts = {row.id for row in tx.all(sa.select(HOSTS.c.id))}
-    consumers = {id for host in hosts for id in placement.consumers_of(tx, ctx, host)}
+    consumers = set(placement.consumers_of(tx, ctx, *hosts))
     held = placement.allocations(tx, ctx, sorted(consumers | quiet.keys()))
     found = [
         Finding("allocation", id, f"Room is held for {id}, which is no server.",

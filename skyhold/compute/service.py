@@ -66,6 +66,7 @@ SERVICE = Service(
     rules=policy.RULES,
     sagas=[Boot, Delete, ChangePower, Reboot, CreateImage, AttachPort, DetachPort],
     audits=[audit.run],
+    traces=[instance_actions.told],
     loops=[power_sync.LOOP],
     verbs=base.VERBS,
     reports={

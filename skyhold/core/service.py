@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 Audit = Callable[[Any], Awaitable[list[Any]]]
 """Compares what a service keeps with what is there: `(ctx) -> list[Finding]` (core/operator/findings.py)."""
 
+Trace = Callable[[Any, Any, str, list[str]], list[Any]]
+"""`(tx, ctx, request_id, ids) -> list[Told]` (core/operator/trace.py): what a service itself wrote down of a request
+that was about things of these ids."""
+
 ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
 """`(ctx, host_id, body)` with the program's own context."""
 
@@ -51,6 +55,7 @@ class Service:
     reports: dict[str, tuple[builtins.type, ReportHandler]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
     audits: Sequence[Audit] = ()
+    traces: Sequence[Trace] = ()
     rotations: Sequence[Callable[[Any], Awaitable[None]]] = ()
     """`(ctx)`: make new keys of the service's own. All of them, before the master key gets a successor."""
     reseals: Sequence[Callable[[Any], Awaitable[None]]] = ()

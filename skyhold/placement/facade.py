@@ -141,9 +141,9 @@ def allocations(tx: Tx, ctx: Context, consumer_ids: Iterable[str]) -> dict[str, 
     return ledger.held(tx, consumer_ids)
 
 
-def consumers_of(tx: Tx, ctx: Context, provider_id: str) -> list[str]:
-    """Ids of all that use something of the provider: what a host must account for."""
-    statement = sa.select(ALLOCATIONS.c.consumer_id).where(ALLOCATIONS.c.provider_id == provider_id).distinct()
+def consumers_of(tx: Tx, ctx: Context, *provider_ids: str) -> list[str]:
+    """Ids of all that use something of these providers: what hosts must account for."""
+    statement = sa.select(ALLOCATIONS.c.consumer_id).where(ALLOCATIONS.c.provider_id.in_(provider_ids)).distinct()
     return sorted(row.consumer_id for row in tx.all(statement))
 
 

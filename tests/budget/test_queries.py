@@ -23,6 +23,7 @@ from skyhold.core import context
 from skyhold.core.db.tx import Tx
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
+from tests.kit.saga_rows import waiting_saga
 
 FEW, MANY = 1, 30
 WEBHOOKS = 20
@@ -53,6 +54,8 @@ STILL = {
     "/compute/v2.1/os-availability-zone/detail": "one zone", "/compute/v2.1/os-hypervisors/statistics": "sums",
 }
 """Routes that are measured too, but whose answers don't grow with what is there."""
+WHOLE = {"/admin/v1/audit"}
+"""Compares everything with everything, for an operator: a fixed number of queries, but more than a dozen."""
 DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
 GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates")
 """Addresses that only say that there is no such thing any more."""
@@ -131,6 +134,7 @@ class Seeds:
         await self.compute(name, number)
         await self.placement(name)
         await self.events(name, number)
+        await waiting_saga(self.cloud.core)
 
     async def identity(self, name: str) -> None:
         person = await self.cloud.project()
@@ -355,5 +359,5 @@ async def test_a_list_costs_as_many_queries_for_thirty_as_for_one(path: str, fig
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_no_list_takes_more_than_a_dozen_queries(figures: dict[str, Any]) -> None:
-    greedy = {path: many.queries for path, (_, many) in figures.items() if many.queries > 12}
+    greedy = {path: many.queries for path, (_, many) in figures.items() if many.queries > 12 and path not in WHOLE}
     assert greedy == {}

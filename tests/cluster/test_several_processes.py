@@ -86,7 +86,7 @@ def reaches_host(cloud: Processes, pid: int) -> bool:
     return any(line[-1] == path and line[5] == "03" for line in lines)
 
 
-def create(cloud: Processes, count: int = 1) -> list[str]:
+def create(cloud: Processes, count: int = 1, fitting: tuple[int, ...] = (202,)) -> list[str]:
     image = cloud.wanted("/image/v2/images?name=tiny", "images")
     flavor, network = cloud.wanted(f"{C}/flavors", "flavors"), cloud.wanted(f"{N}/networks?name=private", "networks")
     name = f"several-{time.monotonic_ns()}"
@@ -94,7 +94,7 @@ def create(cloud: Processes, count: int = 1) -> list[str]:
         "name": name, "imageRef": image, "flavorRef": flavor, "networks": [{"uuid": network}],
         "min_count": count, "max_count": count,
     }})
-    assert status == 202, answer
+    assert status in fitting, answer
     return [server["id"] for server in cloud.call("GET", f"{C}/servers?name={name}")[1]["servers"]]
 
 
@@ -148,7 +148,7 @@ def test_what_a_paused_process_held_goes_on_elsewhere_and_it_undoes_nothing(pair
 def test_a_process_is_killed_and_work_goes_on_until_there_are_two_again(pair: Processes) -> None:
     for number in (0, 1, 0):
         before = workers(pair)
-        making = threading.Thread(target=create, args=(pair, 10))
+        making = threading.Thread(target=create, args=(pair, 10, (0, 202)))
         making.start()
         time.sleep(0.15)
         os.kill(before[number], signal.SIGKILL)

@@ -27,7 +27,7 @@ from skyhold.core.settings import Database, Http, Identity, Outbound, Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
-SERVICES = ("identity", "events", "placement", "network", "image", "compute")
+SERVICES = ("identity", "events", "placement", "network", "image", "compute", "core.operator")
 """In the order of the street, as cmd/compose.py puts them together."""
 
 

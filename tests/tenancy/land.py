@@ -18,6 +18,7 @@ from skyhold.core.context import Credentials
 from skyhold.host.machine import Machine
 from skyhold.identity.logic.signatures import base64_mac
 from tests.kit.cloud import Cloud, Persona, sign_in
+from tests.kit.saga_rows import waiting_saga
 
 MARKER = "quoth-the-raven"
 PASSWORD = "a-password-of-the-land"
@@ -77,7 +78,7 @@ async def settle(cloud: Cloud, host: Machine) -> Land:
     land.ids |= {"project": land.owner.project_id, "owner": land.owner.user_id, "domain": land.owner.domain_id}
     await grants(land)
     land.owner.token = await cloud.token(land.owner, {"project": {"id": land.owner.project_id}})
-    for build in (identity, placement, network, image, compute, events):
+    for build in (identity, placement, network, image, compute, events, operator):
         await build(land)
     await people(land)
     land.ids["token"] = land.owner.token or ""
@@ -301,6 +302,12 @@ async def image(land: Land) -> None:
         "tags": [{"name": "blue"}], "resource_type_associations": [{"name": "OS::Glance::Image"}],
     }
     await land.cloud.admin.post("/image/v2/metadefs/namespaces", definitions, status=201)
+
+
+async def operator(land: Land) -> None:
+    land.ids["saga"] = await waiting_saga(land.cloud.core)
+    shown = await land.cloud.admin.get(f"/admin/v1/sagas/{land.ids['saga']}", status=200)
+    land.ids["saga_request"] = shown.json["saga"]["request_id"]
 
 
 async def compute(land: Land) -> None:

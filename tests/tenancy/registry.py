@@ -27,6 +27,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
     },
     "events": {"webhook_id": "$webhook"},
+    "operator": {"saga_id": "$saga", "request_id": "$saga_request"},
     "placement": {
         "uuid": "$provider", "resource_class": "CUSTOM_RAVEN", "name": "CUSTOM_RAVEN",
         "consumer_uuid": "$consumer",
@@ -300,6 +301,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "image PUT /v2/images/{image_id}/file": (400, "a stream can't be rehearsed"),
     "compute DELETE /v2.1/os-services/{service_id}": (409, "the host has servers"),
     "network POST /v2.0/networks/{network_id}/tags": (409, "the tag is there"),
+    "operator POST /v1/rotate-keys": (400, "files can't be rehearsed"),
 }
 
 UNKNOWN: dict[str, tuple[int, str]] = {
@@ -321,6 +323,7 @@ UNKNOWN: dict[str, tuple[int, str]] = {
     "placement DELETE /resource_providers/{uuid}/inventories@1.4": (405, "not yet in this version"),
     "placement PUT /resource_classes/{name}": (201, "makes it"),
     "placement PUT /traits/{name}": (201, "makes it"),
+    "operator GET /v1/trace/{request_id}": (200, "nothing is known of it"),
     "placement GET /allocations/{consumer_uuid}": (200, "nobody's allocations are none"),
     "placement PUT /allocations/{consumer_uuid}": (409, "a new consumer has no generation yet"),
     "network GET /v2.0/quotas/{project_id}": (200, "upstream does not ask identity"),

@@ -68,7 +68,7 @@ def test_a_changed_route_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     docs = generator()
     fewer = docs.services()[:-1]
     monkeypatch.setattr(docs, "services", lambda: fewer)
-    assert set(docs.stale()) == {"README.md", "docs/api/README.md", "docs/api/compute.md", "docs/states.md"}
+    assert set(docs.stale()) == {"README.md", "docs/api/README.md", "docs/api/operator.md"}
 
 
 @pytest.mark.parametrize("folder", folders())

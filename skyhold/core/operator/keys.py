@@ -27,6 +27,8 @@ DAY_S = 86_400
 @routes.post("/v1/rotate-keys", policy=policy.ROTATE, status=204)
 async def rotate(ctx: Context) -> Any:
     """Make a new master key and new keys for tokens."""
+    if ctx.dry_run:
+        raise errors.Invalid("Keys are files, and making them can't be rehearsed: leave X-Dry-Run out.")
     await rotate_all(ctx)
 
 

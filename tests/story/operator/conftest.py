@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud of the operator stories' own on each database of the run, with the operator's service and a fake host.
+"""A cloud of the operator stories' own on each database of the run, with a fake host.
 
 It is nobody else's: stories here plant what should not be there.
 """
@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from skyhold.core.operator.service import SERVICE as OPERATOR
 from skyhold.host.machine import Machine
-from tests.kit.cloud import Cloud, present, start_cloud
+from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.databases import Servers, chosen
 from tests.kit.host import fake_host
 from tests.story.compute.scene import Scene, make_scene
@@ -24,7 +23,7 @@ async def cloud(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cloud]:
     home, url = tmp_path_factory.mktemp("operated"), servers.fresh(request.param)
-    made = await start_cloud(home, [*present(), OPERATOR], database=url)
+    made = await start_cloud(home, database=url)
     yield made
     await made.core.stop()
 

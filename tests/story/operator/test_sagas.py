@@ -108,5 +108,8 @@ async def test_a_trace_tells_journal_and_sagas_of_a_request(scene: Scene) -> Non
     id = made.json["server"]["id"]
     assert [one["subject"] for one in told["sagas"]] == [id]
     assert any(one["resource_id"] == id and one["service"] == "compute" for one in told["journal"])
+    said = [one["what"] for one in told["services"]]
+    assert said[0] == f"create of {id} begins", "as the server's owner sees it in `server event list`"
+    assert any(line.startswith("compute__do_build_and_run_instance") and ": Success on " in line for line in said)
     unknown = (await scene.cloud.admin.get("/admin/v1/trace/req-unknown", status=200)).json
     assert (unknown["journal"], unknown["sagas"]) == ([], [])

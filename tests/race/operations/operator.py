@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Races of the operator's operations.
+
+What an entry means is ../duel.py. A saga is steered either way, or has ended by itself meanwhile.
+"""
+
+from __future__ import annotations
+
+from tests.kit.saga_rows import waiting_saga
+from tests.race.duel import Call, Duel, Ground, race
+
+SAGAS = "/admin/v1/sagas"
+
+
+@race("POST /admin/v1/sagas/{saga_id}/retry")
+async def retry(g: Ground) -> Duel:
+    saga = f"{SAGAS}/{await waiting_saga(g.cloud.core)}"
+    return Duel(Call(g.admin, "POST", saga + "/retry", {}), gone=Call(g.admin, "POST", saga + "/abort", {}))
+
+
+@race("POST /admin/v1/sagas/{saga_id}/abort")
+async def abort(g: Ground) -> Duel:
+    saga = f"{SAGAS}/{await waiting_saga(g.cloud.core)}"
+    return Duel(Call(g.admin, "POST", saga + "/abort", {}), gone=Call(g.admin, "POST", saga + "/retry", {}))
+
+
+@race("POST /admin/v1/rotate-keys")
+async def rotate(g: Ground) -> Duel:
+    """Refused while it would log somebody out; nothing takes the keys away, so a token is used beside it."""
+    using = Call(g.user, "GET", "/identity/v3/auth/projects")
+    return Duel(Call(g.admin, "POST", "/admin/v1/rotate-keys", {}), gone=using, winners=(0, 1, 2))
