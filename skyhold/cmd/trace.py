@@ -76,6 +76,7 @@ def lines_with(path: Path, words: bytes) -> Iterator[bytes]:
     if not path.stat().st_size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        text.madvise(mmap.MADV_SEQUENTIAL)
         at = text.find(words)
         while at >= 0:
             end = text.find(b"\n", at)
