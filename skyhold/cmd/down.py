@@ -22,7 +22,7 @@ def run(settings: Settings, *, keep_guests: bool, destroy: bool) -> int:
     say = Progress()
     stopped = [processes.stop(settings, name) for name in ("host", "serve")]
     say.done("The cloud is stopped" if any(stopped) else "No cloud was running here")
-    if not keep_guests or destroy:
+    if (not keep_guests or destroy) and settings.hosts_dir.exists():
         asyncio.run(retire(settings, say))
     if destroy:
         forget_clouds(settings, say)
@@ -46,8 +46,6 @@ async def retire(settings: Settings, say: Progress) -> None:
     from skyhold.host.machine import Machine
 
     if settings.host.hypervisor == "fake" and settings.host.network == "fake":
-        return
-    if not settings.hosts_dir.exists():
         return
     machine = Machine(settings)
     await machine.driver.start()

@@ -23,13 +23,6 @@ def settings_of(home: Path | None) -> Settings:
         return load(home)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        from skyhold.cmd.problems import disk_full
-
-        sentence = disk_full(error, home or Path("the state directory"))
-        if sentence is None:
-            raise
-        raise click.ClickException(sentence) from None
 
 
 home_option = click.option(
@@ -37,7 +30,31 @@ home_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Whatever a command meets on a full disk, its user reads a sentence."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from skyhold.cmd.problems import disk_full
+            from skyhold.core.settings import default_home
+
+            sentence = disk_full(error, home_said() or default_home())
+            if sentence is None:
+                raise
+            raise click.ClickException(sentence) from None
+
+
+def home_said() -> Path | None:
+    """The directory after --home, for a command that ended before anybody could ask it."""
+    words = sys.argv
+    said = [words[n + 1] for n, word in enumerate(words[:-1]) if word == "--home"]
+    said += [word.partition("=")[2] for word in words if word.startswith("--home=")]
+    return Path(said[-1]) if said else None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Skyhold: the whole of OpenStack as one program."""
 

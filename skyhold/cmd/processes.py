@@ -28,8 +28,14 @@ def start(settings: Settings, name: str) -> int:
         )
     until_named(process)
     path = pid_file(settings, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{process.pid}\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{process.pid}\n")
+    except OSError:
+        # A process whose pid nobody knows could not be stopped.
+        process.kill()
+        process.wait()
+        raise
     return process.pid
 
 

@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING
 import structlog
 
 from skyhold.cmd import collector, workers
-from skyhold.cmd.problems import disk_full
+from skyhold.cmd.problems import known
 from skyhold.core import logs, tls
 from skyhold.core.settings import Settings
 
@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
             else:
                 live(settings, 1, listen(settings))
     except Exception as error:
-        if sentence := disk_full(error, settings.home):
+        if sentence := known(error, settings.home):
             sys.exit(sentence)
         raise
 

@@ -121,7 +121,14 @@ class NotImplementedHere(Error):
 
 
 class Unavailable(Error):
-    """Not now: a host that is down, a store that doesn't answer."""
+    """Not now: a host that is down, a store that doesn't answer. A saga that meets it tries again."""
 
     status = 503
     reason = "unavailable"
+
+
+class StorageFull(Unavailable):
+    """The disk of the database or of the state directory is full. Nothing was changed."""
+
+    status = 507
+    reason = "storage_full"

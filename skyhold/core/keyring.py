@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -19,6 +20,16 @@ ROOT = "root"
 """The file of the key that `derive` starts from: it never rotates."""
 MARK = "gAAAA"
 """How everything begins that was sealed by a set; the rest isn't worth a look at the disk."""
+
+
+FERNET = re.compile(rb"[A-Za-z0-9_-]{43}=")
+
+
+class Damaged(Exception):
+    """A key file is no key: what it sealed can't be opened until it is whole again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"The key {path} is damaged: bring it back from a backup; what it sealed is lost without it.")
 
 
 class KeySet:
@@ -87,6 +98,9 @@ class KeySet:
             except FileNotFoundError:
                 # Another process rotates at this moment.
                 continue
+            for number, key in zip(numbers, keys, strict=True):
+                if not FERNET.fullmatch(key):
+                    raise Damaged(self._directory / str(number))
             self._known = set(numbers)
             return keys
 

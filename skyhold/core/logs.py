@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import orjson
@@ -21,7 +22,7 @@ TOKENS = re.compile(r"gAAAA[A-Za-z0-9_=-]{20,}")
 
 
 def configure(level: str = "INFO", style: str = "json", stream: TextIO | None = None) -> None:
-    out = stream or sys.stderr
+    out: Any = Undaunted(stream or sys.stderr)
     last: Any = json_line if style == "json" else structlog.dev.ConsoleRenderer(colors=out.isatty())
     structlog.configure(
         processors=[
@@ -38,6 +39,25 @@ def configure(level: str = "INFO", style: str = "json", stream: TextIO | None = 
     )
     plain = "%(levelname)s %(name)s %(message)s"
     logging.basicConfig(level=logging.WARNING, stream=out, force=True, format=plain)
+
+
+class Undaunted:
+    """A stream whose full disk, or reader that went away, costs a line of the log and not the work that it is about."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -54,10 +54,13 @@ class Processes:
     """`skyhold up --fake` in a directory of its own; `close` ends it. `settings` are more lines for its file,
     `path` is looked through for modules before anything else."""
 
-    def __init__(self, home: Path, settings: str = "", path: Path = REPO) -> None:
+    def __init__(
+        self, home: Path, settings: str = "", *, path: Path = REPO, environment: dict[str, str] | None = None
+    ) -> None:
         self.home = home / "sky"
         ours = {"HOME": str(home), "PYTHONPATH": f"{path}:{REPO}"}
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
+        self.env |= environment or {}
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.home.mkdir(mode=0o700)

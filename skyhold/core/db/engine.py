@@ -88,6 +88,17 @@ class LostBeforeCommit(Exception):
     """The connection broke while nothing was committed: it can be done again."""
 
 
+FULL = {"53100", 1021, 1114}
+"""A full disk: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
+
+
+def full(where: str) -> errors.StorageFull:
+    return errors.StorageFull(
+        f"The disk of the {where} is full, so nothing can be changed now. Reading goes on; try again when the operator "
+        "has made room."
+    )
+
+
 def unreachable() -> errors.Unavailable:
     return errors.Unavailable("The database does not answer now; try again.", reason="database")
 
@@ -143,6 +154,8 @@ class ServerDatabase:
                 async with self._lane:
                     return await self._write_once(ctx, operation, args, kw)
             except sa.exc.DBAPIError as error:
+                if code_of(error) in FULL:
+                    raise full("database") from error
                 overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
                 if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
@@ -200,8 +213,13 @@ class ServerDatabase:
 
 
 def is_conflict(error: sa.exc.DBAPIError) -> bool:
+    return code_of(error) in RETRIED
+
+
+def code_of(error: sa.exc.DBAPIError) -> Any:
+    """PostgreSQL's SQLSTATE or MariaDB's error number; None for what has neither."""
     original = error.orig
     code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if code in RETRIED:
-        return True
-    return bool(original and original.args and original.args[0] in RETRIED)
+    if code is None and original is not None and original.args:
+        code = original.args[0]
+    return code if isinstance(code, str | int) else None

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from skyhold.core import metrics
-from skyhold.core.db.engine import DryRun, Operation, T, dumps
+from skyhold.core.db.engine import DryRun, Operation, T, dumps, full
 from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
@@ -200,7 +200,19 @@ class SqliteDatabase:
 def failed(job: Job, error: BaseException) -> Done:
     if isinstance(error, DryRun):
         return Done(job, error.answer, None, [])
+    if is_full(error):
+        told = full("database")
+        told.__cause__ = error
+        error = told
     return Done(job, None, error, [])
+
+
+def is_full(error: BaseException) -> bool:
+    """SQLite says so itself, or can't make its shared memory or journal any longer."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else None
+    return getattr(original, "sqlite_errorname", "") in (
+        "SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE",
+    )
 
 
 def resolve(results: list[Done]) -> None:

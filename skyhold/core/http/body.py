@@ -152,14 +152,17 @@ async def batched(req: falcon.asgi.Request, stall_s: float) -> AsyncIterator[byt
 
 
 async def while_connected(
-    chunks: AsyncIterator[bytes], connected: Callable[[], bool]
+    chunks: AsyncIterator[bytes], connected: Callable[[], bool], welcome: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
-    """The server swallows what is sent to a client that is gone: a long answer stops by raising ClientGone."""
+    """The server swallows what is sent to a client that is gone: a long answer stops by raising ClientGone. One that
+    has no end of its own ends in good order when its client isn't welcome any more, for the server is stopping."""
     try:
         async for chunk in chunks:
             if not connected():
                 raise ClientGone
             yield chunk
+            if not welcome():
+                return
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:

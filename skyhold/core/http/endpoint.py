@@ -8,6 +8,7 @@ validators that are compiled when first used.
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,6 +22,7 @@ from prometheus_client import Counter
 
 from skyhold.core import errors, metrics, shapes
 from skyhold.core.context import Context, Credentials, new_request_id
+from skyhold.core.db.engine import full
 from skyhold.core.http.body import CONNECTED, WELCOME, read_json, stream_of, while_connected
 from skyhold.core.http.dialect import Dialect
 from skyhold.core.http.routes import Public, Reply, Route
@@ -34,6 +36,7 @@ log = structlog.get_logger("http")
 
 ANONYMOUS = Credentials()
 SLOW_S = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
 REQUEST_ID = re.compile(r"req-[0-9a-fA-F-]{36}")
 
 
@@ -80,16 +83,17 @@ class Endpoint:
             self._permit(ctx, route, req)
             answer = await self._call(ctx, route, req, params, body)
             await self._write(ctx, route, resp, answer)
-            lasting = WELCOME if isinstance(answer, Reply) and answer.endless else CONNECTED
-            if resp.stream is not None and (connected := req.scope.get(lasting)) is not None:
-                resp.stream = while_connected(cast(AsyncIterator[bytes], resp.stream), connected)
+            if resp.stream is not None and (connected := req.scope.get(CONNECTED)) is not None:
+                welcome = req.scope[WELCOME] if isinstance(answer, Reply) and answer.endless else connected
+                resp.stream = while_connected(cast(AsyncIterator[bytes], resp.stream), connected, welcome)
         except errors.Error as error:
             write_error(self.core, self.service.dialect, resp, error, ctx)
         except falcon.HTTPError as error:
             write_error(self.core, self.service.dialect, resp, translate(req, error), ctx)
-        except Exception:
+        except Exception as error:
             log.exception("request failed", path=req.path, method=req.method)
-            write_error(self.core, self.service.dialect, resp, unexpected(request_id), ctx)
+            seen = full("state directory") if isinstance(error, OSError) and error.errno in FULL else None
+            write_error(self.core, self.service.dialect, resp, seen or unexpected(request_id), ctx)
         self._finish(req, resp, ctx, time.perf_counter() - started)
 
     def _choose(self, version: Version, body: Any) -> Route:

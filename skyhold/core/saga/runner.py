@@ -309,7 +309,7 @@ class Runner:
 
     async def _save_problem(self, run: Run, problem: Exception, forward: bool) -> bool:
         """Abort unwinds; anything else is tried again, later and later, until the deadline."""
-        final = isinstance(problem, Abort | errors.Error)
+        final = isinstance(problem, Abort | errors.Error) and not isinstance(problem, errors.Unavailable)
         if final and forward:
             run.row |= {"state": "undoing", "error": str(problem)}
             run.error = str(problem)

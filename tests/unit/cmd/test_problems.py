@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from skyhold.cmd import up
 from skyhold.cmd.problems import disk_full
+from skyhold.core.db.engine import full as full_database
 
 
 def test_a_full_disk_has_a_sentence_and_other_errors_none(tmp_path: Path) -> None:
@@ -21,6 +22,7 @@ def test_a_full_disk_has_a_sentence_and_other_errors_none(tmp_path: Path) -> Non
     assert "is full" in str(disk_full(met.value, tmp_path))
     said = OperationalError("INSERT", {}, Exception("database or disk is full"))
     assert str(tmp_path) in str(disk_full(said, tmp_path))
+    assert "is full" in str(disk_full(full_database("database"), tmp_path))
     assert disk_full(PermissionError(13, "no"), tmp_path) is None
 
 

@@ -342,7 +342,7 @@ async def test_a_full_disk_is_an_error_for_those_it_hits_only(single: Core) -> N
 
     results = await together(single, (put, "a"), large, (put, "c"))
     assert [results[0], results[2]] == ["a", "c"]
-    assert isinstance(results[1], sa.exc.OperationalError)
+    assert isinstance(results[1], errors.StorageFull)
     assert await internal(single).read(names) == {"a", "c"}
 
 
