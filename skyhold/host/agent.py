@@ -124,7 +124,12 @@ class Agent:
             session.report(frame)
 
     async def _link(self, path: Path) -> None:
-        """One connection with one control process, until it ends."""
+        """Stay connected with one control process as long as its socket is there."""
+        while path in sockets(self.socket_path):
+            await self._try(path)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _try(self, path: Path) -> None:
         try:
             await self._session(path)
         except (OSError, asyncio.IncompleteReadError) as error:
