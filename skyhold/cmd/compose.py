@@ -31,8 +31,9 @@ def services() -> list[Service]:
 def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock, number: int = 1) -> Core:
     """One control process, not yet started."""
     from skyhold.identity import facade
+    from skyhold.image.service import sites
 
-    core = Core(settings, services(), clock, number)
+    core = Core(settings, [*services(), *sites(settings)], clock, number)
     core.authenticator = facade.authenticator(core)
     core.limits = facade.limits(core)
     return core

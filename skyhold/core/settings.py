@@ -188,6 +188,31 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     virtual_size_limit_bytes: Annotated[
         Positive, Meta(description="Largest disk that an image may say it becomes.")
     ] = 64 * TIB
+    cache_dir: Annotated[
+        str, Meta(description="Where copies of images from slow stores are. Empty: image-cache in the state directory.")
+    ] = ""
+    cache_size_bytes: Annotated[Positive, Meta(description="What the copies of slow stores' images may fill.")] = (
+        10 * MIB * 1024
+    )
+    cache_sites: Annotated[
+        list[str], Meta(description="Further endpoints, each with a cache of its own: /image-<site> in the catalogue.")
+    ] = []
+    show_multiple_locations: Annotated[
+        bool, Meta(description="Users see, and may set, where the bytes of their images are.")
+    ] = False
+    do_secure_hash: Annotated[
+        bool, Meta(description="What a location holds is read and hashed when an image gets it.")
+    ] = True
+    import_plugins: Annotated[
+        list[str],
+        Meta(description="Done with imports, in order: image_decompression, image_conversion, inject_image_metadata."),
+    ] = []
+    conversion_format: Annotated[
+        Literal["raw", "qcow2", "vmdk"], Meta(description="What image_conversion makes of images.")
+    ] = "raw"
+    inject_properties: Annotated[
+        list[str], Meta(description="What inject_image_metadata adds, as name:value.")
+    ] = []
 
 
 class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -280,6 +305,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def images_dir(self) -> Path:
         return Path(self.image.store_dir) if self.image.store_dir else self.home / "images"
+
+    @property
+    def image_staging_dir(self) -> Path:
+        """Content that waits for its import; on the disk of the images, so that it can become one without a copy."""
+        return self.images_dir / ".staging"
+
+    @property
+    def image_cache_dir(self) -> Path:
+        """Copies of images whose stores are slow."""
+        return Path(self.image.cache_dir) if self.image.cache_dir else self.home / "image-cache"
 
     @property
     def keys_dir(self) -> Path:

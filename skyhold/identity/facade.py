@@ -18,13 +18,15 @@ from skyhold.identity.auth import payload, subjects, validate
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.bootstrap import bootstrap
 from skyhold.identity.ceilings import UnifiedLimits
-from skyhold.identity.tables import PROJECTS, USERS
+from skyhold.identity.tables import ENDPOINTS, PROJECTS, SERVICES, USERS
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
 
-__all__ = ["ProjectView", "authenticator", "bootstrap", "limits", "mint", "projects", "rotate_token_keys"]
+__all__ = [
+    "ProjectView", "authenticator", "bootstrap", "endpoint", "limits", "mint", "projects", "rotate_token_keys",
+]
 
 
 SAME_US = 60_000_000
@@ -94,6 +96,17 @@ def rotate_token_keys(core: Core, keep: int = 3) -> None:
     Rotate no more often than tokens live, and nobody is logged out.
     """
     sessions(core).keys.rotate(keep)
+
+
+def endpoint(tx: Tx, ctx: Context, service_type: str, region: str, interface: str) -> str | None:
+    """The URL that the catalogue has for it, whoever asks."""
+    e, kinds = ENDPOINTS.c, SERVICES.c
+    found = tx.first(
+        sa.select(e.url).join(SERVICES, kinds.id == e.service_id).where(
+            kinds.type == service_type, kinds.enabled, e.region_id == region, e.interface == interface, e.enabled,
+        )
+    )
+    return None if found is None else str(found.url)
 
 
 def projects(tx: Tx, ctx: Context, ids: Iterable[str]) -> dict[str, ProjectView]:

@@ -16,7 +16,7 @@ import msgspec
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.image import blobs, files, policy, signatures, states
+from skyhold.image import blobs, cache, content, files, policy, signatures, states
 from skyhold.image.images import ops
 from skyhold.image.images.store import get as look_up
 from skyhold.image.images.store import store
@@ -46,6 +46,8 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     visibility: str
     sha512: str | None
     checksum: str | None
+    placed: tuple[content.Placed, ...] = ()
+    """(store, key) of the blobs that hold it: for `local_path`."""
 
 
 def get(tx: Tx, ctx: Context, image_id: str) -> ImageView:
@@ -59,10 +61,13 @@ def find(tx: Tx, ctx: Context, image_id: str) -> ImageView | None:
     return None if row is None else view(row)
 
 
-def local_path(core: Core, image_id: str) -> Path | None:
-    """The content as a complete file of this machine, that may be hard-linked but never written;
-    None where the store has no such file. Blocks for two system calls."""
-    return blobs.store_of(core).path(image_id)
+def local_path(core: Core, image: ImageView) -> Path | None:
+    """The content as a complete file of this machine, that may be hard-linked but never written; None where no store
+    has such a file. Blocks for a few system calls."""
+    stores = blobs.stores_of(core)
+    places = [(stores.get(name), key) for name, key in image.placed if name in stores.names]
+    found = (store.path(key) for store, key in [*places, cache.place_of(core, image.id, image.sha512)])
+    return next((path for path in found if path is not None), None)
 
 
 async def check_trusted(ctx: Context, image_id: str, certificate_ids: list[str]) -> None:
@@ -134,5 +139,5 @@ def view(row: Any) -> ImageView:
         container_format=row.container_format, size_bytes=row.size_bytes,
         virtual_size_bytes=row.virtual_size_bytes, min_disk_gb=row.min_disk_gb, min_ram_mb=row.min_ram_mb,
         properties=row.properties, owner_id=row.project_id, visibility=row.visibility, sha512=row.sha512,
-        checksum=row.checksum,
+        checksum=row.checksum, placed=tuple(content.placed_of(row)),
     )

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The content of an image: upload and download, in constant memory.
 
-Where bytes are kept is drivers/, what they may be is logic/inspection.py. An upload is a claim on
-the row (`saving` and the key of its blob): whatever ends it, either this very upload makes the
+Where bytes are kept is drivers/, which blobs there are content.py, what bytes may be is logic/inspection.py. An
+upload is a claim on the row (`saving` and the key of its blob): whatever ends it, either this very upload makes the
 image active, or the image is queued again and its bytes are gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,57 +18,94 @@ import msgspec
 import structlog
 
 from skyhold.core import errors, journal
-from skyhold.core.context import Context
+from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes, Stream
-from skyhold.image import blobs, policy, states
-from skyhold.image.drivers.base import BlobStore, NoSuchBlob, Reader, StoreFull, Writer
+from skyhold.image import blobs, cache, content, policy, states
+from skyhold.image.drivers.base import BlobStore, NoSuchBlob, Reader, StoreAway, StoreFull
 from skyhold.image.errors import RangeUnsatisfiable
 from skyhold.image.images import ops
 from skyhold.image.images.store import get, store
+from skyhold.image.intake import Intake, Received, pump, too_large
 from skyhold.image.logic.inspection import Inspection, Refused
 from skyhold.image.tables import IMAGES
 
 log = structlog.get_logger("image")
 
 OCTETS: Final = "application/octet-stream"
-CHUNK_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 256 * 1024
-BEAT_S: Final = 15.0
-SILENT_S: Final = 120.0
-"""An upload whose client sends nothing for so long, or whose process doesn't beat, is given up."""
 RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+STORE_HEADER: Final = "X-Image-Meta-Store"
 
 routes = Routes()
 
 
-@routes.put("/v2/images/{image_id}/file", policy=policy.UPLOAD_IMAGE, stream=True, status=204)
-async def upload(ctx: Context, image_id: str, stream: Stream) -> None:
+@routes.put(
+    "/v2/images/{image_id}/file", policy=policy.UPLOAD_IMAGE, stream=True, status=204, headers=(STORE_HEADER,)
+)
+async def upload(ctx: Context, image_id: str, headers: Mapping[str, str | None], stream: Stream) -> None:
     """Upload an image's content."""
+    check_octets(stream)
+    target = chosen_store(ctx, headers[STORE_HEADER])
+    claimed = await ctx.write(claim, image_id, ctx.core.settings.image.size_limit_bytes, target.name)
+    async with given_back(ctx, claimed):
+        received = await receive(ctx, claimed, stream, target)
+        await blobs.discard(ctx.core, await ctx.write(activate, claimed.row, received, target.name))
+
+
+def check_octets(stream: Stream) -> None:
     if stream.content_type.partition(";")[0].strip().lower() != OCTETS:
         raise errors.UnsupportedMedia(f"Upload with Content-Type {OCTETS}.")
-    limit_bytes = ctx.core.settings.image.size_limit_bytes
-    claimed = await ctx.write(claim, image_id, limit_bytes)
-    async with given_back(ctx, claimed.row):
-        await receive(ctx, claimed, stream)
 
 
-@routes.get("/v2/images/{image_id}/file", policy=policy.DOWNLOAD_IMAGE, headers=("Range",))
-async def download(ctx: Context, image_id: str, headers: Mapping[str, str | None]) -> Reply:
-    """Download an image's content, wholly or one range of it."""
+def chosen_store(ctx: Context, name: str | None) -> BlobStore:
+    stores = blobs.stores_of(ctx.core)
+    if name is None:
+        return stores.default
+    if name not in stores.writable:
+        raise errors.Invalid(
+            f"There is no image store {name[:80]!r} to write to; there are {', '.join(stores.writable)}.",
+            reason="unknown_store",
+        )
+    return stores.get(name)
+
+
+def download_routes(site: str) -> Routes:
+    """Downloads at one endpoint, through its cache."""
+    found = Routes()
+
+    @found.get("/v2/images/{image_id}/file", policy=policy.DOWNLOAD_IMAGE, headers=("Range",))
+    async def download(ctx: Context, image_id: str, headers: Mapping[str, str | None]) -> Reply:
+        """Download an image's content, wholly or one range of it."""
+        return await downloaded(ctx, image_id, headers["Range"], site)
+
+    return found
+
+
+async def downloaded(ctx: Context, image_id: str, asked: str | None, site: str) -> Reply:
     row = await ctx.read(get, image_id)
     if row.status == states.DEACTIVATED and "admin" not in ctx.creds.roles:
         raise errors.Forbidden("The requested image has been deactivated. Image data download is forbidden.")
-    if row.size_bytes is None:
+    if not row.locations or row.status not in (states.ACTIVE, states.DEACTIVATED):
         return Reply(status=204)
-    part = span(headers["Range"], row.size_bytes)
-    start, end = part or (0, row.size_bytes)
-    answer = {"Content-MD5": row.checksum, "Accept-Ranges": "bytes"}
+    reader = await from_cache(ctx, row, site) or await opened(ctx, row)
+    try:
+        return answer_of(row, reader, asked)
+    except BaseException:
+        await blobs.in_thread(reader.close)
+        raise
+
+
+def answer_of(row: Any, reader: Reader, asked: str | None) -> Reply:
+    size_bytes = reader.size_bytes
+    part = span(asked, size_bytes)
+    start, end = part or (0, size_bytes)
+    answer = {"Accept-Ranges": "bytes"} | ({"Content-MD5": row.checksum} if row.checksum else {})
     if part:
-        answer["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
+        answer["Content-Range"] = f"bytes {start}-{end - 1}/{size_bytes}"
     return Reply(
-        pieces(await opened(ctx, row), start, end), status=206 if part else 200, length=end - start,
-        headers=answer, content_type=OCTETS,
+        pieces(reader, start, end), status=206 if part else 200, length=end - start, headers=answer,
+        content_type=OCTETS,
     )
 
 
@@ -78,26 +114,24 @@ class Claimed(msgspec.Struct, frozen=True):
     limit_bytes: int
 
 
-class Received(msgspec.Struct, frozen=True):
-    size_bytes: int
-    virtual_size_bytes: int
-    checksum: str
-    sha512: str
-
-
 # ---- upload ----------------------------------------------------------------------------------
 
 
-def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int) -> Claimed:
+def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int, store_name: str) -> Claimed:
     """Make this upload the one that the image waits for. Raises Conflict when it isn't queued."""
     row = store.get(tx, ctx, image_id, may=policy.UPLOAD_IMAGE)
-    missing = [name for name in ops.FIXED_WITH_CONTENT if getattr(row, name) is None]
-    if missing:
-        raise errors.Invalid(f"Properties {', '.join(missing)} must be set prior to saving data.")
-    key = f"{row.id}/{ctx.new_id()}"
-    row = store.move(tx, row, states.QUEUED, states.SAVING, blob=key, upload_seen_at=tx.now)
+    ops.check_formats_set(row, "prior to saving data")
+    row = claimed_by(tx, ctx, row, states.SAVING, store_name)
     journal.record(tx, "image.prepare", row)
     return Claimed(row, min(limit_bytes, room_bytes(tx, row.project_id)))
+
+
+def claimed_by(tx: Tx, ctx: Context, row: Any, state: str, store_name: str) -> Any:
+    writer_id = ctx.new_id()
+    key = f"{row.id}/{writer_id}"
+    row = store.move(tx, row, states.QUEUED, state, blob=key)
+    content.begin(tx, ctx, store_name, key, writer_id)
+    return row
 
 
 def room_bytes(tx: Tx, project_id: str | None) -> int:
@@ -109,157 +143,94 @@ def room_bytes(tx: Tx, project_id: str | None) -> int:
 
 
 @asynccontextmanager
-async def given_back(ctx: Context, row: Any) -> AsyncIterator[None]:
+async def given_back(ctx: Context, claimed: Claimed) -> AsyncIterator[None]:
     """Whatever goes wrong inside, the image is queued again and nothing of its bytes stays."""
-    beat = asyncio.create_task(keep_alive(ctx, row))
     try:
-        yield
+        async with content.alive(ctx, claimed.row.blob):
+            yield
     except BaseException:
         # Shielded: a cancelled request must not leave half of this undone.
-        await asyncio.shield(give_back(ctx, row))
+        await asyncio.shield(give_back(ctx, claimed.row))
         raise
-    finally:
-        beat.cancel()
 
 
 async def give_back(ctx: Context, row: Any) -> None:
-    await blobs.discard(ctx.core, row.blob)
-    await ctx.write(unclaim, row.id, row.blob)
+    await blobs.discard(ctx.core, await ctx.write(unclaim, row.id, row.blob))
 
 
-def unclaim(tx: Tx, ctx: Context, image_id: str, key: str) -> None:
-    mine = (IMAGES.c.id == image_id) & (IMAGES.c.blob == key) & (IMAGES.c.status == states.SAVING)
-    tx.execute(
-        IMAGES.update().where(mine).values(status=states.QUEUED, blob=None, upload_seen_at=None, updated_at=tx.now)
-    )
-
-
-async def keep_alive(ctx: Context, row: Any) -> None:
-    """Tell loops/uploads.py, perhaps in another process, that this upload is alive."""
-    while True:
-        await asyncio.sleep(BEAT_S)
-        try:
-            await ctx.write(beat_once, row.id, row.blob)
-        except Exception:
-            # The database may be away for a moment; the upload itself will tell if it stays away.
-            log.exception("an upload could not say that it is alive", image=row.id)
-
-
-def beat_once(tx: Tx, ctx: Context, image_id: str, key: str) -> None:
+def unclaim(tx: Tx, ctx: Context, image_id: str, key: str) -> list[content.Placed]:
     mine = (IMAGES.c.id == image_id) & (IMAGES.c.blob == key)
-    tx.execute(IMAGES.update().where(mine).values(upload_seen_at=tx.now))
+    unfinished = IMAGES.c.status.in_((states.SAVING, states.UPLOADING))
+    tx.execute(
+        IMAGES.update().where(mine, unfinished)
+        .values(status=states.QUEUED, blob=None, updated_at=tx.now)
+    )
+    row = tx.first(content.BY_KEY, {"key": key})
+    if row is None or row.refs:
+        return []
+    content.forget(tx, key)
+    return [(row.store, row.id)]
 
 
-async def receive(ctx: Context, claimed: Claimed, stream: Stream) -> None:
+async def receive(ctx: Context, claimed: Claimed, stream: Stream, target: BlobStore) -> Received:
     row, bytes_ahead = claimed.row, stream.length
     if bytes_ahead is not None and bytes_ahead > claimed.limit_bytes:
         raise too_large(claimed.limit_bytes)
-    intake = await made(blobs.store_of(ctx.core), row, bytes_ahead, claimed.limit_bytes, ctx)
+    virtual_limit = ctx.core.settings.image.virtual_size_limit_bytes
+    inspection = Inspection(row.disk_format, row.container_format, virtual_limit)
+    return await written(claimed, stream, target, inspection)
+
+
+async def written(
+    claimed: Claimed, stream: Stream, target: BlobStore, inspection: Inspection | None
+) -> Received:
+    """The stream as a finished blob. Raises UnsupportedMedia, TooLarge, Invalid, Gone, Unavailable."""
     try:
-        await pump(intake, stream)
-        received = await blobs.in_thread(intake.finish)
+        writer = await blobs.in_thread(target.create, claimed.row.blob, stream.length)
+        intake = Intake(writer, inspection, claimed.limit_bytes)
+        try:
+            await pump(intake, stream.chunks, stream.length)
+            return await blobs.in_thread(intake.finish)
+        finally:
+            await asyncio.shield(blobs.in_thread(intake.abort))
     except Refused as refused:
         raise errors.UnsupportedMedia(str(refused), reason="image_content_refused") from None
     except StoreFull as full:
         raise storage_full(full) from None
+    except StoreAway as away:
+        log.error("an image store failed an upload", store=target.name, why=str(away))
+        raise errors.Unavailable(f"The image store {target.name} doesn't take content now; try again later.") from None
     except NoSuchBlob:
-        raise gone(row.id) from None
-    finally:
-        await asyncio.shield(blobs.in_thread(intake.abort))
-    await ctx.write(activate, row, received)
-
-
-async def made(store_used: BlobStore, row: Any, expected: int | None, limit_bytes: int, ctx: Context) -> Intake:
-    try:
-        writer = await blobs.in_thread(store_used.create, row.blob, expected)
-    except StoreFull as full:
-        raise storage_full(full) from None
-    virtual_limit = ctx.core.settings.image.virtual_size_limit_bytes
-    return Intake(writer, Inspection(row.disk_format, row.container_format, virtual_limit), limit_bytes)
+        raise gone(claimed.row.id) from None
 
 
 def storage_full(full: StoreFull) -> errors.TooLarge:
     return errors.TooLarge(f"Image storage media is full: {full}", reason="storage_full")
 
 
-def too_large(limit_bytes: int) -> errors.TooLarge:
-    return errors.TooLarge(
-        f"The incoming image is too large: at most {limit_bytes} bytes are left for it.", limit_bytes=limit_bytes
-    )
-
-
-async def pump(intake: Intake, stream: Stream) -> None:
-    """Chunks from the socket to a thread; the next one is read while one is worked on."""
-    chunks = aiter(stream.chunks)
-    working: asyncio.Future[None] | None = None
-    try:
-        while (chunk := await next_chunk(chunks)) is not None:
-            if working is not None:
-                await working
-            working = asyncio.ensure_future(blobs.in_thread(intake.take, chunk))
-        if working is not None:
-            await working
-    finally:
-        # The thread must be done with the writer before anybody closes it.
-        if working is not None and not working.done():
-            await asyncio.wait([working])
-    if stream.length is not None and intake.size_bytes != stream.length:
-        raise errors.Invalid(
-            f"The upload broke off: {intake.size_bytes} of {stream.length} bytes came.", reason="client_gone"
-        )
-
-
-async def next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        async with asyncio.timeout(SILENT_S):
-            return await anext(chunks, None)
-    except TimeoutError:
-        raise errors.Invalid(f"The client sent nothing for {SILENT_S:.0f} seconds.", reason="client_silent") from None
-
-
-class Intake:
-    """What one upload's thread does with each chunk: count, inspect, hash, write."""
-
-    def __init__(self, writer: Writer, inspection: Inspection, limit_bytes: int) -> None:
-        self._writer, self._inspection, self._limit_bytes = writer, inspection, limit_bytes
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._sha512 = hashlib.sha512()
-        self.size_bytes = 0
-
-    def take(self, chunk: bytes) -> None:
-        self.size_bytes += len(chunk)
-        if self.size_bytes > self._limit_bytes:
-            raise too_large(self._limit_bytes)
-        self._inspection.feed(chunk)
-        self._md5.update(chunk)
-        self._sha512.update(chunk)
-        self._writer.write(chunk)
-
-    def finish(self) -> Received:
-        virtual_size_bytes = self._inspection.conclude()
-        self._writer.commit()
-        return Received(self.size_bytes, virtual_size_bytes, self._md5.hexdigest(), self._sha512.hexdigest())
-
-    def abort(self) -> None:
-        self._writer.abort()
-
-
-def activate(tx: Tx, ctx: Context, row: Any, received: Received) -> Any:
-    """Only the upload that holds the claim makes the image active. Raises Gone when the image was
-    deleted meanwhile, Conflict when another upload took over, OverQuota."""
+def activate(tx: Tx, ctx: Context, row: Any, received: Received, store_name: str) -> list[content.Placed]:
+    """Only the upload that holds the claim makes the image active; what to discard now. Raises Gone when the image
+    was deleted meanwhile, Conflict when another upload took over, OverQuota."""
     now = store.find(tx, row.id, lock=True)
     if now is None:
         raise gone(row.id)
     if now.status != states.SAVING or now.blob != row.blob:
         raise errors.Conflict(f"Image {row.id} was given to another upload meanwhile.")
-    if now.project_id:
-        ops.quota.take(tx, now.project_id, image_size_total=ops.mib(received.size_bytes))
-    new = store.move(
-        tx, now, states.SAVING, states.ACTIVE, size_bytes=received.size_bytes, upload_seen_at=None,
-        virtual_size_bytes=received.virtual_size_bytes, checksum=received.checksum, sha512=received.sha512,
-    )
+    key, superfluous = content.complete(tx, store_name, row.blob, received.sha512, received.size_bytes)
+    new = filled(tx, now, received, [content.location(store_name, key)])
     journal.record(tx, "image.upload", new)
-    return new
+    return superfluous + content.release(tx, content.placed_of(now))
+
+
+def filled(tx: Tx, row: Any, received: Received, locations: list[dict[str, Any]], **more: Any) -> Any:
+    """The image made active with this content. Raises OverQuota."""
+    if row.project_id:
+        ops.quota.take(tx, row.project_id, image_size_total=ops.mib(received.size_bytes))
+    return store.move(
+        tx, row, (states.SAVING, states.IMPORTING), states.ACTIVE, size_bytes=received.size_bytes,
+        virtual_size_bytes=received.virtual_size_bytes, checksum=received.checksum, sha512=received.sha512,
+        locations=locations, blob=None, hash_algo=None, hash_value=None, **more,
+    )
 
 
 def gone(image_id: str) -> errors.Gone:
@@ -288,12 +259,37 @@ def span(header: str | None, size_bytes: int) -> tuple[int, int] | None:
     return start, end
 
 
-async def opened(ctx: Context, row: Any) -> Reader:
+async def from_cache(ctx: Context, row: Any, site: str) -> Reader | None:
+    """The copy in the cache; what should have one and doesn't is queued for it."""
+    stores = blobs.stores_of(ctx.core)
+    best = stores.ordered(each["store"] for each in row.locations)[0]
+    far = best not in stores.names or stores.get(best).far
+    if not site and not far:
+        # A file of our own is as near as any cache.
+        return None
     try:
-        return await blobs.in_thread(blobs.store_of(ctx.core).open, row.blob)
+        reader = await blobs.in_thread(cache.disk(ctx.core, site).open, cache.key_of(row.id, row.sha512))
     except NoSuchBlob:
-        log.error("an active image has lost its content", image=row.id, blob=row.blob)
-        raise errors.NotFound(f"The content of image {row.id} is not in the store.") from None
+        await internal(ctx.core).write(cache.wait_for, site, row.id)
+        return None
+    await internal(ctx.core).write(cache.hit, site, row.id)
+    return reader
+
+
+async def opened(ctx: Context, row: Any) -> Reader:
+    """From the heaviest store that gives it. Raises NotFound, Unavailable."""
+    stores, away = blobs.stores_of(ctx.core), False
+    for each in sorted(row.locations, key=lambda each: stores.weight(each["store"]), reverse=True):
+        try:
+            return await blobs.in_thread(stores.get(each["store"]).open, each.get("blob") or each["url"])
+        except NoSuchBlob:
+            log.error("an active image has lost its content", image=row.id, location=each)
+        except StoreAway as error:
+            away = True
+            log.error("an image store failed a download", image=row.id, store=each["store"], why=str(error))
+    if away:
+        raise errors.Unavailable(f"No store that has the content of image {row.id} answers; try again later.")
+    raise errors.NotFound(f"The content of image {row.id} is not in the store.")
 
 
 async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
@@ -310,4 +306,5 @@ async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes | 
             # A client as fast as the page cache would keep the event loop to itself.
             await asyncio.sleep(0)
     finally:
-        reader.close()
+        # In a thread, as everything that may wait for a store.
+        await asyncio.shield(blobs.in_thread(reader.close))

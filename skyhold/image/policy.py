@@ -71,6 +71,38 @@ GET_STORES = rule("get_stores", "role:reader", "List the stores of images.", ("G
 GET_STORES_DETAIL = rule(
     "stores_info_detail", ADMIN, "List the stores with their properties.", ("GET", "/v2/info/stores/detail")
 )
+COPY_IMAGE = rule(
+    "copy_image", ADMIN, "Copy an image's content to more stores.", ("POST", "/v2/images/{image_id}/import")
+)
+TASKS_API = rule(
+    "tasks_api_access", ADMIN, "Make, list, show and forget tasks.", ("GET", "/v2/tasks"), ("POST", "/v2/tasks"),
+    ("GET", "/v2/tasks/{task_id}"), ("DELETE", "/v2/tasks/{task_id}"),
+)
+CACHE_IMAGE = rule("cache_image", ADMIN, "Queue an image for caching.", ("PUT", "/v2/cache/{image_id}"))
+CACHE_LIST = rule("cache_list", ADMIN, "List what is cached.", ("GET", "/v2/cache"))
+CACHE_DELETE = rule(
+    "cache_delete", ADMIN, "Empty the cache.", ("DELETE", "/v2/cache"), ("DELETE", "/v2/cache/{image_id}")
+)
+GET_LOCATION = rule(
+    "get_image_location", PROJECT_READER_OR_ADMIN, "See where an image's content is, in its record.",
+    ("GET", "/v2/images/{image_id}"),
+)
+SET_LOCATION = rule(
+    "set_image_location", PROJECT_MEMBER_OR_ADMIN, "Say where an image's content is, in its record.",
+    ("PATCH", "/v2/images/{image_id}"),
+)
+DELETE_LOCATION = rule(
+    "delete_image_location", ADMIN, "Take an image's content out of one store.",
+    ("DELETE", "/v2/stores/{store_id}/{image_id}"), ("PATCH", "/v2/images/{image_id}"),
+)
+ADD_LOCATION = rule(
+    "add_image_location", PROJECT_MEMBER_OR_ADMIN, "Give an image content that is elsewhere.",
+    ("POST", "/v2/images/{image_id}/locations"),
+)
+FETCH_LOCATION = rule(
+    "fetch_image_location", "role:service", "See where an image's content is, as a service.",
+    ("GET", "/v2/images/{image_id}/locations"),
+)
 GET_USAGE = rule("get_usage", "role:reader", "Show the project's quota.", ("GET", "/v2/info/usage"))
 
 
@@ -142,4 +174,6 @@ RULES = [
     ADD_IMAGE, GET_IMAGE, GET_IMAGES, MODIFY_IMAGE, DELETE_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE,
     DOWNLOAD_IMAGE, UPLOAD_IMAGE, DEACTIVATE, REACTIVATE, ADD_MEMBER, DELETE_MEMBER, GET_MEMBER,
     GET_MEMBERS, MODIFY_MEMBER, GET_SCHEMAS, GET_STORES, GET_STORES_DETAIL, GET_USAGE,
+    COPY_IMAGE, TASKS_API, CACHE_IMAGE, CACHE_LIST, CACHE_DELETE, GET_LOCATION, SET_LOCATION, DELETE_LOCATION,
+    ADD_LOCATION, FETCH_LOCATION,
 ]

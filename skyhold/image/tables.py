@@ -37,10 +37,15 @@ IMAGES = table(
     sa.Column("sha512", text(128)),
     sa.Column("tags", json(), nullable=False),
     sa.Column("properties", json(), nullable=False),
-    # Where the bytes are, or are being written: a key of the store, new for every upload.
+    # Set only when a location was given with a hash of another algorithm than ours.
+    sa.Column("hash_algo", text(16)),
+    sa.Column("hash_value", text(128)),
+    # Where the bytes are, in the order given: [{"store": …, "blob": key}] of ours, [{"store": …, "url": …}] of others'.
+    sa.Column("locations", json()),
+    # The blob that an upload or an import is writing for it, or that was staged: new for every attempt.
     sa.Column("blob", text(160)),
-    # An upload under way says so regularly; one that has fallen silent has died.
-    sa.Column("upload_seen_at", micros()),
+    # Of the last import: {"task": id, "stores": [still to come], "failed": [...]}.
+    sa.Column("importing", json()),
     sa.Column("created_at", micros(), nullable=False),
     sa.Column("updated_at", micros(), nullable=False),
     sa.Index("image_images_list", "project_id", "created_at", "id"),
@@ -49,6 +54,63 @@ IMAGES = table(
     sa.Index("image_images_name", "name"),
     sa.Index("image_images_status", "status"),
     sa.Index("image_images_blob", "blob"),
+)
+
+BLOBS = table(
+    "image_blobs",
+    # The key in its store.
+    sa.Column("id", text(160), primary_key=True),
+    sa.Column("store", text(64), nullable=False),
+    # Null until the content is complete; then a store holds it once, however many images are made of it.
+    sa.Column("sha512", text(128)),
+    sa.Column("size_bytes", number()),
+    # How many images name it; 0 while it is being written.
+    sa.Column("refs", number(), nullable=False),
+    # Whoever writes says so regularly.
+    sa.Column("seen_at", micros(), nullable=False),
+    # The upload or saga that writes it: its next attempt takes this one's place.
+    sa.Column("writer_id", text(64), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.UniqueConstraint("store", "sha512", name="image_blobs_content"),
+    sa.Index("image_blobs_unfinished", "refs", "seen_at"),
+    sa.Index("image_blobs_writer", "writer_id"),
+)
+
+TASKS = table(
+    "image_tasks",
+    id_column(),
+    ref_column("project_id"),
+    sa.Column("user_id", text(64), nullable=False),
+    sa.Column("image_id", text(64)),
+    sa.Column("type", text(32), nullable=False),
+    sa.Column("status", text(16), nullable=False),
+    sa.Column("input", json(), nullable=False),
+    sa.Column("result", json()),
+    sa.Column("message", text(1024), nullable=False),
+    sa.Column("request_id", text(64), nullable=False),
+    sa.Column("expires_at", micros()),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_tasks_list", "project_id", "created_at", "id"),
+    sa.Index("image_tasks_all", "created_at", "id"),
+    sa.Index("image_tasks_image", "image_id"),
+    sa.Index("image_tasks_expired", "expires_at"),
+)
+
+CACHED = table(
+    "image_cached",
+    # The cache's name: "" is the cloud's own, others are of cache sites.
+    sa.Column("site", text(64), primary_key=True),
+    sa.Column("image_id", text(64), sa.ForeignKey("image_images.id", ondelete="CASCADE"), primary_key=True),
+    # Null while the image still waits for being cached.
+    sa.Column("sha512", text(128)),
+    sa.Column("size_bytes", number()),
+    sa.Column("hits", number(), nullable=False),
+    sa.Column("used_at", micros()),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Column("updated_at", micros(), nullable=False),
+    sa.Index("image_cached_image", "image_id"),
+    sa.Index("image_cached_used", "site", "used_at"),
 )
 
 TERMS = table(

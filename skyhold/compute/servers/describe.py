@@ -38,7 +38,7 @@ def disks(tx: Tx, ctx: Context, server: Any, token: str) -> list[DiskSpec]:
     image = image_facade.find(tx, ctx, server.image_id)
     if image is None or image.status != "active":
         raise Abort(f"Image {server.image_id} is no longer there to boot from.")
-    path = image_facade.local_path(ctx.core, image.id)
+    path = image_facade.local_path(ctx.core, image)
     source = ImageSource(
         image_id=image.id, format=image.disk_format, size_bytes=image.size_bytes,
         virtual_size_bytes=image.virtual_size_bytes or image.size_bytes, sha512=image.sha512,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of a store: where the bytes of images are kept.
 
-Stores are drivers/file.py and drivers/fake.py; tests/unit/image holds them to the same conformance
-suite. All calls block and are made in threads; only `Reader.ready` may be called in the event
+Stores are its neighbours; tests/drivers/image holds them to the same conformance suite, and which of them a cloud
+has is blobs.py. All calls block and are made in threads; only `Reader.ready` may be called in the event
 loop, because it never waits for a disk.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class StoreFull(Exception):
@@ -19,6 +19,10 @@ class StoreFull(Exception):
 
 class NoSuchBlob(Exception):
     """There is nothing under this key."""
+
+
+class StoreAway(Exception):
+    """The store doesn't answer, or refuses us; the text is for the operator."""
 
 
 class Writer(Protocol):
@@ -50,9 +54,16 @@ class Reader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Keys look like `<image id>/<upload id>`: an image has at most one blob, made by one upload."""
+    """Keys look like `<image id>/<upload id>`; what is written under one never changes.
+
+    `kind` is the technology (`file`, `http`, `s3`, `rbd`), `read_only` says that `create` and `delete` are not to be
+    called, `far` that reading is so slow that a cache is worth its disk.
+    """
 
     name: str
+    kind: str
+    read_only: bool
+    far: bool
 
     def create(self, key: str, expected_bytes: int | None = None) -> Writer:
         """Raises StoreFull when `expected_bytes` can't fit."""
@@ -63,11 +74,17 @@ class BlobStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove the blob, finished or not. Nothing to remove is fine."""
 
-    def path(self, image_id: str) -> Path | None:
-        """The image's finished blob as a file of this machine, if this store has such a thing."""
+    def path(self, key: str) -> Path | None:
+        """The finished blob as a file of this machine, if this store has such a thing."""
+
+    def url(self, key: str) -> str:
+        """Where the blob is, as the image's locations tell it. Holds no secret and no path of this machine."""
 
     def keys(self) -> Iterable[str]:
         """All keys, of unfinished blobs too."""
 
     def free_bytes(self) -> int | None:
         """Room left, if that is known."""
+
+    def properties(self) -> dict[str, Any]:
+        """What an administrator is told of this store."""

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
-from skyhold.image.drivers.base import NoSuchBlob, StoreFull
+from skyhold.image.drivers.base import NoSuchBlob, StoreAway, StoreFull
 
 
 class FakeStore:
-    """`capacity_bytes` bounds all blobs together; `delay_s` is waited before each write."""
+    """`capacity_bytes` bounds all blobs together; `delay_s` is waited before each write; `away` makes it refuse."""
 
-    name = "memory"
+    kind = "memory"
+    read_only = False
 
-    def __init__(self, capacity_bytes: int | None = None, delay_s: float = 0.0) -> None:
-        self.capacity_bytes, self.delay_s = capacity_bytes, delay_s
+    def __init__(
+        self, capacity_bytes: int | None = None, delay_s: float = 0.0, *, name: str = "memory", far: bool = False
+    ) -> None:
+        self.capacity_bytes, self.delay_s, self.name, self.far = capacity_bytes, delay_s, name, far
+        self.away = False
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, FakeWriter] = {}
 
     def create(self, key: str, expected_bytes: int | None = None) -> FakeWriter:
+        self._answer()
         free = self.free_bytes()
         if free is not None and (expected_bytes or 0) > free:
             raise StoreFull(f"The image store has {free} bytes free; this needs {expected_bytes}.")
@@ -33,6 +39,7 @@ class FakeStore:
         return writer
 
     def open(self, key: str) -> FakeReader:
+        self._answer()
         try:
             return FakeReader(self._blobs[key])
         except KeyError:
@@ -42,8 +49,18 @@ class FakeStore:
         self._blobs.pop(key, None)
         self._parts.pop(key, None)
 
-    def path(self, image_id: str) -> Path | None:
+    def path(self, key: str) -> Path | None:
         return None
+
+    def url(self, key: str) -> str:
+        return f"memory://{self.name}/{key}"
+
+    def properties(self) -> dict[str, Any]:
+        return {}
+
+    def _answer(self) -> None:
+        if self.away:
+            raise StoreAway(f"The store {self.name} doesn't answer.")
 
     def keys(self) -> list[str]:
         return sorted({*self._blobs, *self._parts})

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from skyhold.image.drivers.base import NoSuchBlob, StoreFull
 
@@ -24,14 +25,17 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileStore:
-    name = "file"
+    """`root` is made with the first image."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    kind = "file"
+    read_only = False
+    far = False
+
+    def __init__(self, root: Path, name: str = "file") -> None:
+        self._root, self.name = root, name
 
     def create(self, key: str, expected_bytes: int | None = None) -> FileWriter:
         target = self._path(key)
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = self.free_bytes()
         if expected_bytes is not None and expected_bytes > free:
             raise StoreFull(f"The image store has {free} bytes free; this needs {expected_bytes}.")
@@ -55,15 +59,31 @@ class FileStore:
             # Not empty: another upload of the same image is at work.
             target.parent.rmdir()
 
-    def path(self, image_id: str) -> Path | None:
-        """The one finished file; None too in the moment in which an outdated upload is being removed."""
-        if not PART_OF_KEY.fullmatch(image_id):
+    def path(self, key: str) -> Path | None:
+        if not KEY.fullmatch(key):
             return None
+        path = self._root / key
+        return path if path.is_file() else None
+
+    def url(self, key: str) -> str:
+        return f"file://{self.name}/{key}"
+
+    def properties(self) -> dict[str, Any]:
+        return {"data_dir": str(self._root), "chunk_size": 1024 * 1024}
+
+    def adopt(self, path: Path, key: str) -> bool:
+        """Make the finished file at `path` the blob of `key` without copying; False where that can't be done."""
+        target = self._path(key)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            found = [entry for entry in os.scandir(self._root / image_id) if not entry.name.endswith(PART)]
+            os.link(path, target, follow_symlinks=False)
+        except FileExistsError:
+            return True
         except OSError:
-            return None
-        return Path(found[0].path) if len(found) == 1 else None
+            return False
+        sync_directory(target.parent)
+        sync_directory(target.parent.parent)
+        return True
 
     def keys(self) -> Iterator[str]:
         with suppress(FileNotFoundError):
@@ -77,6 +97,7 @@ class FileStore:
             yield from (key for name in names if KEY.fullmatch(key := f"{image_id}/{name}"))
 
     def free_bytes(self) -> int:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         stat = os.statvfs(self._root)
         return stat.f_bavail * stat.f_frsize
 

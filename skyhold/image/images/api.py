@@ -16,7 +16,8 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.image import blobs, policy, protection
 from skyhold.image.images import ops
-from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, shown
+from skyhold.image.imports.shape import METHODS
+from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, View, shown
 from skyhold.image.logic import listing, patch
 
 routes = Routes()
@@ -29,7 +30,10 @@ async def create(ctx: Context, want: ImageCreate) -> Reply:
     """Create an image without content."""
     row = await ctx.write(ops.insert, want)
     location = f"{ctx.core.settings.public_url}/image/v2/images/{row.id}"
-    return Reply(as_json(ctx, row), headers={"Location": location})
+    return Reply(as_json(ctx, row), headers={
+        "Location": location, "OpenStack-image-import-methods": ",".join(METHODS),
+        "OpenStack-image-store-ids": ",".join(blobs.stores_of(ctx.core).writable),
+    })
 
 
 @routes.get("/v2/images", policy=policy.GET_IMAGES, query=ImageQuery, reply=ImageList)
@@ -37,9 +41,9 @@ async def index(ctx: Context, query: ImageQuery) -> bytes:
     """List images."""
     want = listing.listing(query.extra)
     rows = await ctx.read(ops.list_page, want)
-    store_name = blobs.store_of(ctx.core).name
+    view = view_of(ctx)
     body = {
-        "images": [shown(row, store_name) for row in rows],
+        "images": [shown(row, view) for row in rows],
         "first": listing.link(query.extra, None), "schema": "/v2/schemas/images",
     }
     if rows and len(rows) == want.limit:
@@ -62,9 +66,9 @@ async def update(ctx: Context, image_id: str, body: list[Any]) -> bytes:
 @routes.delete("/v2/images/{image_id}", policy=policy.DELETE_IMAGE)
 async def delete(ctx: Context, image_id: str) -> None:
     """Delete an image and its content."""
-    row = await ctx.write(ops.remove, image_id)
-    if row.blob and not ctx.dry_run:
-        await blobs.discard(ctx.core, row.blob)
+    gone = await ctx.write(ops.remove, image_id)
+    if not ctx.dry_run:
+        await blobs.discard(ctx.core, gone)
 
 
 @routes.put("/v2/images/{image_id}/tags/{tag_value}", policy=policy.MODIFY_IMAGE, status=204)
@@ -95,4 +99,9 @@ async def reactivate(ctx: Context, image_id: str) -> None:
 
 def as_json(ctx: Context, row: Any) -> bytes:
     row = protection.shown_to(ctx, [row])[0]
-    return orjson.dumps(shown(row, blobs.store_of(ctx.core).name))
+    return orjson.dumps(shown(row, view_of(ctx)))
+
+
+def view_of(ctx: Context) -> View:
+    stores = blobs.stores_of(ctx.core)
+    return View(stores.ordered, stores.get, ctx.core.settings.image.show_multiple_locations)

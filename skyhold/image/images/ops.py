@@ -18,7 +18,7 @@ from skyhold.core.policy.rules import Rule
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import ABSENT, reader
 from skyhold.core.versions import Version
-from skyhold.image import policy, protection, states
+from skyhold.image import content, policy, protection, states
 from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, ImageCreate
 from skyhold.image.images.store import get, page, set_terms, store
 from skyhold.image.logic.listing import Listing
@@ -220,21 +220,21 @@ def move(tx: Tx, ctx: Context, image_id: str, rule: Rule, before: str, after: st
 # ---- delete ----------------------------------------------------------------------------------
 
 
-def remove(tx: Tx, ctx: Context, image_id: str) -> Any:
-    """The row as it was: what to remove from the store after the commit. Allowed in every state; an
-    upload under way finds its image gone."""
+def remove(tx: Tx, ctx: Context, image_id: str) -> list[content.Placed]:
+    """What to discard after the commit. Allowed in every state; an upload or import under way finds its image gone."""
     row = store.get(tx, ctx, image_id, may=policy.DELETE_IMAGE)
     if row.protected:
         raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-    drop(tx, row)
-    return row
+    return drop(tx, row)
 
 
-def drop(tx: Tx, row: Any) -> None:
-    """Whoever calls this sees to the bytes after the commit."""
+def drop(tx: Tx, row: Any) -> list[content.Placed]:
+    """The blobs that no image names any more: whoever calls this sees to them after the commit."""
     store.delete(tx, row)
+    gone = content.release_of(tx, row)
     give_quota(tx, row)
     journal.record(tx, "image.delete", row)
+    return gone
 
 
 # ---- read ------------------------------------------------------------------------------------
@@ -258,6 +258,12 @@ def usage(tx: Tx, ctx: Context) -> dict[str, dict[str, int]]:
 
 
 # ---- checks ----------------------------------------------------------------------------------
+
+
+def check_formats_set(row: Any, until: str) -> None:
+    missing = [name for name in FIXED_WITH_CONTENT if getattr(row, name) is None]
+    if missing:
+        raise errors.Invalid(f"Properties {', '.join(missing)} must be set {until}.")
 
 
 def check_name(name: str) -> None:

@@ -8,9 +8,11 @@ a property's.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from skyhold.core.shapes import Shape, Time, field
+from skyhold.image.drivers.base import BlobStore, StoreAway
 from skyhold.image.logic.clock import seconds_z
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
@@ -83,7 +85,16 @@ class ImageList(Shape):
     schema: str = "/v2/schemas/images"
 
 
-def shown(row: Any, store_name: str) -> dict[str, Any]:
+class View(NamedTuple):
+    """What of the cloud an image's answer depends on: the order of stores, a store by its name, and whether users
+    see where content is."""
+
+    ordered: Callable[[Iterable[str]], list[str]]
+    store: Callable[[str], BlobStore]
+    with_locations: bool
+
+
+def shown(row: Any, view: View) -> dict[str, Any]:
     """The image of a row, as `Image` declares it; a dict, because lists hold a thousand of them."""
     path = "/v2/images/" + row.id
     image = {
@@ -97,6 +108,29 @@ def shown(row: Any, store_name: str) -> dict[str, Any]:
         "tags": row.tags, "created_at": seconds_z(row.created_at), "updated_at": seconds_z(row.updated_at),
         "self": path, "file": path + "/file", "schema": "/v2/schemas/image",
     }
-    if row.size_bytes is not None:
-        image["stores"] = store_name
+    if row.hash_algo:
+        image["os_hash_algo"], image["os_hash_value"] = row.hash_algo, row.hash_value
+    if row.locations:
+        image["stores"] = ",".join(view.ordered(each["store"] for each in row.locations))
+    if view.with_locations:
+        image["locations"] = [shown_location(each, view) for each in row.locations or ()]
+    if row.importing:
+        image["os_glance_importing_to_stores"] = ",".join(row.importing["stores"])
+        image["os_glance_failed_import"] = ",".join(row.importing["failed"])
+        if row.importing["task"]:
+            image["os_glance_import_task"] = row.importing["task"]
     return image
+
+
+def shown_location(location: dict[str, Any], view: View) -> dict[str, Any]:
+    told = {**location["metadata"], "store": location["store"]}
+    return {"url": url_of(location, view), "metadata": told}
+
+
+def url_of(location: dict[str, Any], view: View) -> str:
+    if "url" in location:
+        return str(location["url"])
+    try:
+        return view.store(location["store"]).url(location["blob"])
+    except StoreAway:
+        return f"{location['store']}://{location['blob']}"

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps true: an image is only `saving` while an upload of it is alive.
+"""Keeps true: an image is only being uploaded while somebody uploads it, and only the living write blobs.
 
-What an upload does is files.py; the bytes a dead one left behind are loops/orphans.py's. A living
-upload writes a heartbeat into the image's row, so that this also works when several processes share a
-database; where there is only one process, everything found at its start is dead.
+What an upload does is files.py and staging.py, an import sagas/; the bytes a dead one left behind are
+loops/orphans.py's. Whoever writes a blob says so regularly in its row, so that this also works when several processes
+share a database; where there is only one process, everything found at its start is dead.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
@@ -17,9 +17,9 @@ from skyhold.core import context, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.image import states
-from skyhold.image.files import SILENT_S
+from skyhold.image.content import SILENT_S
 from skyhold.image.images.store import store
-from skyhold.image.tables import IMAGES
+from skyhold.image.tables import BLOBS, IMAGES
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -41,19 +41,24 @@ async def at_start(core: Core) -> None:
 
 def requeue(tx: Tx, ctx: Context, before_us: int) -> int:
     """Queue the images whose upload has been silent since `before_us`; returns how many."""
-    silent = sa.and_(
-        IMAGES.c.status == states.SAVING,
-        sa.or_(IMAGES.c.upload_seen_at.is_(None), IMAGES.c.upload_seen_at < before_us),
-    )
-    ids = [row.id for row in tx.all(sa.select(IMAGES.c.id).where(silent))]
+    tx.execute(BLOBS.delete().where(BLOBS.c.refs == 0, BLOBS.c.seen_at < before_us))
+    ids = [row.id for row in tx.all(sa.select(IMAGES.c.id).where(abandoned()))]
     for image_id in ids:
         row = store.find(tx, image_id, lock=True)
-        if row is None or row.status != states.SAVING or (row.upload_seen_at or 0) >= before_us:
-            continue
-        log.warning("an upload died; its image is queued again", image=image_id)
-        row = store.move(tx, row, states.SAVING, states.QUEUED, blob=None, upload_seen_at=None)
-        journal.record(tx, "image.upload.lost", row)
-    if ids:
-        loops = ctx.core.loops
-        tx.after_commit(lambda: loops.ring("image.orphans"))
+        if row is not None and is_abandoned(tx, row):
+            log.warning("an upload died; its image is queued again", image=image_id)
+            row = store.move(tx, row, (states.SAVING, states.UPLOADING), states.QUEUED, blob=None)
+            journal.record(tx, "image.upload.lost", row)
+    loops = ctx.core.loops
+    tx.after_commit(lambda: loops.ring("image.orphans") if ids else None)
     return len(ids)
+
+
+def abandoned() -> Any:
+    """Its blob's row is gone: whoever wrote it has died."""
+    its_blob = sa.exists(sa.select(BLOBS.c.id).where(BLOBS.c.id == IMAGES.c.blob))
+    return IMAGES.c.status.in_((states.SAVING, states.UPLOADING)) & ~its_blob
+
+
+def is_abandoned(tx: Tx, row: Any) -> bool:
+    return tx.first(sa.select(IMAGES.c.id).where(IMAGES.c.id == row.id, abandoned())) is not None

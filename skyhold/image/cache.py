@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache: copies of images whose stores are slow to read, on a disk of ours, and the API that fills and empties it.
+
+Downloads of images from far stores ask here first (files.py) and queue what is missing; loops/caching.py fetches and
+prunes. A cache site is a further endpoint of the service with a cache of its own (setting `image.cache_sites`): `site`
+is its name, and "" the cloud's own. Rows say what is cached; a file without one is nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.http.routes import Reply, Routes
+from skyhold.image import policy, states
+from skyhold.image.drivers.file import FileStore
+from skyhold.image.images.store import store
+from skyhold.image.tables import CACHED
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
+TARGET_HEADER: Final = "X-Image-Cache-Clear-Target"
+TARGETS: Final = ("cache", "queue")
+UNHASHED: Final = "unhashed"
+FILL: Final = "image.caching"
+MINE: Final = (CACHED.c.site == sa.bindparam("at_site")) & (CACHED.c.image_id == sa.bindparam("image"))
+ONE: Final = sa.select(CACHED).where(MINE)
+HIT: Final = CACHED.update().where(MINE).values(hits=CACHED.c.hits + 1, used_at=sa.bindparam("now"))
+
+
+# ---- the disk --------------------------------------------------------------------------------
+
+
+def disk(core: Core, site: str) -> FileStore:
+    return FileStore(core.settings.image_cache_dir / (site or "cloud"), f"cache_{site}")
+
+
+def key_of(image_id: str, sha512: str | None) -> str:
+    return f"{image_id}/{(sha512 or UNHASHED)[:64]}"
+
+
+def place_of(core: Core, image_id: str, sha512: str | None) -> tuple[FileStore, str]:
+    return disk(core, ""), key_of(image_id, sha512)
+
+
+# ---- routes ----------------------------------------------------------------------------------
+
+
+def routes_of(site: str) -> Routes:
+    """The cache's API at one endpoint."""
+    routes = Routes()
+
+    @routes.get("/v2/cache", policy=policy.CACHE_LIST)
+    async def index(ctx: Context) -> dict[str, Any]:
+        """List what is cached, and what waits for it."""
+        return shown(await ctx.read(rows_of, site))
+
+    @routes.put("/v2/cache/{image_id}", policy=policy.CACHE_IMAGE, status=202)
+    async def queue(ctx: Context, image_id: str) -> None:
+        """Queue an image for caching."""
+        await ctx.write(enqueue, site, image_id)
+
+    @routes.delete("/v2/cache/{image_id}", policy=policy.CACHE_DELETE)
+    async def delete(ctx: Context, image_id: str) -> None:
+        """Remove an image from the cache, or from what waits for it."""
+        await ctx.write(remove, site, image_id)
+
+    @routes.delete("/v2/cache", policy=policy.CACHE_DELETE, headers=(TARGET_HEADER,))
+    async def clear(ctx: Context, headers: Mapping[str, str | None]) -> None:
+        """Empty the cache, its queue, or both."""
+        target = (headers[TARGET_HEADER] or "").strip().lower()
+        if target and target not in TARGETS:
+            raise errors.Invalid(f"If provided 'x-image-cache-clear-target' must be {' or '.join(TARGETS)}.")
+        await ctx.write(empty, site, target)
+
+    @routes.post("/v2/cache/clean", policy=policy.CACHE_DELETE, status=204)
+    async def clean(ctx: Context) -> None:
+        """Remove files that no row names, and rows whose file is gone."""
+        from skyhold.image.loops import caching
+
+        if not ctx.dry_run:
+            await caching.sweep(ctx, site)
+
+    @routes.post("/v2/cache/prune", policy=policy.CACHE_DELETE)
+    async def prune(ctx: Context) -> Reply:
+        """Remove what was longest unused until the cache is within its size."""
+        gone = await ctx.write(shrink, site)
+        pruned = {"total_files_pruned": len(gone), "total_bytes_pruned": sum(row.size_bytes for row in gone)}
+        return Reply(pruned)
+
+    return routes
+
+
+def shown(rows: list[Any]) -> dict[str, Any]:
+    return {
+        "cached_images": [
+            {
+                "image_id": row.image_id, "hits": row.hits, "size": row.size_bytes,
+                "last_accessed": (row.used_at or 0) / 1e6, "last_modified": row.updated_at / 1e6,
+            }
+            for row in rows if row.size_bytes is not None
+        ],
+        "queued_images": [row.image_id for row in rows if row.size_bytes is None],
+    }
+
+
+# ---- operations ------------------------------------------------------------------------------
+
+
+def rows_of(tx: Tx, ctx: Context, site: str) -> list[Any]:
+    statement = sa.select(CACHED).where(CACHED.c.site == site)
+    return list(tx.all(statement.order_by(CACHED.c.created_at, CACHED.c.image_id)))
+
+
+def enqueue(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
+    """Raises NotFound, and Invalid for an image without content."""
+    image = store.get(tx, ctx, image_id, may=policy.CACHE_IMAGE, lock="stay")
+    if image.status != states.ACTIVE or not image.locations:
+        raise errors.Invalid(f"Image {image_id} is {image.status}: only active images can be cached.")
+    wait_for(tx, ctx, site, image.id)
+
+
+def wait_for(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
+    """What is cached or waits already stays as it is."""
+    loops = ctx.core.loops
+    tx.after_commit(lambda: loops.ring(FILL))
+    if tx.first(ONE, {"at_site": site, "image": image_id}) is not None:
+        return
+    row = {
+        "site": site, "image_id": image_id, "sha512": None, "size_bytes": None, "hits": 0, "used_at": None,
+        "created_at": tx.now, "updated_at": tx.now,
+    }
+    try:
+        with tx.nested():
+            tx.execute(CACHED.insert(), row)
+    except sa.exc.IntegrityError:
+        # Another asked for it in the same moment, or the image has just been deleted.
+        return
+
+
+def remove(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
+    if not tx.changed(CACHED.delete().where(MINE), {"at_site": site, "image": image_id}):
+        raise errors.NotFound(f"Image {image_id} is neither cached nor queued for it.")
+    sweep_soon(tx, ctx)
+
+
+def empty(tx: Tx, ctx: Context, site: str, target: str) -> None:
+    wanted = {"cache": CACHED.c.size_bytes.is_not(None), "queue": CACHED.c.size_bytes.is_(None)}.get(target, sa.true())
+    tx.execute(CACHED.delete().where(CACHED.c.site == site, wanted))
+    sweep_soon(tx, ctx)
+
+
+def shrink(tx: Tx, ctx: Context, site: str) -> list[Any]:
+    """The rows of what was longest unused, removed until the rest fits."""
+    statement = sa.select(CACHED).where(CACHED.c.site == site, CACHED.c.size_bytes.is_not(None))
+    rows = tx.all(statement.order_by(CACHED.c.used_at.desc(), CACHED.c.image_id))
+    room, gone = ctx.core.settings.image.cache_size_bytes, []
+    for row in rows:
+        room -= row.size_bytes
+        if room < 0:
+            tx.execute(CACHED.delete().where(MINE), {"at_site": site, "image": row.image_id})
+            gone.append(row)
+    if gone:
+        sweep_soon(tx, ctx)
+    return gone
+
+
+def sweep_soon(tx: Tx, ctx: Context) -> None:
+    loops = ctx.core.loops
+    tx.after_commit(lambda: loops.ring(FILL))
+
+
+def hit(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
+    tx.execute(HIT, {"at_site": site, "image": image_id, "now": tx.now})

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an import has in staging: writing it, replacing it by what a plug-in made of it, telling how far that is.
+
+The import's steps are sagas/import_image.py, uploads into staging are ../staging.py. Only the commit of a step makes
+a blob the staged content; a blob that was written for nothing is swept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort
+from skyhold.core.saga.runner import Run
+from skyhold.image import blobs, content, files, tasks
+from skyhold.image.drivers.base import BlobStore, StoreFull
+from skyhold.image.images.store import store
+from skyhold.image.intake import Intake, Received, pump
+
+TELL_EVERY_S: Final = 2.0
+MIB: Final = 1024 * 1024
+
+
+async def image_of(s: Run) -> Any:
+    """The image's row. Raises Abort when it was deleted meanwhile."""
+    row = await s.read(lambda tx, ctx: store.find(tx, s.subject))
+    if row is None:
+        raise deleted(s.subject)
+    return row
+
+
+def deleted(image_id: str) -> Abort:
+    return Abort(f"Image {image_id} was deleted while it was imported.")
+
+
+def limit_of(tx: Tx, ctx: Context, project_id: str | None) -> int:
+    """How many bytes an image of this project may have now."""
+    return min(ctx.core.settings.image.size_limit_bytes, files.room_bytes(tx, project_id))
+
+
+def place(s: Run) -> BlobStore:
+    return blobs.stores_of(s.ctx.core).get(blobs.STAGING)
+
+
+async def path(s: Run) -> Path:
+    """The staged content as a file. Raises Abort when it is gone."""
+    found = await blobs.in_thread(place(s).path, s.kept.staged)
+    if found is None:
+        raise Abort("The staged content is gone.")
+    return found
+
+
+async def begin_blob(s: Run, store_name: str) -> str:
+    """The key of a new blob that this saga is going to write."""
+    key = f"{s.subject}/{s.ctx.new_id()}"
+    await s.ctx.write(content.begin, store_name, key, s.id)
+    return key
+
+
+async def write(s: Run, chunks: AsyncIterator[bytes], length: int | None, limit_bytes: int) -> None:
+    """The pieces become the staged content. Raises Abort."""
+    if length is not None and length > limit_bytes:
+        raise Abort(f"The image has {length} bytes; at most {limit_bytes} are left for it.")
+    key = await begin_blob(s, blobs.STAGING)
+    async with content.alive(s.ctx, key):
+        try:
+            writer = await blobs.in_thread(place(s).create, key, length)
+            intake = Intake(writer, None, limit_bytes)
+            try:
+                await pump(intake, told(s, "Fetched", chunks, length), length)
+                received = await blobs.in_thread(intake.finish)
+            finally:
+                await asyncio.shield(blobs.in_thread(intake.abort))
+        except StoreFull as full:
+            raise Abort(f"The staging area is full: {full}") from None
+    check_promised(s, received)
+    adopt(s, key, received.size_bytes)
+
+
+def check_promised(s: Run, received: Received) -> None:
+    """Another image service said what its content hashes to."""
+    promised = s.kept.attributes.get("sha512")
+    if promised and len(promised) == len(received.sha512) and promised != received.sha512:
+        raise Abort("The content that came doesn't match the hash that the other image service has of it.")
+
+
+def adopt(s: Run, key: str, size_bytes: int) -> None:
+    """This finished blob becomes the staged content, in the commit of the step."""
+    s.kept.staged = key
+    s.then(take, s.subject, key, size_bytes)
+
+
+def take(tx: Tx, ctx: Context, image_id: str, key: str, size_bytes: int) -> None:
+    row = store.find(tx, image_id, lock=True)
+    if row is None:
+        raise deleted(image_id)
+    content.keep_unhashed(tx, key, size_bytes)
+    let_go(tx, ctx, [(blobs.STAGING, row.blob)] if row.blob and row.blob != key else [])
+    store.update(tx, row, blob=key)
+
+
+def let_go(tx: Tx, ctx: Context, placed: list[content.Placed]) -> None:
+    """Blobs that the image doesn't name any more; discarded after the commit when no other names them."""
+    gone, core = content.release(tx, placed), ctx.core
+    tx.after_commit(lambda: blobs.discard_soon(core, gone))
+
+
+def telling(s: Run, what: str, total: int | None) -> Callable[[int], Awaitable[None]]:
+    """Tells the task every few seconds how far a step is."""
+    last = time.monotonic()
+
+    async def tell(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last < TELL_EVERY_S:
+            return
+        last = time.monotonic()
+        share = f" ({done * 100 // total} %)" if total else ""
+        await s.ctx.write(tasks.progress, s.kept.task_id, f"{what} {done // MIB} MiB{share}")
+
+    return tell
+
+
+async def told(s: Run, what: str, chunks: AsyncIterator[bytes], total: int | None) -> AsyncIterator[bytes]:
+    tell, done = telling(s, what, total), 0
+    async for chunk in chunks:
+        done += len(chunk)
+        await tell(done)
+        yield chunk
