@@ -18,6 +18,7 @@ from skyhold.core.operator.findings import Finding, drift
 from skyhold.core.saga import rows as saga_rows
 from skyhold.image import blobs, states
 from skyhold.image.content import Placed, placed_of
+from skyhold.image.drivers.base import BlobStore
 from skyhold.image.images.ops import mib
 from skyhold.image.tables import BLOBS, IMAGES
 
@@ -32,12 +33,16 @@ async def run(ctx: Context) -> list[Finding]:
     keys, away = set[Placed](), list[Finding]()
     for store in blobs.stores_of(ctx.core).every():
         try:
-            keys |= {(store.name, key) for key in await blobs.in_thread(lambda store=store: list(store.keys()))}
+            keys |= {(store.name, key) for key in await blobs.in_thread(listed, store)}
         except Exception as error:
             away.append(Finding("image store", store.name, f"The image store {store.name} can't be read: {error}",
                                 "See to the store; images in it can't be read either."))
     unread = {finding.id for finding in away}
     return away + await ctx.read(compare, keys, unread)
+
+
+def listed(store: BlobStore) -> list[str]:
+    return list(store.keys())
 
 
 def compare(tx: Tx, ctx: Context, keys: set[Placed], unread: set[str]) -> list[Finding]:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -53,7 +53,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     default: bool = False
 
 
-class FilePlace(Described, tag="file"):
+class FilePlace(Described, frozen=True, tag="file"):
     dir: str = ""
 
     def build(self, name: str, settings: Settings) -> BlobStore:
@@ -61,14 +61,14 @@ class FilePlace(Described, tag="file"):
         return FileStore(Path(self.dir) if self.dir else own, name)
 
 
-class HttpPlace(Described, tag="http"):
+class HttpPlace(Described, frozen=True, tag="http"):
     def build(self, name: str, settings: Settings) -> BlobStore:
         from skyhold.image.drivers.http import HttpStore
 
         return HttpStore(Outbound(settings), name)
 
 
-class S3Place(Described, tag="s3"):
+class S3Place(Described, frozen=True, tag="s3"):
     bucket: str
     endpoint: str = ""
     region: str = ""
@@ -85,7 +85,7 @@ class S3Place(Described, tag="s3"):
         )
 
 
-class RbdPlace(Described, tag="rbd"):
+class RbdPlace(Described, frozen=True, tag="rbd"):
     pool: str
     user: str = "admin"
     conf: str = "/etc/ceph/ceph.conf"

@@ -25,7 +25,7 @@ SILENT_S: Final = 120.0
 
 
 class Received(msgspec.Struct, frozen=True):
-    """`virtual_size_bytes` is None for content that nobody has inspected; `other` is the hash by a further algorithm."""
+    """`virtual_size_bytes` is None for content that nobody inspected; `other` is the hash by a further algorithm."""
 
     size_bytes: int
     virtual_size_bytes: int | None

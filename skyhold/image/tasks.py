@@ -107,10 +107,8 @@ async def index(ctx: Context, query: TaskQuery) -> TaskList:
     rows = await ctx.read(page, query)
     asked = "".join(f"&{name}={value}" for name, value in (("type", query.type), ("status", query.status)) if value)
     base = f"/v2/tasks?limit={query.limit}&sort_key={query.sort_key}&sort_dir={query.sort_dir}{asked}"
-    found = TaskList(tasks=[Task(**brief(row)) for row in rows], first=base)
-    if rows and len(rows) == query.limit:
-        found.next = f"{base}&marker={rows[-1].id}"
-    return found
+    more = {"next": f"{base}&marker={rows[-1].id}"} if rows and len(rows) == query.limit else {}
+    return TaskList(tasks=[Task(**brief(row)) for row in rows], first=base, **more)
 
 
 @routes.post("/v2/tasks", policy=policy.TASKS_API, body=TaskCreate, reply=Task, status=201)

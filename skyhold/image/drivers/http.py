@@ -141,5 +141,5 @@ class HttpReader:
 
 
 async def nothing() -> AsyncIterator[bytes]:
-    for none in ():
+    for none in list[bytes]():
         yield none

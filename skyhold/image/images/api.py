@@ -16,8 +16,8 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.image import blobs, policy, protection
 from skyhold.image.images import ops
-from skyhold.image.imports.shape import METHODS
 from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, View, shown
+from skyhold.image.imports.shape import METHODS
 from skyhold.image.logic import listing, patch
 
 routes = Routes()

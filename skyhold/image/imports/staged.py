@@ -119,6 +119,8 @@ def telling(s: Run, what: str, total: int | None) -> Callable[[int], Awaitable[N
         if time.monotonic() - last < TELL_EVERY_S:
             return
         last = time.monotonic()
+        # A deleted image ends its import here, not only when everything has come.
+        await image_of(s)
         share = f" ({done * 100 // total} %)" if total else ""
         await s.ctx.write(tasks.progress, s.kept.task_id, f"{what} {done // MIB} MiB{share}")
 

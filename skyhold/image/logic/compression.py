@@ -19,6 +19,9 @@ XZ_MEMORY_BYTES: Final = 192 * 1024 * 1024
 """What unpacking `xz -9` takes is a third of it."""
 MOST_MEMBERS: Final = 100_000
 READ_BYTES: Final = 256 * 1024
+TROUBLES: Final = (
+    OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError,
+)
 
 
 class Damaged(Exception):
@@ -33,7 +36,7 @@ def unpacked(kind: str, file: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
     """Pieces of at most that many bytes. Raises Damaged."""
     try:
         yield from (members if kind == "zip" else streams)(kind, file, piece_bytes)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as why:
+    except TROUBLES as why:
         raise Damaged(f"The {kind} content can't be unpacked: {why or type(why).__name__}.") from None
 
 

@@ -19,6 +19,9 @@ from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Credentials
 from skyhold.core.settings import Database, Settings
+from skyhold.image.blobs import STAGING, Configured, Stores
+from skyhold.image.drivers.base import BlobStore
+from skyhold.image.drivers.file import FileStore
 from skyhold.image.service import SERVICE
 from tests.kit.client import Answer, Client
 from tests.kit.databases import database_url, servers
@@ -75,6 +78,12 @@ class House:
 
     def someone(self, role: str = "member") -> ImageUser:
         return user_of(self.core.asgi, uuid.uuid4().hex, role)
+
+    def keep_in(self, *stores: BlobStore) -> None:
+        """The cloud's stores from now on; the first is the default one."""
+        staging = FileStore(self.core.settings.image_staging_dir, STAGING)
+        configured = [Configured(store, weight=-i) for i, store in enumerate(stores)]
+        self.core.shelf["image.stores"] = Stores(configured, stores[0].name, staging)
 
     @property
     def files(self) -> list[Path]:

@@ -23,6 +23,10 @@ async def ctx_of(house: House, who: ImageUser) -> Context:
     return Context(house.core, await TokenIsTheAnswer().authenticate(who.token or ""))
 
 
+async def view_of(house: House, image_id: str) -> Any:
+    return await internal(house.core).read(facade.find, image_id)
+
+
 async def test_an_image_is_got_by_those_who_see_it_and_found_by_the_program(house: House) -> None:
     me, friend, stranger, admin = house.someone(), house.someone(), house.someone(), house.someone("admin")
     image = await me.image(b"content", hw_disk_bus="virtio", min_disk=3)
@@ -52,14 +56,15 @@ async def test_public_and_community_images_are_got_in_a_writing_transaction(hous
 async def test_a_host_links_the_content_instead_of_copying_it(house: House, tmp_path: Path) -> None:
     me = house.someone()
     image = await me.image()
-    assert facade.local_path(house.core, image["id"]) is None
+    assert facade.local_path(house.core, await view_of(house, image["id"])) is None
     await me.upload(image["id"], b"content", status=204)
-    path = facade.local_path(house.core, image["id"])
+    path = facade.local_path(house.core, await view_of(house, image["id"]))
     assert path is not None
     os.link(path, tmp_path / "disk")
+    view = await view_of(house, image["id"])
     await me.delete(f"/v2/images/{image['id']}", status=204)
     assert (tmp_path / "disk").read_bytes() == b"content"
-    assert facade.local_path(house.core, image["id"]) is None
+    assert facade.local_path(house.core, view) is None
 
 
 async def snapshot(ctx: Context, **more: Any) -> facade.ImageView:
@@ -103,7 +108,7 @@ async def test_an_upload_under_way_of_an_abandoned_snapshot_is_gone(house: House
     me = house.someone()
     ctx = await ctx_of(house, me)
     made = await snapshot(ctx)
-    claimed = await ctx.write(files.claim, made.id, 10**9)
+    claimed = await ctx.write(files.claim, made.id, 10**9, "file")
     writer = facade.blobs.store_of(house.core).create(claimed.row.blob)
     writer.write(b"x")
     await ctx.write(facade.abandon, made.id)

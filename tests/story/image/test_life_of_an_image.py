@@ -146,7 +146,7 @@ async def test_an_upload_that_breaks_off_leaves_the_image_queued_and_no_file(hou
 
 async def test_an_image_deleted_during_its_upload_is_gone(house: House) -> None:
     me = house.someone()
-    house.core.shelf["image.store"] = FakeStore(delay_s=0.1)
+    house.keep_in(slow := FakeStore(delay_s=0.1))
     image = await me.image()
     uploading = asyncio.create_task(me.upload(image["id"], CONTENT))
     while (await me.look(image["id"]))["status"] != "saving":
@@ -154,12 +154,12 @@ async def test_an_image_deleted_during_its_upload_is_gone(house: House) -> None:
     await me.upload(image["id"], b"a second one", status=409)
     await me.delete(f"/v2/images/{image['id']}", status=204)
     assert (await uploading).status == 410
-    assert list(house.core.shelf["image.store"].keys()) == []
+    assert slow.keys() == []
 
 
 async def test_a_full_store_says_so_and_keeps_nothing(house: House) -> None:
     me = house.someone()
-    house.core.shelf["image.store"] = full = FakeStore(capacity_bytes=1000)
+    house.keep_in(full := FakeStore(capacity_bytes=1000))
     image = await me.image()
     for content in (CONTENT, bytes(1001)):
         refused = await me.upload(image["id"], content, status=413)
@@ -215,13 +215,13 @@ async def test_a_download_outlives_its_image(house: House) -> None:
 
 
 async def test_a_restart_frees_the_images_of_dead_uploads(tmp_path: Path) -> None:
-    from skyhold.image import files
+    from skyhold.image import blobs, files
 
     house = await start_house(tmp_path)
     me = house.someone()
     kept, stuck = await me.image(CONTENT), await me.image()
-    claimed = await internal(house.core).write(files.claim, stuck["id"], 10**9)
-    writer = house.core.shelf["image.store"].create(claimed.row.blob)
+    claimed = await internal(house.core).write(files.claim, stuck["id"], 10**9, "file")
+    writer = blobs.stores_of(house.core).default.create(claimed.row.blob)
     writer.write(b"half of it")
     assert len(house.files) == 2
     await house.core.stop()
@@ -244,13 +244,13 @@ async def test_a_silent_upload_is_given_up_by_the_loop_and_a_beating_one_is_not(
     me = house.someone()
     image = await me.image()
     ctx = internal(house.core)
-    claimed = await ctx.write(files.claim, image["id"], 10**9)
+    claimed = await ctx.write(files.claim, image["id"], 10**9, "file")
     assert await ctx.write(uploads.requeue, ctx.now - 120_000_000) == 0
     assert await ctx.write(uploads.requeue, ctx.now + 1) == 1
     assert (await me.look(image["id"]))["status"] == "queued"
     received = files.Received(1, 1, "0" * 32, "0" * 128)
     with pytest.raises(Exception, match="another upload"):
-        await ctx.write(files.activate, claimed.row, received)
+        await ctx.write(files.activate, claimed.row, received, "file")
 
 
 async def test_readers_look_and_do_not_change(house: House) -> None:

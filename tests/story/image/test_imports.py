@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stories of imports (GLA-04): staged content, the web, copies between stores, and what is done on the way (GLA-13).
+
+What happens when an import is killed at any step is tests/sagas; another image service is
+tests/story/compute/test_glance_download.py, because it takes a whole cloud.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bz2
+import gzip
+import io
+import lzma
+import os
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from skyhold.core.context import internal
+from skyhold.core.settings import Image, Outbound
+from skyhold.image import blobs
+from skyhold.image.drivers.fake import FakeStore
+from skyhold.image.loops import uploads
+from tests.story.image.conftest import House, ImageUser, start_house
+
+CONTENT = bytes(range(256)) * 3000
+
+
+async def imported(house: House, who: ImageUser, image_id: str, method: Any, status: int = 202, **more: Any) -> Any:
+    body = {"method": method if isinstance(method, dict) else {"name": method}, **more}
+    answer = await who.post(f"/v2/images/{image_id}/import", body, status=status)
+    await quiet(house)
+    return answer
+
+
+async def quiet(house: House) -> None:
+    assert await house.core.sagas.idle()
+    await asyncio.gather(*blobs.DISCARDING)
+
+
+async def staged(me: ImageUser, content: bytes = CONTENT, **attributes: Any) -> dict[str, Any]:
+    image = await me.image(**attributes)
+    await me.put(f"/v2/images/{image['id']}/stage", content, content_type="application/octet-stream", status=204)
+    return await me.look(image["id"])
+
+
+async def task_of(me: ImageUser, image_id: str) -> dict[str, Any]:
+    (task,) = (await me.get(f"/v2/images/{image_id}/tasks", status=200)).json["tasks"]
+    return task
+
+
+@pytest_asyncio.fixture
+async def site() -> AsyncIterator[str]:
+    """A web server of its own, with content under /disk and nothing under other names."""
+    async def slow(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        answer.content_length = len(CONTENT)
+        await answer.prepare(request)
+        await answer.write(CONTENT[:1000])
+        await asyncio.sleep(60)
+        return answer
+
+    async def short(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
+        await answer.prepare(request)
+        await answer.write(CONTENT[:1000])
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    async def disk(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=CONTENT)
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": "http://169.254.169.254/secret"})
+
+    app = web.Application()
+    app.router.add_get("/disk", disk)
+    app.router.add_get("/slow", slow)
+    app.router.add_get("/short", short)
+    app.router.add_get("/inside", inside)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def open_house(tmp_path: Path) -> AsyncIterator[House]:
+    """One that may fetch from this machine."""
+    made = await start_house(tmp_path, outbound=Outbound(allow=["127.0.0.0/8"]))
+    yield made
+    await made.core.stop()
+
+
+# ---- staged ----------------------------------------------------------------------------------
+
+
+async def test_staged_content_is_imported_gla_04(house: House) -> None:
+    me = house.someone()
+    image = await staged(me)
+    assert image["status"] == "uploading" and image["size"] is None and "stores" not in image
+    assert (await me.get(f"/v2/images/{image['id']}/file", status=204)).body == b""
+    answer = await imported(house, me, image["id"], "glance-direct")
+    image = await me.look(image["id"])
+    assert image["status"] == "active" and image["stores"] == "file" and image["size"] == len(CONTENT)
+    assert image["os_glance_importing_to_stores"] == image["os_glance_failed_import"] == ""
+    assert "os_glance_import_task" not in image
+    assert (await me.get(f"/v2/images/{image['id']}/file")).body == CONTENT
+    assert len(house.files) == 1
+    task = await task_of(me, image["id"])
+    assert task["status"] == "success" and task["type"] == "api_image_import" and task["image_id"] == image["id"]
+    assert task["request_id"] == answer.headers["x-openstack-request-id"]
+    assert task["input"]["import_req"]["method"]["name"] == "glance-direct"
+    assert task["owner"] == me.project_id and task["expires_at"] > task["created_at"]
+
+
+async def test_what_is_staged_needs_an_import_and_an_import_needs_staging(house: House) -> None:
+    me = house.someone()
+    image = await me.image()
+    await imported(house, me, image["id"], "glance-direct", status=409)
+    image = await staged(me)
+    await me.put(f"/v2/images/{image['id']}/stage", b"x", content_type="application/octet-stream", status=409)
+    await me.upload(image["id"], b"x", status=409)
+    await imported(house, me, image["id"], "web-download", status=400)
+    await imported(house, me, image["id"], {"name": "web-download", "uri": "http://192.0.2.1.example/x"}, status=409)
+    await me.delete(f"/v2/images/{image['id']}", status=204)
+    assert house.files == []
+
+
+@pytest.mark.parametrize("body", [
+    {}, {"method": "glance-direct"}, {"method": {}}, {"method": {"name": "magic"}}, {"method": {"name": 7}},
+    {"method": {"name": "glance-direct"}, "stores": ["file"], "all_stores": True},
+    {"method": {"name": "glance-direct"}, "stores": "file"}, {"method": {"name": "glance-direct"}, "stores": [None]},
+    {"method": {"name": "web-download"}}, {"method": {"name": "web-download", "uri": "file:///etc/passwd"}},
+    {"method": {"name": "web-download", "uri": "http://127.0.0.1/x"}},
+    {"method": {"name": "glance-download"}},
+    {"method": {"name": "glance-download", "glance_region": "R", "glance_image_id": "foo"}},
+])
+async def test_an_import_that_cannot_be_meant_is_refused(house: House, body: Any) -> None:
+    me = house.someone()
+    image = await staged(me)
+    refused = await me.post(f"/v2/images/{image['id']}/import", body, status=400)
+    assert refused.json["error"]["message"]
+    assert (await me.look(image["id"]))["status"] == "uploading"
+
+
+async def test_an_unknown_store_is_a_conflict_as_upstream(house: House) -> None:
+    me = house.someone()
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct", status=409, stores=["tape"])
+
+
+async def test_staged_content_is_believed_only_after_inspection(house: House) -> None:
+    me = house.someone()
+    image = await staged(me, b"this is no qcow2 image" * 100, disk_format="qcow2")
+    await imported(house, me, image["id"], "glance-direct")
+    image = await me.look(image["id"])
+    assert image["status"] == "queued" and image["os_glance_failed_import"] == "file" and house.files == []
+    task = await task_of(me, image["id"])
+    assert task["status"] == "failure" and "said to be qcow2" in task["message"]
+    await me.upload(image["id"], b"still none", status=415)
+
+
+async def test_an_import_into_all_stores_gla_08(house: House) -> None:
+    me, first, second = house.someone(), FakeStore(name="first"), FakeStore(name="second")
+    house.keep_in(first, second)
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct", all_stores=True)
+    assert (await me.look(image["id"]))["stores"] == "first,second"
+    assert len(first.keys()) == len(second.keys()) == 1 and house.files == []
+
+
+async def test_all_stores_must_succeed_unless_told_otherwise(house: House) -> None:
+    me, first, full = house.someone(), FakeStore(name="first"), FakeStore(name="full", capacity_bytes=10)
+    house.keep_in(first, full)
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct", all_stores=True)
+    shown = await me.look(image["id"])
+    assert shown["status"] == "queued" and shown["os_glance_failed_import"] == "first,full"
+    assert "full" in (await task_of(me, image["id"]))["message"] and first.keys() == [] and house.files == []
+
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct", all_stores=True, all_stores_must_succeed=False)
+    shown = await me.look(image["id"])
+    assert shown["status"] == "active" and shown["stores"] == "first" and shown["os_glance_failed_import"] == "full"
+
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct", stores=["full"], all_stores_must_succeed=False)
+    assert (await me.look(image["id"]))["status"] == "queued" and full.keys() == []
+
+
+# ---- copies ----------------------------------------------------------------------------------
+
+
+async def test_a_copy_into_more_stores_is_the_administrators(house: House) -> None:
+    me, admin, first, second = house.someone(), house.someone("admin"), FakeStore(name="first"), FakeStore(name="b")
+    house.keep_in(first, second)
+    image = await me.image(CONTENT)
+    await imported(house, me, image["id"], "copy-image", status=403, stores=["b"])
+    await imported(house, admin, image["id"], "copy-image", all_stores=True)
+    shown = await me.look(image["id"])
+    assert shown["stores"] == "first,b" and shown["os_glance_importing_to_stores"] == ""
+    await imported(house, admin, image["id"], "copy-image", status=409, stores=["b"])
+    queued = await me.image()
+    await imported(house, admin, queued["id"], "copy-image", status=409, stores=["b"])
+
+
+async def test_a_copy_that_fails_leaves_the_image_as_it_was(house: House) -> None:
+    me, admin, first, full = house.someone(), house.someone("admin"), FakeStore(name="a"), FakeStore(10, name="b")
+    house.keep_in(first, full)
+    image = await me.image(CONTENT)
+    await imported(house, admin, image["id"], "copy-image", stores=["b"])
+    shown = await me.look(image["id"])
+    assert shown["status"] == "active" and shown["stores"] == "a" and shown["os_glance_failed_import"] == "b"
+
+
+# ---- the web ---------------------------------------------------------------------------------
+
+
+async def test_content_comes_from_the_web(open_house: House, site: str) -> None:
+    me = open_house.someone()
+    image = await me.image()
+    await imported(open_house, me, image["id"], {"name": "web-download", "uri": site + "/disk"})
+    shown = await me.look(image["id"])
+    assert shown["status"] == "active" and (await me.get(f"/v2/images/{image['id']}/file")).body == CONTENT
+
+
+@pytest.mark.parametrize(("path", "said"), [
+    ("/nothing", "404"), ("/inside", "169.254.169.254"), ("/short", "broke off"),
+])
+async def test_a_web_download_that_fails_queues_the_image_again(
+    open_house: House, site: str, path: str, said: str
+) -> None:
+    me = open_house.someone()
+    image = await me.image(colour="red")
+    await imported(open_house, me, image["id"], {"name": "web-download", "uri": site + path})
+    shown = await me.look(image["id"])
+    assert shown["status"] == "queued" and shown["colour"] == "red" and open_house.files == []
+    task = await task_of(me, image["id"])
+    assert task["status"] == "failure" and said in task["message"]
+
+
+async def test_an_image_deleted_during_its_import_takes_everything_with_it(open_house: House, site: str) -> None:
+    me = open_house.someone()
+    image = await me.image()
+    body = {"method": {"name": "web-download", "uri": site + "/slow"}}
+    await me.post(f"/v2/images/{image['id']}/import", body, status=202)
+    while not open_house.files:
+        await asyncio.sleep(0.01)
+    assert (await me.look(image["id"]))["os_glance_import_task"]
+    await me.delete(f"/v2/images/{image['id']}", status=204)
+    await open_house.core.sagas.stop()
+    await open_house.core.sagas.start()
+    await quiet(open_house)
+    ctx = internal(open_house.core)
+    await ctx.write(uploads.requeue, ctx.now + 1)
+    await open_house.core.loops.run_once("image.orphans")
+    assert open_house.files == []
+
+
+# ---- plug-ins --------------------------------------------------------------------------------
+
+
+def zipped(*contents: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i, each in enumerate(contents):
+            archive.writestr(f"disk-{i}", each)
+    return target.getvalue()
+
+
+async def with_plugins(tmp_path: Path, *plugins: str, **settings: Any) -> House:
+    return await start_house(tmp_path, image=Image(import_plugins=list(plugins), **settings))
+
+
+@pytest.mark.parametrize("packed", [
+    gzip.compress(CONTENT), bz2.compress(CONTENT), lzma.compress(CONTENT), zipped(CONTENT),
+    gzip.compress(CONTENT[:1000]) + gzip.compress(CONTENT[1000:]), CONTENT,
+], ids=["gzip", "bzip2", "xz", "zip", "two-streams", "plain"])
+async def test_compressed_content_is_unpacked_gla_13(tmp_path: Path, packed: bytes) -> None:
+    house = await with_plugins(tmp_path, "image_decompression", "inject_image_metadata",
+                               inject_properties=["os_origin:web", "empty:"])
+    try:
+        me = house.someone()
+        image = await staged(me, packed)
+        await imported(house, me, image["id"], "glance-direct")
+        shown = await me.look(image["id"])
+        assert shown["status"] == "active" and shown["size"] == len(CONTENT), await task_of(me, image["id"])
+        assert shown["os_origin"] == "web" and shown["empty"] == ""
+        assert (await me.get(f"/v2/images/{image['id']}/file")).body == CONTENT and len(house.files) == 1
+    finally:
+        await house.core.stop()
+
+
+@pytest.mark.parametrize(("packed", "said"), [
+    (gzip.compress(bytes(5_000_000)), "too large"), (bz2.compress(bytes(5_000_000)), "too large"),
+    (lzma.compress(bytes(5_000_000)), "too large"), (zipped(bytes(5_000_000)), "too large"),
+    (gzip.compress(CONTENT)[:-20], "unpacked"), (zipped(b"a", b"b"), "exactly one"),
+    (lzma.compress(os.urandom(5000))[:4000], "unpacked"),
+])
+async def test_bombs_and_broken_archives_are_refused(tmp_path: Path, packed: bytes, said: str) -> None:
+    house = await with_plugins(tmp_path, "image_decompression", size_limit_bytes=1_000_000)
+    try:
+        me = house.someone()
+        image = await staged(me, packed)
+        await imported(house, me, image["id"], "glance-direct")
+        assert (await me.look(image["id"]))["status"] == "queued" and house.files == []
+        assert said in (await task_of(me, image["id"]))["message"]
+    finally:
+        await house.core.stop()
+
+
+# ---- tasks -----------------------------------------------------------------------------------
+
+
+async def test_the_tasks_api_imports_too_and_is_the_administrators_gla_10(open_house: House, site: str) -> None:
+    me, admin = open_house.someone(), open_house.someone("admin")
+    wish = {"type": "import", "input": {
+        "import_from": site + "/disk", "import_from_format": "raw",
+        "image_properties": {"name": "by task", "disk_format": "raw", "container_format": "bare", "colour": "red"},
+    }}
+    await me.post("/v2/tasks", wish, status=403)
+    made = (await admin.post("/v2/tasks", wish, status=201)).json
+    assert made["status"] == "pending" and made["type"] == "import"
+    assert await open_house.core.sagas.idle()
+    task = (await admin.get(f"/v2/tasks/{made['id']}", status=200)).json
+    image = await admin.look(task["result"]["image_id"])
+    assert task["status"] == "success" and image["status"] == "active" and image["colour"] == "red"
+    listed = (await admin.get("/v2/tasks", {"status": "success", "limit": 1}, status=200)).json
+    assert [each["id"] for each in listed["tasks"]] == [made["id"]] and "marker=" in listed["next"]
+    assert (await admin.get(listed["next"])).json["tasks"] == []
+    await me.get(f"/v2/tasks/{made['id']}", status=403)
+    await admin.delete(f"/v2/tasks/{made['id']}", status=204)
+    await admin.get(f"/v2/tasks/{made['id']}", status=404)
+
+
+@pytest.mark.parametrize("wish", [
+    {}, {"type": "export", "input": {}}, {"type": "import", "input": {}}, {"type": "import"},
+    {"type": "import", "input": {"import_from": 1, "import_from_format": "raw", "image_properties": {"name": "x"}}},
+    {"type": "import", "input": {"import_from": "ftp://x", "import_from_format": "raw", "image_properties": {"a": "b"}}},
+    {"type": "import", "input": {"import_from": "http://x", "import_from_format": "tape", "image_properties": {"a": "b"}}},
+])
+async def test_a_task_that_cannot_be_meant_is_refused(house: House, wish: Any) -> None:
+    await house.someone("admin").post("/v2/tasks", wish, status=400)
