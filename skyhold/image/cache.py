@@ -85,7 +85,8 @@ def routes_of(site: str) -> Routes:
         from skyhold.image.loops import caching
 
         if not ctx.dry_run:
-            await caching.sweep(ctx, site)
+            async with caching.turn(ctx.core):
+                await caching.sweep(ctx, site)
 
     @routes.post("/v2/cache/prune", policy=policy.CACHE_DELETE)
     async def prune(ctx: Context) -> Reply:

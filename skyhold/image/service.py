@@ -19,6 +19,7 @@ from skyhold.image import (
     content,
     errors,
     files,
+    locations,
     members,
     policy,
     protection,
@@ -34,11 +35,12 @@ from skyhold.image.loops import caching, orphans, uploads
 from skyhold.image.loops import tasks as old_tasks
 from skyhold.image.metadefs import namespaces, objects, properties, resource_types, tags
 from skyhold.image.metadefs import schemas as metadef_schemas
+from skyhold.image.sagas.hash_location import HashLocation
 from skyhold.image.sagas.import_image import ImportImage
 
 COMMON = [
-    versions.routes, api.routes, files.routes, staging.routes, imports.routes, tasks.routes, members.routes,
-    schemas.routes, stores.routes, namespaces.routes, objects.routes, properties.routes, tags.routes,
+    versions.routes, api.routes, files.routes, staging.routes, imports.routes, tasks.routes, locations.routes,
+    members.routes, schemas.routes, stores.routes, namespaces.routes, objects.routes, properties.routes, tags.routes,
     resource_types.routes, metadef_schemas.routes,
 ]
 """What every endpoint of the service answers; downloads and the cache are each endpoint's own."""
@@ -57,7 +59,7 @@ SERVICE = Service(
     routes=[*COMMON, files.download_routes(""), cache.routes_of("")],
     rules=policy.RULES,
     audits=[audit.run],
-    sagas=[ImportImage],
+    sagas=[ImportImage, HashLocation],
     loops=[
         Loop("image.uploads", uploads.EVERY_S, uploads.run),
         Loop("image.orphans", orphans.EVERY_S, orphans.run),

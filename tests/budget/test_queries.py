@@ -34,7 +34,7 @@ REMOVED_LATER = {"/compute/v2.1/os-hypervisors/statistics": "compute 2.87"}
 QUERY = {
     "/placement/usages": "?project_id={project}",
     "/placement/allocation_candidates": "?resources=VCPU:1,MEMORY_MB:64",
-    "/image/v2/images": "?limit=1000", "/image/v2/metadefs/namespaces": "?limit=1000",
+    "/image/v2/images": "?limit=1000", "/image/v2/tasks": "?limit=1000", "/image/v2/metadefs/namespaces": "?limit=1000",
     "/image/v2/metadefs/namespaces/{namespace}/objects": "?limit=1000",
     "/image/v2/metadefs/namespaces/{namespace}/tags": "?limit=1000",
     "/events/v1/events": "?limit=1000",
@@ -48,8 +48,8 @@ STILL = {
     "/network/v2.0/availability_zones": "zones are hosts' labels: one",
     "/network/v2.0/extensions": "a fixed list",
     "/network/v2.0/service-providers": "routers have one provider",
-    "/image/v2/info/import": "a fixed document", "/image/v2/info/stores": "the one store",
-    "/image/v2/info/stores/detail": "the one store", "/image/v2/info/usage": "sums",
+    "/image/v2/info/import": "a fixed document", "/image/v2/info/stores": "the stores of a file",
+    "/image/v2/info/stores/detail": "the stores of a file", "/image/v2/info/usage": "sums",
     "/compute/v2.1/limits": "sums", "/compute/v2.1/os-availability-zone": "one zone",
     "/compute/v2.1/os-availability-zone/detail": "one zone", "/compute/v2.1/os-hypervisors/statistics": "sums",
 }
@@ -219,11 +219,21 @@ class Seeds:
         await self.post("/network/v2.0/security-group-rules", {"security_group_rule": rule})
         await self.put(f"/network/v2.0/quotas/{self.ids['newest_project']}", {"quota": {"network": 7}})
 
+    async def imported(self, wish: dict[str, Any]) -> None:
+        """An image with a task, and waiting for the cache."""
+        path = "/image/v2/images/" + (await self.post("/image/v2/images", wish))["id"]
+        octets = "application/octet-stream"
+        await self.cloud.admin.put(path + "/stage", b"disk", content_type=octets, status=204)
+        await self.cloud.admin.post(path + "/import", {"method": {"name": "glance-direct"}}, status=202)
+        assert await self.cloud.core.sagas.idle()
+        await self.put("/image/v2/cache/" + path.rpartition("/")[2], status=202)
+
     async def image(self, name: str) -> None:
         wish = {"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "shared", "tags": [name]}
         made = (await self.post("/image/v2/images", wish))["id"]
         path = f"/image/v2/images/{self.ids.setdefault('image', made)}/members"
         await self.post(path, {"member": self.ids["newest_project"]}, 200)
+        await self.imported(wish)
         definition = {"title": name, "type": "string"}
         inside = {
             "properties": {name: definition}, "objects": [{"name": name}], "tags": [{"name": name}],

@@ -293,6 +293,7 @@ async def image(land: Land) -> None:
                 f"{v2}/{ids[name]}/file", empty(), content_type="application/octet-stream", status=204
             )
     await land.owner.post(f"{v2}/{ids['sleeping_image']}/actions/deactivate", status=204)
+    await imports(land, v2, body)
     ids["guest_project"] = (await land.cloud.project()).project_id
     await land.owner.post(f"{v2}/{ids['image']}/members", {"member": ids["guest_project"]}, status=200)
     definition = {"title": MARKER, "type": "string"}
@@ -308,6 +309,20 @@ async def operator(land: Land) -> None:
     land.ids["saga"] = await waiting_saga(land.cloud.core)
     shown = await land.cloud.admin.get(f"/admin/v1/sagas/{land.ids['saga']}", status=200)
     land.ids["saga_request"] = shown.json["saga"]["request_id"]
+
+
+async def imports(land: Land, v2: str, body: dict[str, Any]) -> None:
+    """An image that was imported, and so a task; one that is staged; and one that is cached."""
+    for name in ("imported_image", "staged_image"):
+        path = f"{v2}/{(await land.owner.post(v2, body, status=201)).json['id']}"
+        await land.owner.put(path + "/stage", empty(), content_type="application/octet-stream", status=204)
+        land.ids[name] = path.rpartition("/")[2]
+    imported = f"{v2}/{land.ids['imported_image']}"
+    await land.owner.post(imported + "/import", {"method": {"name": "glance-direct"}}, status=202)
+    assert await land.cloud.core.sagas.idle()
+    land.ids["task"] = (await land.owner.get(imported + "/tasks", status=200)).json["tasks"][0]["id"]
+    await land.cloud.admin.put(f"/image/v2/cache/{land.ids['image']}", status=202)
+    await land.cloud.core.loops.run_once("image.caching")
 
 
 async def compute(land: Land) -> None:

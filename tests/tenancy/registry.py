@@ -40,7 +40,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     "image": {
         "image_id": "$image", "tag_value": "blue", "member_id": "$guest_project",
         "namespace_name": "birds", "object_name": "crow", "property_name": "raven", "tag_name": "blue",
-        "resource_type": "OS::Glance::Image",
+        "resource_type": "OS::Glance::Image", "store_id": "file", "task_id": "$task",
     },
     "compute": {
         "keypair_name": "birds", "flavor_id": "$flavor", "spec_key": "raven", "project_id": "$project",
@@ -87,6 +87,9 @@ SAMPLES: dict[str, dict[str, str]] = {
     "network PUT /v2.0/routers/{router_id}/add_extraroutes": {"router_id": "$used_router"},
     "network PUT /v2.0/routers/{router_id}/remove_extraroutes": {"router_id": "$used_router"},
     "image PUT /v2/images/{image_id}/file": {"image_id": "$queued_image"},
+    "image PUT /v2/images/{image_id}/stage": {"image_id": "$queued_image"},
+    "image POST /v2/images/{image_id}/import": {"image_id": "$staged_image"},
+    "image POST /v2/images/{image_id}/locations": {"image_id": "$queued_image"},
     "image POST /v2/images/{image_id}/actions/reactivate": {"image_id": "$sleeping_image"},
     "image POST /v2/metadefs/namespaces/{namespace_name}/tags/{tag_name}": {"tag_name": "green"},
     "compute os-start": {"server_id": "$stopped"},
@@ -209,6 +212,11 @@ BODIES: dict[str, Any] = {
     },
     "network PUT /v2.0/routers/{router_id}/remove_router_interface": {"subnet_id": "$plain_subnet"},
     "image PATCH /v2/images/{image_id}": [{"op": "replace", "path": "/name", "value": SAY}],
+    "image POST /v2/images/{image_id}/import": {"method": {"name": "glance-direct"}},
+    "image POST /v2/images/{image_id}/locations": {"url": "http://crow.test/disk"},
+    "image POST /v2/tasks": {"type": "import", "input": {
+        "import_from": "http://crow.test/disk", "import_from_format": "raw", "image_properties": {"name": SAY},
+    }},
     "image POST /v2/images/{image_id}/members": {"member": "5" * 32},
     "image POST /v2/metadefs/namespaces": {"namespace": "rooks"},
     "image PUT /v2/metadefs/namespaces/{namespace_name}": {"namespace": "rooks"},
@@ -299,12 +307,17 @@ REFUSED: dict[str, tuple[int, str]] = {
     "placement DELETE /resource_providers/{uuid}/inventories@1.4": (405, "not yet in this version"),
     "compute POST /v2.1/servers": (400, "an administrator's server can't be in another project's group"),
     "image PUT /v2/images/{image_id}/file": (400, "a stream can't be rehearsed"),
+    "image PUT /v2/images/{image_id}/stage": (400, "a stream can't be rehearsed"),
+    "image POST /v2/images/{image_id}/locations": (400, "no store of this land reads URLs"),
+    "image GET /v2/images/{image_id}/locations": (403, "for services"),
+    "image DELETE /v2/stores/{store_id}/{image_id}": (403, "the image is nowhere else"),
     "compute DELETE /v2.1/os-services/{service_id}": (409, "the host has servers"),
     "network POST /v2.0/networks/{network_id}/tags": (409, "the tag is there"),
     "operator POST /v1/rotate-keys": (400, "files can't be rehearsed"),
 }
 
 UNKNOWN: dict[str, tuple[int, str]] = {
+    "image DELETE /v2/stores/{store_id}/{image_id}": (409, "as upstream: the image is there, the store isn't"),
     # Answers to an id that nobody has, other than 404.
     "identity PUT /v3/regions/{region_id}": (201, "makes it"),
     **{

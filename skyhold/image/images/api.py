@@ -14,7 +14,7 @@ import orjson
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.image import blobs, policy, protection
+from skyhold.image import blobs, locations, policy, protection
 from skyhold.image.images import ops
 from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, View, shown
 from skyhold.image.imports.shape import METHODS
@@ -60,7 +60,9 @@ async def show(ctx: Context, image_id: str) -> bytes:
 @routes.patch("/v2/images/{image_id}", policy=policy.MODIFY_IMAGE, body=list, reply=Image, media=PATCH_MEDIA)
 async def update(ctx: Context, image_id: str, body: list[Any]) -> bytes:
     """Change attributes, tags and properties."""
-    return as_json(ctx, await ctx.write(ops.update, image_id, patch.changes(body)))
+    changes = patch.changes(body)
+    seen = await locations.sizes(ctx, image_id, changes)
+    return as_json(ctx, await ctx.write(locations.update, image_id, changes, seen))
 
 
 @routes.delete("/v2/images/{image_id}", policy=policy.DELETE_IMAGE)

@@ -2,7 +2,8 @@
 """JSON patches of images, read and checked; applying them is images/ops.py.
 
 Both media types are understood: v2.1 is RFC 6902 (`{"op": "add", "path": "/x", "value": 1}`), v2.0 its
-first draft (`{"add": "/x", "value": 1}`). An image is flat, so a pointer has exactly one step.
+first draft (`{"add": "/x", "value": 1}`). An image is flat, so a pointer has exactly one step; only its
+locations are a list.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ MOST_CHANGES: Final = 1000
 
 
 class Change(msgspec.Struct, frozen=True):
-    """`strict`: `add` must not find the attribute there already (the draft's meaning)."""
+    """`strict`: `add` must not find the attribute there already (the draft's meaning). `where` is the second step
+    that only locations have: a position, or `-` for the end."""
 
     op: str
     name: str
     value: Any = None
     strict: bool = False
+    where: str | None = None
 
 
 def changes(body: Any) -> list[Change]:
@@ -41,12 +44,12 @@ def change(item: Any) -> Change:
     if not isinstance(item, dict):
         raise errors.Invalid("Operations must be JSON objects.")
     op, pointer, strict = operation(item)
-    name = step(pointer)
+    name, where = steps(pointer)
     if op == "remove":
-        return Change(op, name)
+        return Change(op, name, where=where)
     if "value" not in item:
         raise errors.Invalid(f'Operation "{op}" requires a member named "value".')
-    return Change(op, name, item["value"], strict)
+    return Change(op, name, item["value"], strict, where)
 
 
 def operation(item: dict[str, Any]) -> tuple[str, Any, bool]:
@@ -63,6 +66,19 @@ def operation(item: dict[str, Any]) -> tuple[str, Any, bool]:
     if len(found) != 1:
         raise errors.Invalid(f"Operation objects must contain exactly one of: {', '.join(OPERATIONS)}.")
     return found[0], item[found[0]], True
+
+
+LOCATIONS: Final = "/locations/"
+
+
+def steps(pointer: Any) -> tuple[str, str | None]:
+    """The one step of an image's attribute, or the two of one of its locations."""
+    if isinstance(pointer, str) and pointer.startswith(LOCATIONS):
+        where = pointer.removeprefix(LOCATIONS)
+        if where != "-" and not (where.isdecimal() and where.isascii() and len(where) < 4):
+            raise errors.Invalid(f"Invalid JSON pointer for a location: '{pointer[:80]}', e.g. /locations/-")
+        return "locations", where
+    return step(pointer), None
 
 
 def step(pointer: Any) -> str:

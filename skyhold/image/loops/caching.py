@@ -7,7 +7,7 @@ What a cache is stands in cache.py.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
@@ -21,13 +21,27 @@ from skyhold.image.images.store import store
 from skyhold.image.intake import Intake, Received, read_through
 from skyhold.image.tables import CACHED
 
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
+
 log = structlog.get_logger("image")
 
 EVERY_S = 300.0
 NAME = cache.FILL
 
 
+def turn(core: Core) -> asyncio.Lock:
+    """One at a time writes and sweeps the files: the loop, or who asks for a sweep."""
+    lock: asyncio.Lock = core.shelf.setdefault("image.caching", asyncio.Lock())
+    return lock
+
+
 async def run(ctx: Context) -> None:
+    async with turn(ctx.core):
+        await fill(ctx)
+
+
+async def fill(ctx: Context) -> None:
     sites = ["", *ctx.core.settings.image.cache_sites]
     for site, image_id in await ctx.read(waiting):
         if site in sites:
@@ -93,7 +107,7 @@ def give_up(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
 
 
 async def sweep(ctx: Context, site: str) -> None:
-    """Files that no row names go, and rows whose file is gone. Only this loop writes files: none is in the making."""
+    """Files that no row names go, and rows whose file is gone. Whoever calls has the turn: no file is in the making."""
     disk = cache.disk(ctx.core, site)
     found = set(await blobs.in_thread(lambda: list(disk.keys())))
     named = {key.partition("/")[0]: key for key in found}

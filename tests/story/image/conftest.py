@@ -28,7 +28,7 @@ from tests.kit.databases import database_url, servers
 
 __all__ = ["database_url", "servers"]
 
-IMPLIED = {"admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
+IMPLIED = {"service": ("service", "reader"), "admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
 V21 = "application/openstack-images-v2.1-json-patch"
 
 

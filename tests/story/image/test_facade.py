@@ -109,10 +109,10 @@ async def test_an_upload_under_way_of_an_abandoned_snapshot_is_gone(house: House
     ctx = await ctx_of(house, me)
     made = await snapshot(ctx)
     claimed = await ctx.write(files.claim, made.id, 10**9, "file")
-    writer = facade.blobs.store_of(house.core).create(claimed.row.blob)
+    writer = facade.blobs.stores_of(house.core).default.create(claimed.row.blob)
     writer.write(b"x")
     await ctx.write(facade.abandon, made.id)
     await house.core.loops.run_once("image.orphans")
     assert house.files == []
     with pytest.raises(errors.Gone):
-        await ctx.write(files.activate, claimed.row, files.Received(1, 1, "", ""))
+        await ctx.write(files.activate, claimed.row, files.Received(1, 1, "", ""), "file")

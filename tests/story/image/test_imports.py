@@ -345,8 +345,8 @@ async def test_the_tasks_api_imports_too_and_is_the_administrators_gla_10(open_h
 @pytest.mark.parametrize("wish", [
     {}, {"type": "export", "input": {}}, {"type": "import", "input": {}}, {"type": "import"},
     {"type": "import", "input": {"import_from": 1, "import_from_format": "raw", "image_properties": {"name": "x"}}},
-    {"type": "import", "input": {"import_from": "ftp://x", "import_from_format": "raw", "image_properties": {"a": "b"}}},
-    {"type": "import", "input": {"import_from": "http://x", "import_from_format": "tape", "image_properties": {"a": "b"}}},
+    *({"type": "import", "input": {"import_from": uri, "import_from_format": kind, "image_properties": {"a": "b"}}}
+      for uri, kind in (("ftp://x", "raw"), ("http://x", "tape"))),
 ])
 async def test_a_task_that_cannot_be_meant_is_refused(house: House, wish: Any) -> None:
     await house.someone("admin").post("/v2/tasks", wish, status=400)

@@ -152,10 +152,12 @@ async def test_schemas_describe_what_is_answered(house: House, name: str) -> Non
     assert set(answer) - {"colour"} <= set(schema["properties"])
 
 
-async def test_the_cloud_tells_its_store_and_that_it_imports_nothing(house: House) -> None:
+async def test_the_cloud_tells_its_store_and_how_it_imports(house: House) -> None:
     me = house.someone()
-    assert (await me.get("/v2/info/stores", status=200)).json == {"stores": [{"id": "file", "default": "true"}]}
-    assert (await me.get("/v2/info/import", status=200)).json["import-methods"]["value"] == []
+    told = (await me.get("/v2/info/stores", status=200)).json["stores"]
+    assert told == [{"id": "file", "description": "", "weight": 0, "default": "true"}]
+    methods = (await me.get("/v2/info/import", status=200)).json["import-methods"]["value"]
+    assert methods == ["glance-direct", "web-download", "copy-image", "glance-download"]
     await me.get("/v2/info/stores/detail", status=403)
     detail = (await house.someone("admin").get("/v2/info/stores/detail", status=200)).json["stores"][0]
     assert detail["type"] == "file" and detail["properties"]["data_dir"]
