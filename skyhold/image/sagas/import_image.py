@@ -113,7 +113,6 @@ class ImportImage(Saga):
         return Again(0)
 
     async def finish(self, s: Run) -> Outcome:
-        s.kept.finished = True
         s.then(activate, s)
         return None
 
@@ -268,6 +267,8 @@ def activate(tx: Tx, ctx: Context, s: Run) -> None:
         row = files.filled(tx, row, s.kept.received, locations, importing=importing, **attributes(tx, s, row))
         staged.let_go(tx, ctx, before)
     journal.record(tx, "image.import", row)
+    # Only here: a commit that fails must leave the blobs the import's own.
+    s.kept.finished = True
 
 
 def attributes(tx: Tx, s: Run, row: Any) -> dict[str, Any]:

@@ -28,7 +28,10 @@ from tests.kit.databases import database_url, servers
 
 __all__ = ["database_url", "servers"]
 
-IMPLIED = {"service": ("service", "reader"), "admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
+IMPLIED = {
+    "admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",),
+    "service": ("service", "reader"),
+}
 V21 = "application/openstack-images-v2.1-json-patch"
 
 
