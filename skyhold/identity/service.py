@@ -40,6 +40,7 @@ from skyhold.identity.delegation import resources as delegation
 from skyhold.identity.delegation import sealing
 from skyhold.identity.federation import agreements
 from skyhold.identity.federation import resources as federation
+from skyhold.identity.issuer import resources as issuer
 from skyhold.identity.loops import inactivity
 from skyhold.identity.projects import api as projects
 
@@ -70,16 +71,16 @@ SERVICE = Service(
         discovery.routes, auth.routes, events.routes, domains.routes, projects.routes, users.routes, groups.routes,
         roles.routes, implied_roles.routes, assignments.routes, regions.routes, services.routes,
         endpoints.routes, app_credentials.routes, access_rules.routes,
-        *delegation.ROUTES, *federation.ROUTES,
+        *delegation.ROUTES, *federation.ROUTES, *issuer.ROUTES,
         registered_limits.routes, limits.routes, policies.routes, endpoint_policies.routes,
         endpoint_groups.routes, project_endpoints.routes, domain_config.routes,
     ]),
-    rules=[*policy.RULES, *delegation.RULES, *federation.RULES],
+    rules=[*policy.RULES, *delegation.RULES, *federation.RULES, *issuer.RULES],
     loops=[
         Loop("identity.forget_revocations", 600.0, forget_revocations),
-        Loop("identity.inactivity", 3600.0, inactivity.run),
+        Loop("identity.inactivity", 3600.0, inactivity.run), *issuer.LOOPS,
     ],
-    rotations=[rotating.run],
+    rotations=[*issuer.ROTATIONS, rotating.run],
     reseals=[sealing.run],
     on_start=[password_rules.check_pattern, sessions.prepare, agreements.prepare],
 )

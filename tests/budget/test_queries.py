@@ -56,6 +56,8 @@ STILL = {
 """Routes that are measured too, but whose answers don't grow with what is there."""
 WHOLE = {"/admin/v1/audit"}
 """Compares everything with everything, for an operator: a fixed number of queries, but more than a dozen."""
+CONVERSATIONS = ("/oidc/", "/v3/auth/OS-FEDERATION/", "/v3/OS-FEDERATION/saml2/")
+"""What browsers and programs say while somebody signs in: documents and answers, no lists."""
 DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
 GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates")
 """Addresses that only say that there is no such thing any more."""
@@ -85,7 +87,7 @@ def top_lists() -> list[str]:
         service.prefix + route.path
         for service in services() for routes in service.routes for route in routes.all
         if route.method == "GET" and "{" not in route.path and route.path not in (*DOCUMENTS, *GONE)
-        and not route.path.startswith("/v2/schemas")
+        and not route.path.startswith(("/v2/schemas", *CONVERSATIONS))
     })
 
 
@@ -200,6 +202,8 @@ class Seeds:
         await self.put(f"{at}/identity_providers/{self.ids.setdefault('idp', name)}/protocols/{name}", protocol)
         sp = {"auth_url": "https://sp.test/auth", "sp_url": "https://sp.test/sp"}
         await self.put(f"{at}/service_providers/{name}", {"service_provider": sp})
+        client = {"client": {"name": name, "redirect_uris": ["https://app.test/back"]}}
+        await self.post("/identity/v3/OS-OIDC/clients", client)
 
     async def role(self, name: str) -> str:
         return str((await self.post("/identity/v3/roles", {"role": {"name": name}}))["role"]["id"])

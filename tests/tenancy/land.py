@@ -203,6 +203,8 @@ async def federation(land: Land) -> None:
     await admin.put(f"{at}/identity_providers/the-idp/protocols/openid", protocol, status=201)
     sp = {"auth_url": "https://sp.test/auth", "sp_url": "https://sp.test/sp"}
     await admin.put(f"{at}/service_providers/the-sp", {"service_provider": sp}, status=201)
+    client = {"client": {"name": "app", "redirect_uris": ["https://app.test/back"]}}
+    land.ids["oidc_client"] = (await land.make("/identity/v3/OS-OIDC/clients", client, who=admin))["id"]
 
 
 async def placement(land: Land) -> None:

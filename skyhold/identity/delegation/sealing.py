@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.identity.issuer.tables import KEYS
 from skyhold.identity.tables import CREDENTIALS, DOMAIN_CONFIGS
 
-SEALED = [CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets]
+SEALED = [CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets, KEYS.c.sealed]
 
 
 def seal(ctx: Context, secret: str) -> str:

@@ -43,10 +43,10 @@ button { padding: .5rem; border: 0; border-radius: .2rem; background: #235; colo
 
 
 def page(
-    ctx: Context, title: str, body: str, *, form_to: str = "", script: bool = False, status: int = 200,
+    ctx: Context, title: str, body: str, *, forms_to: Sequence[str] = (), script: bool = False, status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """`body` is HTML that its maker has escaped; `form_to` the URL that a form on it may be sent to."""
+    """`body` is HTML that its maker has escaped; `forms_to` are URLs that a form on it may be sent to."""
     base = links.base(ctx).removesuffix("/v3")
     source = f'\n<script src="{escape(base + SCRIPT)}"></script>' if script else ""
     html = (
@@ -57,7 +57,7 @@ def page(
     own = origin_of(base)
     policy = "; ".join((
         "default-src 'none'", f"style-src {own}", f"script-src {own}" if script else "script-src 'none'",
-        f"form-action {origin_of(form_to)}" if form_to else "form-action 'none'", "base-uri 'none'",
+        "form-action " + (" ".join(dict.fromkeys(map(origin_of, forms_to))) or "'none'"), "base-uri 'none'",
         "frame-ancestors 'none'",
     ))
     told = {**SAFE, "Content-Security-Policy": policy, "Cache-Control": "no-store", **(headers or {})}
@@ -75,7 +75,7 @@ def sends_itself(ctx: Context, title: str, to: str, fields: Mapping[str, str], *
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in fields.items()
     )
     body = f'<form method="post" action="{escape(to)}">\n{hidden}\n<button type="submit">Continue</button>\n</form>'
-    return page(ctx, title, body, form_to=to, script=True, headers=more)
+    return page(ctx, title, body, forms_to=[to], script=True, headers=more)
 
 
 def choice(ctx: Context, title: str, places: Sequence[tuple[str, str]]) -> Reply:

@@ -100,16 +100,17 @@ def longer_name(name: str, unique_id: str) -> str:
 
 
 def group_ids(tx: Tx, ids: Iterable[str], named: Iterable[Group], domain_id: str) -> tuple[str, ...]:
-    """Those of the groups that are here: as upstream, one that isn't gives nothing."""
+    """Those of the groups that are here, held until the commit: as upstream, one that isn't gives nothing."""
     wanted, found = list(ids), set()
+    here = sa.select(GROUPS.c.id).with_for_update(read=True, key_share=True)
     if wanted:
-        found |= {row.id for row in tx.all(sa.select(GROUPS.c.id).where(GROUPS.c.id.in_(wanted)))}
+        found |= {row.id for row in tx.all(here.where(GROUPS.c.id.in_(wanted)))}
     by_domain: dict[Domain | None, list[str]] = {}
     for group in named:
         by_domain.setdefault(group.domain, []).append(group.name)
     for domain, names in by_domain.items():
-        here = domain_of(tx, domain) or (domain_id if domain is None else None)
-        rows = tx.all(sa.select(GROUPS.c.id).where(GROUPS.c.domain_id == here, GROUPS.c.name.in_(names)))
+        there = domain_of(tx, domain) or (domain_id if domain is None else None)
+        rows = tx.all(here.where(GROUPS.c.domain_id == there, GROUPS.c.name.in_(names)))
         found |= {row.id for row in rows}
     return tuple(sorted(found))
 

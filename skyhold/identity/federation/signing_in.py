@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
-from skyhold.identity.auth import issuing
+from skyhold.identity.auth import issuing, receipts
 from skyhold.identity.federation.agreements import agreements
 from skyhold.identity.federation.arrivals import Word, arrive
 from skyhold.identity.federation.oidc import bearer
@@ -44,5 +44,8 @@ async def heard(ctx: Context, idp_id: str, protocol_id: str, headers: Mapping[st
 
 
 async def token_for(ctx: Context, word: Word) -> Reply:
-    known = await issuing.hand_out(ctx, await arrive(ctx, word), "unscoped")
+    proof = await arrive(ctx, word)
+    if (rules := receipts.lacking(proof)) is not None:
+        return await receipts.offer(ctx, proof, rules)
+    known = await issuing.hand_out(ctx, proof, "unscoped")
     return await issuing.answer(ctx, known, without_catalogue=True)

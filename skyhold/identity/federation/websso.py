@@ -18,7 +18,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
 from skyhold.core.shapes import Shape, field
 from skyhold.identity import links
-from skyhold.identity.auth import issuing
+from skyhold.identity.auth import issuing, receipts
 from skyhold.identity.federation import journeys, pages
 from skyhold.identity.federation.agreements import agreements
 from skyhold.identity.federation.arrivals import Word, arrive
@@ -94,7 +94,10 @@ async def begin(ctx: Context, idp_id: str, protocol_id: str, origin: str) -> Rep
 
 async def to_dashboard(ctx: Context, journey: journeys.Journey, word: Word) -> Reply:
     """An unscoped token, posted to where the browser came from."""
-    known = await issuing.hand_out(ctx, await arrive(ctx, word), "unscoped")
+    proof = await arrive(ctx, word)
+    if receipts.lacking(proof) is not None:
+        raise errors.Unauthorized("This user has to prove more than that.", reason="more_methods_needed")
+    known = await issuing.hand_out(ctx, proof, "unscoped")
     fields = {"token": known.creds.token}
     return pages.sends_itself(
         ctx, "Signing in", trusted(ctx, journey.origin), fields, **{"Set-Cookie": journeys.over(journey)}

@@ -6,7 +6,10 @@ What an entry means is ../duel.py. All of it is an administrator's.
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.kit.federated import NAMED, agree
 from tests.kit.oidc_issuer import CLIENT, SECRET, OidcIssuer, serving
@@ -148,3 +151,80 @@ async def start_by_a_protocol(g: Ground) -> Duel:
     _, path = await a_way_in(g)
     at = f"/identity/v3/auth/OS-FEDERATION/websso/openid?origin={DASHBOARD}"
     return Duel(Call(g.cloud.client(), "POST", at), gone=Call(g.admin, "DELETE", path), winners=(2,), refusals=(401,))
+
+
+# ---- the issuer ------------------------------------------------------------------------------
+
+OIDC = "/identity/oidc"
+BACK = "https://app.test/back"
+CLIENTS = "/identity/v3/OS-OIDC/clients"
+FORM = "application/x-www-form-urlencoded"
+
+
+async def a_client(g: Ground) -> dict[str, Any]:
+    return await g.make(CLIENTS, "client", name=name(), redirect_uris=[BACK])
+
+
+def form(g: Ground, path: str, fields: dict[str, str]) -> Call:
+    return Call(g.cloud.client(), "POST", OIDC + path, urlencode(fields).encode(), content_type=FORM)
+
+
+async def a_login(g: Ground, client: dict[str, Any]) -> tuple[Call, str]:
+    """Sending the page's form, and the address of the user that does."""
+    user = await g.make("/identity/v3/users", "user", name=name(), password="the-password")
+    asked = {"response_type": "code", "client_id": client["id"], "redirect_uri": BACK, "scope": "openid offline_access"}
+    page = (await g.cloud.client().get(f"{OIDC}/authorize", asked, status=200)).body.decode()
+    found = re.search(r'name="request" value="([^"]+)"', page)
+    assert found is not None
+    fields = {"request": unescape(found[1]), "username": user["name"], "domain": "Default", "password": "the-password"}
+    return form(g, "/authorize", fields), f"/identity/v3/users/{user['id']}"
+
+
+async def a_grant(g: Ground) -> tuple[dict[str, Any], dict[str, str], str]:
+    """A client, what it sends for tokens, and the address of the user that allowed it."""
+    client = await a_client(g)
+    login, user = await a_login(g, client)
+    answer = await login.send()
+    code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+    mine = {"client_id": client["id"], "client_secret": client["secret"]}
+    return client, {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, **mine}, user
+
+
+@race("POST /identity/v3/OS-OIDC/clients")
+async def create_client(g: Ground) -> Duel:
+    body = {"client": {"name": name(), "redirect_uris": [BACK]}}
+    gone = Call(g.admin, "DELETE", f"{CLIENTS}/{(await a_client(g))['id']}")
+    return Duel(Call(g.admin, "POST", CLIENTS, body), gone=gone, winners=(1,))
+
+
+@race("PATCH /identity/v3/OS-OIDC/clients/{oidc_client_id}")
+async def change_client(g: Ground) -> Duel:
+    path = f"{CLIENTS}/{(await a_client(g))['id']}"
+    return change(g, "client", path, {"name": name()}, {"redirect_uris": ["https://app.test/other"]})
+
+
+@race("DELETE /identity/v3/OS-OIDC/clients/{oidc_client_id}")
+async def delete_client(g: Ground) -> Duel:
+    return removal(g, f"{CLIENTS}/{(await a_client(g))['id']}")
+
+
+@race("POST /identity/oidc/authorize")
+async def sign_in_for_a_client(g: Ground) -> Duel:
+    login, user = await a_login(g, await a_client(g))
+    return Duel(login, gone=Call(g.admin, "DELETE", user), winners=(2,), refusals=(401,))
+
+
+@race("POST /identity/oidc/token")
+async def redeem_a_code(g: Ground) -> Duel:
+    """A code is good once."""
+    client, fields, _ = await a_grant(g)
+    gone = Call(g.admin, "DELETE", f"{CLIENTS}/{client['id']}")
+    return Duel(form(g, "/token", fields), gone=gone, winners=(1,), refusals=(400, 401))
+
+
+@race("POST /identity/oidc/userinfo")
+async def ask_who_it_is(g: Ground) -> Duel:
+    _, fields, user = await a_grant(g)
+    text = (await form(g, "/token", fields).send()).json["access_token"]
+    one = Call(g.cloud.client(), "POST", f"{OIDC}/userinfo", headers={"Authorization": f"Bearer {text}"})
+    return Duel(one, gone=Call(g.admin, "DELETE", user), winners=(2,), refusals=(401,))

@@ -38,8 +38,9 @@ def bodies(route: Route) -> list[Any]:
     return [*JUNK, *({route.body.key: each} for each in [*inner, *every])]
 
 
-SIGN_IN = ("/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/auth/OS-FEDERATION/")
-"""Where somebody comes with the word of an identity provider: that is the proof."""
+SIGN_IN = ("/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/auth/OS-FEDERATION/",
+           "/oidc/")
+"""Where somebody comes with the word of an identity provider: that is the proof; and this cloud's own issuer."""
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
