@@ -141,6 +141,12 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     external_proxies: Annotated[
         list[str], Meta(description="Addresses or ranges of proxies whose X-Remote-User header is believed.")
     ] = []
+    directory_fresh_s: Annotated[
+        Count, Meta(description="How old what an LDAP directory said may be before it is asked again for a list.")
+    ] = 30
+    directory_refresh_s: Annotated[
+        Positive, Meta(description="How often each LDAP directory is read as a whole, whether somebody asks or not.")
+    ] = 300
     password_time_cost: Annotated[Positive, Meta(description="Argon2id passes over the memory.")] = 2
     password_memory_kib: Annotated[int, Meta(ge=8, description="Argon2id memory per hash, KiB.")] = 19 * 1024
     password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1

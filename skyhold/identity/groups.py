@@ -20,6 +20,7 @@ from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, co
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places, policy, users
 from skyhold.identity.auth.sessions import void
+from skyhold.identity.directories import freshness, read_only
 from skyhold.identity.federation.tables import EXPIRING_MEMBERSHIPS
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.shapes import ID, NAME, extra_of, given
@@ -64,6 +65,7 @@ MEMBER = "/v3/groups/{group_id}/users/{user_id}"
 @routes.get("/v3/groups", policy=policy.LIST_GROUPS, query=GroupQuery, reply=MANY)
 async def index(ctx: Context, query: GroupQuery) -> Page:
     """List groups."""
+    await freshness.freshen_asked(ctx, query.domain_id)
     return await ctx.read(list_page, query)
 
 
@@ -78,6 +80,7 @@ async def create(ctx: Context, want: GroupCreate) -> Group:
 @routes.get("/v3/groups/{group_id}", policy=policy.GET_GROUP, reply=ONE)
 async def show(ctx: Context, group_id: str) -> Group:
     """Show a group."""
+    await freshness.freshen_one(ctx, group_id)
     return view(ctx, await ctx.read(store.get, group_id))
 
 
@@ -100,12 +103,14 @@ async def delete(ctx: Context, group_id: str) -> None:
 )
 async def members(ctx: Context, group_id: str, query: users.UserQuery) -> Page:
     """List a group's members."""
+    await freshness.freshen_one(ctx, group_id)
     return await ctx.read(list_members, group_id, query)
 
 
 @routes.get("/v3/users/{user_id}/groups", policy=policy.LIST_GROUPS_FOR_USER, query=GroupQuery, reply=MANY)
 async def of_user(ctx: Context, user_id: str, query: GroupQuery) -> Page:
     """List the groups of a user."""
+    await freshness.freshen_one(ctx, user_id)
     return await ctx.read(list_of_user, user_id, query)
 
 
@@ -141,6 +146,7 @@ def insert(tx: Tx, ctx: Context, want: GroupCreate) -> Group:
     domain_id = want.domain_id or permits.own_domain(ctx)
     permits.demand(ctx, policy.CREATE_GROUP, {"target.group.domain_id": domain_id})
     places.domain(tx, domain_id)
+    read_only.refuse_new(tx, domain_id, "group")
     try:
         with tx.nested():
             row = store.insert(
@@ -155,6 +161,7 @@ def insert(tx: Tx, ctx: Context, want: GroupCreate) -> Group:
 
 def change(tx: Tx, ctx: Context, group_id: str, want: GroupChange) -> Group:
     row = store.get(tx, ctx, group_id)
+    read_only.refuse_change(tx, row.id, "group")
     if want.domain_id is not ABSENT and want.domain_id != row.domain_id:
         raise errors.Invalid("Cannot change Domain ID.")
     values = given(name=want.name, description=want.description)
@@ -170,7 +177,9 @@ def change(tx: Tx, ctx: Context, group_id: str, want: GroupChange) -> Group:
 
 
 def remove(tx: Tx, ctx: Context, group_id: str) -> None:
-    remove_row(tx, store.get(tx, ctx, group_id))
+    row = store.get(tx, ctx, group_id)
+    read_only.refuse_change(tx, row.id, "group")
+    remove_row(tx, row)
     void(tx)
 
 
@@ -183,6 +192,7 @@ def remove_row(tx: Tx, row: Any) -> None:
 def join(tx: Tx, ctx: Context, group_id: str, user_id: str) -> None:
     """Somebody who is a member already stays one."""
     group, user = pair(tx, ctx, group_id, user_id, policy.ADD_USER_TO_GROUP)
+    read_only.refuse_change(tx, group.id, "group")
     if is_member(tx, group.id, user.id):
         return
     try:
@@ -198,6 +208,7 @@ def join(tx: Tx, ctx: Context, group_id: str, user_id: str) -> None:
 
 def leave(tx: Tx, ctx: Context, group_id: str, user_id: str) -> None:
     group, user = pair(tx, ctx, group_id, user_id, policy.REMOVE_USER_FROM_GROUP)
+    read_only.refuse_change(tx, group.id, "group")
     m = MEMBERSHIPS.c
     if not tx.changed(MEMBERSHIPS.delete().where(m.group_id == group.id, m.user_id == user.id)):
         raise no_member(group_id, user_id)
@@ -216,6 +227,7 @@ def check_member(tx: Tx, ctx: Context, group_id: str, user_id: str, rule: Rule) 
 store = Store(
     GROUPS, service="identity", kind="group", label="Group",
     targets={"target.group.domain_id": "domain_id", "target.group.id": "id"},
+    alive=GROUPS.c.id.not_in(read_only.GONE),
 )
 
 

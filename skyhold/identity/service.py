@@ -38,6 +38,7 @@ from skyhold.identity.auth import api as auth
 from skyhold.identity.auth import events, revoking, rotating, sessions
 from skyhold.identity.delegation import resources as delegation
 from skyhold.identity.delegation import sealing
+from skyhold.identity.directories import freshness
 from skyhold.identity.federation import agreements
 from skyhold.identity.federation import resources as federation
 from skyhold.identity.issuer import resources as issuer
@@ -79,6 +80,7 @@ SERVICE = Service(
     loops=[
         Loop("identity.forget_revocations", 600.0, forget_revocations),
         Loop("identity.inactivity", 3600.0, inactivity.run), *issuer.LOOPS,
+        Loop("identity.directories", 60.0, freshness.run),
     ],
     rotations=[*issuer.ROTATIONS, rotating.run],
     reseals=[sealing.run],

@@ -434,3 +434,16 @@ DOMAIN_CONFIGS = table(
     sa.Column("secrets", long_text(), nullable=False),
     sa.Column("created_at", micros(), nullable=False),
 )
+
+ID_MAPPINGS = table(
+    "identity_id_mappings",
+    # The public id, made of the other columns: an entry that comes back has it again (directories/).
+    id_column(),
+    sa.Column("domain_id", text(64), sa.ForeignKey("identity_projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("kind", text(8), nullable=False),
+    sa.Column("local_id", text(255), nullable=False),
+    # No longer in its directory: the row of the user or group stays, with its assignments, but nobody sees it.
+    sa.Column("gone", flag(), nullable=False),
+    sa.Column("created_at", micros(), nullable=False),
+    sa.Index("identity_id_mappings_domain", "domain_id", "kind"),
+)

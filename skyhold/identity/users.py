@@ -25,6 +25,7 @@ from skyhold.identity.auth import events
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.directories import freshness, read_only
 from skyhold.identity.federation import identities
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
@@ -100,6 +101,7 @@ MANY = collection("users", User, links="links")
 @routes.get("/v3/users", policy=policy.LIST_USERS, query=UserQuery, reply=MANY)
 async def index(ctx: Context, query: UserQuery) -> Page:
     """List users."""
+    await freshness.freshen_asked(ctx, query.domain_id)
     return await ctx.read(list_page, query)
 
 
@@ -113,6 +115,7 @@ async def create(ctx: Context, want: UserCreate) -> User:
 @routes.get("/v3/users/{user_id}", policy=policy.GET_USER, reply=ONE)
 async def show(ctx: Context, user_id: str) -> User:
     """Show a user."""
+    await freshness.freshen_one(ctx, user_id)
     return await ctx.read(get, user_id)
 
 
@@ -172,6 +175,7 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
     domain_id = want.domain_id or permits.own_domain(ctx)
     permits.demand(ctx, policy.CREATE_USER, {"target.user.domain_id": domain_id})
     places.domain(tx, domain_id)
+    read_only.refuse_new(tx, domain_id, "user")
     refuse_domain(tx, want.default_project_id)
     options = permits.options_after({}, check_rules(options_of(want.options)))
     try:
@@ -193,6 +197,7 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
 
 def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | None) -> User:
     row = store.get(tx, ctx, user_id)
+    read_only.refuse_change(tx, row.id, "user")
     if want.domain_id is not ABSENT and want.domain_id != row.domain_id:
         raise errors.Invalid("Cannot change Domain ID.")
     values = given(name=want.name, enabled=want.enabled, default_project_id=want.default_project_id)
@@ -256,7 +261,9 @@ def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str, hashe
 
 
 def remove(tx: Tx, ctx: Context, user_id: str) -> None:
-    remove_row(tx, store.get(tx, ctx, user_id))
+    row = store.get(tx, ctx, user_id)
+    read_only.refuse_change(tx, row.id, "user")
+    remove_row(tx, row)
     void(tx)
 
 
@@ -273,6 +280,7 @@ def remove_row(tx: Tx, row: Any) -> None:
 store = Store(
     USERS, service="identity", kind="user", label="User", secrets=["password_hash"],
     targets={"target.user.domain_id": "domain_id", "target.user.id": "id"},
+    alive=USERS.c.id.not_in(read_only.GONE),
 )
 
 

@@ -18,6 +18,7 @@ from skyhold.identity.auth import external, grounds, shape, totp
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.auth.subjects import UserView, named_user, user_by
+from skyhold.identity.directories.signing_in import by_directory
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.tables import APP_CREDENTIALS, USERS
 
@@ -44,6 +45,8 @@ async def by_password(ctx: Context, identity: shape.Identity) -> Proof:
     if identity.password is None:
         raise missing("password")
     given = identity.password.user
+    if (elsewhere := await by_directory(ctx, given)) is not None:
+        return fresh(ctx, elsewhere, "password")
     user = await ctx.read(find, given)
     secret = given.password
     if user is not None:
