@@ -19,7 +19,7 @@ from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
 PAGE = REPO / "docs" / "identity-commands.md"
 PENDING = (
     "access token", "consumer", "request token", "endpoint add project", "endpoint group", "endpoint remove project",
-    "federation", "identity provider", "limit", "mapping", "policy", "registered limit", "service provider",
+    "limit", "policy", "registered limit",
 )
 """Beginnings of commands that no walk has yet."""
 TITLE = """# Identity commands

@@ -27,12 +27,12 @@ from skyhold.identity.logic import mapping
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class MappingCreate(Shape):
+class MappingCreate(Shape, extra="ignore"):
     rules: list[Any] = field(min_items=1, max_items=mapping.MOST_RULES)
     schema_version: str | None = field(default=None)
 
 
-class MappingChange(Shape):
+class MappingChange(Shape, extra="ignore"):
     rules: list[Any] = field(optional=True, min_items=1, max_items=mapping.MOST_RULES)
     schema_version: str | None = field(optional=True)
 
