@@ -318,6 +318,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.images_dir / ".staging"
 
     @property
+    def image_workshop_dir(self) -> Path:
+        """Where tools that convert images see them, and nothing else."""
+        return self.images_dir / ".workshop"
+
+    @property
     def image_cache_dir(self) -> Path:
         """Copies of images whose stores are slow."""
         return Path(self.image.cache_dir) if self.image.cache_dir else self.home / "image-cache"

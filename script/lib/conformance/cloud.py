@@ -35,6 +35,26 @@ COMPLIANCE = {
     "SKYHOLD_SECURITY_COMPLIANCE_UNIQUE_LAST_PASSWORD_COUNT": "2",
 }
 """What the suite's configuration says of the cloud in [identity], as settings."""
+IMAGES = {
+    "SKYHOLD_IMAGE_SHOW_MULTIPLE_LOCATIONS": "true",
+    "SKYHOLD_IMAGE_CACHE_SITES": "remote",
+    "SKYHOLD_IMAGE_IMPORT_PLUGINS": "image_conversion",
+}
+"""The same of [image]; the site's endpoint is what it calls image_remote."""
+STORES = """\
+# The suite wants stores in the order of their weights and in that of their names at once.
+[file]
+type = "file"
+weight = 20
+default = true
+
+[second]
+type = "file"
+weight = 10
+
+[web]
+type = "http"
+"""
 
 
 class Cloud:
@@ -61,6 +81,7 @@ class Cloud:
         self._ending.callback(shutil.rmtree, self._directory, ignore_errors=True)
         self._ending.callback(self._skyhold, "down", "--destroy", check=False)
         try:
+            self._stores()
             start = [] if self._real else ["--fake"]
             self._skyhold("up", *start, "--no-demo", "--port", str(self._port), "--image", str(self._image))
             if not self._real:
@@ -132,6 +153,11 @@ class Cloud:
                 sys.exit(f"The cloud has no {number} hosts after {HOSTS_S:g} s.")
             time.sleep(0.2)
 
+    def _stores(self) -> None:
+        home = self._directory / "cloud"
+        home.mkdir(mode=0o700)
+        (home / "image-stores.toml").write_text(STORES)
+
     def _password(self) -> str:
         return (self._directory / "cloud" / "admin-password").read_text().strip()
 
@@ -142,9 +168,23 @@ class Cloud:
             sys.exit(f"`skyhold {word}` failed:\n{done.stdout}{done.stderr}")
 
     def _env(self) -> dict[str, str]:
-        env = {**os.environ, **COMPLIANCE, "HOME": str(self._directory / "user")}
+        own = [f"{address}/32" for address in sorted({"127.0.0.1", outward_address()})]
+        told = {"SKYHOLD_OUTBOUND_ALLOW": ",".join(own)}
+        env = {**os.environ, **COMPLIANCE, **IMAGES, **told, "HOME": str(self._directory / "user")}
         env.pop("SKYHOLD_HOME", None)
         return env
+
+
+def outward_address() -> str:
+    """The address of this machine that the suite's own servers listen on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: a datagram socket only looks up the route.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def free_port() -> int:

@@ -40,7 +40,8 @@ class Writer(Protocol):
 
 
 class Reader(Protocol):
-    """An open blob: it can be read to its end even when it is deleted meanwhile."""
+    """An open blob. When it is deleted meanwhile it can be read to its end, or `read` raises NoSuchBlob or StoreAway:
+    never are other bytes read."""
 
     size_bytes: int
 

@@ -49,7 +49,7 @@ class S3Store:
         return S3Reader(self, key)
 
     def delete(self, key: str) -> None:
-        for upload in self._uploads(key):
+        for upload in self.uploads(key):
             with suppress(NoSuchBlob):
                 self.ask("abort_multipart_upload", Key=key, UploadId=upload["UploadId"])
         self.ask("delete_object", Key=key)
@@ -118,9 +118,9 @@ class S3Store:
             if not page.get("IsTruncated"):
                 break
             after = {"ContinuationToken": page["NextContinuationToken"]}
-        yield from (found["Key"] for found in self._uploads(prefix))
+        yield from (found["Key"] for found in self.uploads(prefix))
 
-    def _uploads(self, prefix: str) -> Iterator[dict[str, Any]]:
+    def uploads(self, prefix: str) -> Iterator[dict[str, Any]]:
         after: dict[str, str] = {}
         while True:
             page = self.ask("list_multipart_uploads", Prefix=prefix, **after)
@@ -145,6 +145,15 @@ class S3Writer:
             del self._waiting[:self._part_bytes]
 
     def commit(self) -> None:
+        try:
+            self._finish()
+        except StoreAway:
+            # Some stores answer for an upload that was given up as if they had broken.
+            if any(each["UploadId"] == self._upload for each in self._store.uploads(self._key)):
+                raise
+            raise NoSuchBlob(f"{self._key} was deleted while it was written.") from None
+
+    def _finish(self) -> None:
         if self._waiting or not self._parts:
             self._send(bytes(self._waiting))
         self._store.ask(

@@ -17,7 +17,7 @@ from skyhold.core.saga.runner import Run
 from skyhold.image import blobs
 from skyhold.image.images import ops as images
 from skyhold.image.images.store import store
-from skyhold.image.imports import staged
+from skyhold.image.imports import conversion, staged
 from skyhold.image.logic import compression
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -73,5 +73,6 @@ def add_properties(tx: Tx, ctx: Context, image_id: str, added: dict[str, str]) -
 
 PLUGINS: Final[dict[str, Callable[[Run, Any], Awaitable[None]]]] = {
     "image_decompression": image_decompression,
+    "image_conversion": conversion.image_conversion,
     "inject_image_metadata": inject_image_metadata,
 }

@@ -18,9 +18,10 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort
 from skyhold.core.saga.runner import Run
 from skyhold.image import blobs, content, files, tasks
-from skyhold.image.drivers.base import BlobStore, StoreFull
+from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreFull
 from skyhold.image.images.store import store
-from skyhold.image.intake import Intake, Received, pump
+from skyhold.image.intake import Intake, Received, pump, read_through
+from skyhold.image.logic.inspection import Inspection, Refused
 
 TELL_EVERY_S: Final = 2.0
 MIB: Final = 1024 * 1024
@@ -102,6 +103,26 @@ def take(tx: Tx, ctx: Context, image_id: str, key: str, size_bytes: int) -> None
     content.keep_unhashed(tx, key, size_bytes)
     let_go(tx, ctx, [(blobs.STAGING, row.blob)] if row.blob and row.blob != key else [])
     store.update(tx, row, blob=key)
+
+
+async def inspected(s: Run, row: Any) -> Received:
+    """What the staged content really is. Raises Abort when it isn't what it is said to be."""
+    told_format = s.kept.attributes.get("disk_format") or row.disk_format
+    container = s.kept.attributes.get("container_format") or row.container_format
+    settings = s.ctx.core.settings.image
+    inspection = Inspection(told_format, container, settings.virtual_size_limit_bytes)
+    intake = Intake(None, inspection, settings.size_limit_bytes)
+    try:
+        reader = await blobs.in_thread(place(s).open, s.kept.staged)
+        try:
+            await read_through(reader, intake, telling(s, "Inspected", reader.size_bytes))
+        finally:
+            await asyncio.shield(blobs.in_thread(reader.close))
+        return await blobs.in_thread(intake.finish)
+    except Refused as refused:
+        raise Abort(str(refused)) from None
+    except NoSuchBlob:
+        raise Abort("The staged content is gone.") from None
 
 
 def let_go(tx: Tx, ctx: Context, placed: list[content.Placed]) -> None:

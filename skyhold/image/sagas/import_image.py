@@ -24,8 +24,7 @@ from skyhold.image.images import ops as images
 from skyhold.image.images.store import set_terms, store
 from skyhold.image.imports import plugins, sources, staged
 from skyhold.image.imports.shape import COPY_IMAGE, GLANCE_DOWNLOAD, WEB_DOWNLOAD
-from skyhold.image.intake import Intake, Received, read_through
-from skyhold.image.logic.inspection import Inspection, Refused
+from skyhold.image.intake import Received, read_through
 
 
 class ImportKept(Kept, kw_only=True):
@@ -88,7 +87,7 @@ class ImportImage(Saga):
                 raise Abort(f"The content of image {row.id} has no hash of ours, so a copy can't be verified.")
             s.kept.received = Received(row.size_bytes, row.virtual_size_bytes, row.checksum, row.sha512)
             return None
-        s.kept.received = await inspected(s, row)
+        s.kept.received = await staged.inspected(s, row)
         return None
 
     async def place(self, s: Run) -> Outcome:
@@ -134,28 +133,6 @@ class ImportImage(Saga):
 
 def message_at_end(s: Run) -> str:
     return f"Not in {', '.join(s.kept.failed)}: {s.kept.why}" if s.kept.failed else ""
-
-
-# ---- looking ---------------------------------------------------------------------------------
-
-
-async def inspected(s: Run, row: Any) -> Received:
-    told_format = s.kept.attributes.get("disk_format") or row.disk_format
-    container = s.kept.attributes.get("container_format") or row.container_format
-    settings = s.ctx.core.settings.image
-    inspection = Inspection(told_format, container, settings.virtual_size_limit_bytes)
-    intake = Intake(None, inspection, settings.size_limit_bytes)
-    try:
-        reader = await blobs.in_thread(staged.place(s).open, s.kept.staged)
-        try:
-            await read_through(reader, intake, staged.telling(s, "Inspected", reader.size_bytes))
-        finally:
-            await asyncio.shield(blobs.in_thread(reader.close))
-        return await blobs.in_thread(intake.finish)
-    except Refused as refused:
-        raise Abort(str(refused)) from None
-    except NoSuchBlob:
-        raise Abort("The staged content is gone.") from None
 
 
 # ---- placing ---------------------------------------------------------------------------------

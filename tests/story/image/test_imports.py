@@ -13,6 +13,7 @@ import gzip
 import io
 import lzma
 import os
+import subprocess
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -350,3 +351,74 @@ async def test_the_tasks_api_imports_too_and_is_the_administrators_gla_10(open_h
 ])
 async def test_a_task_that_cannot_be_meant_is_refused(house: House, wish: Any) -> None:
     await house.someone("admin").post("/v2/tasks", wish, status=400)
+
+
+# ---- conversion ------------------------------------------------------------------------------
+
+
+def qcow2(tmp_path: Path, *more: str) -> bytes:
+    """Made by qemu-img itself: 3 MiB of disk with a pattern in it."""
+    raw, made = tmp_path / "disk.raw", tmp_path / "disk.qcow2"
+    raw.write_bytes(DISK)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", *more, raw, made], check=True)
+    return made.read_bytes()
+
+
+DISK = bytes(1 << 20) + CONTENT[: 1 << 19] + bytes(3 << 19)
+
+
+async def test_imports_are_converted_to_the_stores_format_gla_13(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    house = await with_plugins(tmp_path / "home", "image_decompression", "image_conversion")
+    try:
+        me = house.someone()
+        image = await staged(me, gzip.compress(qcow2(tmp_path)), disk_format="qcow2")
+        await imported(house, me, image["id"], "glance-direct")
+        shown = await me.look(image["id"])
+        assert shown["status"] == "active" and shown["disk_format"] == "raw", await task_of(me, image["id"])
+        assert (await me.get(f"/v2/images/{image['id']}/file")).body == DISK and len(house.files) == 1
+        assert house.files[0].stat().st_uid == os.geteuid() and house.files[0].stat().st_mode & 0o777 == 0o600
+        plain = await staged(me, CONTENT)
+        await imported(house, me, plain["id"], "glance-direct")
+        assert (await me.get(f"/v2/images/{plain['id']}/file")).body == CONTENT
+    finally:
+        await house.core.stop()
+
+
+async def test_what_is_not_what_it_is_said_to_be_never_reaches_the_converter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CVE-2024-32498, CVE-2022-47951: the converter would follow a backing file to any file of the host."""
+    from skyhold.image.imports import conversion
+
+    async def never(*argv: str, **kw: Any) -> str:
+        raise AssertionError("the converter was started")
+
+    monkeypatch.setattr(conversion, "run_tool", never)
+    (tmp_path / "home").mkdir()
+    house = await with_plugins(tmp_path / "home", "image_conversion")
+    backed = tmp_path / "backed.qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", backed, "1M"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    try:
+        me = house.someone()
+        for content, claim in ((backed.read_bytes(), "qcow2"), (qcow2(tmp_path), "vmdk"), (CONTENT, "qcow2")):
+            image = await staged(me, content, disk_format=claim)
+            await imported(house, me, image["id"], "glance-direct")
+            shown = await me.look(image["id"])
+            assert shown["status"] == "queued" and shown["disk_format"] == claim and house.files == []
+    finally:
+        await house.core.stop()
+
+
+async def test_a_disk_that_grows_beyond_its_room_is_not_converted(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    house = await with_plugins(tmp_path / "home", "image_conversion", size_limit_bytes=2_000_000)
+    try:
+        me = house.someone()
+        image = await staged(me, qcow2(tmp_path), disk_format="qcow2")
+        await imported(house, me, image["id"], "glance-direct")
+        assert (await me.look(image["id"]))["status"] == "queued" and house.files == []
+        assert "are left for it" in (await task_of(me, image["id"]))["message"]
+    finally:
+        await house.core.stop()
