@@ -72,8 +72,18 @@ async def fight(
         jitter.on = False
     for answer in answers:
         assert answer.status < 400 or answer.status in (*REFUSALS, *duel.refusals), told("", answers)
+        assert answer.status != 409 or gives_its_reason(answer), told("a conflict without a reason", answers)
     assert await g.cloud.core.sagas.idle(20), "something is still going on"
     return answers
+
+
+def gives_its_reason(answer: Answer) -> bool:
+    """A word for programs, and a sentence that says more than "conflict"."""
+    name, fault = next(iter(answer.json.items()))
+    fault = fault[0] if name == "errors" else fault
+    words = str(fault.get("detail") or fault.get("message")).split()
+    import sys; print("@@409", answer.body.decode(), file=open("/tmp/dbs/409.txt", "a"))
+    return bool(fault.get("reason")) and len(words) > 4
 
 
 async def nothing_lost(duel: Duel, version: dict[str, str]) -> None:

@@ -12,10 +12,9 @@ from typing import ClassVar
 from skyhold.compute.drivers.base import GuestPower
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers.transitions import CHANGES
-from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Outcome, Saga
+from skyhold.core.saga.base import Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 
 
@@ -34,10 +33,6 @@ class ChangePower(Saga):
         answer = await outcomes.ask(s, "guest.power", GuestPower(guest_id=s.subject, power=change.power))
         if isinstance(answer, Again):
             return answer
-        if isinstance(answer, Working):
-            return Again(0.2)
-        if isinstance(answer, Failed):
-            raise Abort(answer.text)
         s.then(applied, s, outcomes.power(answer))
         return None
 

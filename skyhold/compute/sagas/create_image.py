@@ -11,10 +11,9 @@ from typing import ClassVar
 from skyhold.compute.drivers.base import GuestSnapshot, ImageTarget
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers.store import SERVERS_STORE
-from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Outcome, Saga
+from skyhold.core.saga.base import Abort, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image_facade
@@ -41,14 +40,8 @@ class CreateImage(Saga):
         target = ImageTarget(
             image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token
         )
-        answer = await outcomes.ask(s, "guest.snapshot", GuestSnapshot(guest_id=s.subject, target=target))
-        if isinstance(answer, Again):
-            return answer
-        if isinstance(answer, Working):
-            return Again(0.5)
-        if isinstance(answer, Failed):
-            raise Abort(answer.text)
-        return None
+        wish = GuestSnapshot(guest_id=s.subject, target=target)
+        return await outcomes.order(s, "guest.snapshot", wish, pause_s=0.5)
 
     async def undo_copy(self, s: Run) -> None:
         s.then(image_facade.abandon, s.kept.image_id)

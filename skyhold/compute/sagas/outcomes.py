@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sagas ask a server's host, and write their end into the server: a state, a fault, an event.
 
-Steps and undo are in each saga's own file. Everything but `ask` runs in the saga's last commit.
+Steps and undo are in each saga's own file. Everything but `ask` and `order` runs in the saga's last commit.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from skyhold.compute import actions, states
 from skyhold.compute.drivers.base import GuestStatus
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import journal
-from skyhold.core.bus import HostUnreachable
+from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome
 from skyhold.core.saga.runner import Run
 
 AWAY_US = 120_000_000
@@ -30,11 +30,12 @@ class HostKept(Kept, kw_only=True):
     away_since: int = 0
 
 
-async def ask(s: Run, verb: str, body: object, *, subject: str | None = None) -> Any:
-    """A verb to the server's host; `Again` while the host is away.
+async def ask(s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = 0.2) -> Any:
+    """What the server's host answers to a verb; `Again` while it is away or still at it.
 
-    Raises Abort when it stays away: the user gets the server back as it was, with the reason, instead
-    of a task that lasts for hours. What the host had begun is seen by power_sync when it is back.
+    Raises Abort when the host says that it can't, or stays away: the user gets the server back as it was,
+    with the reason, instead of a task that lasts for hours. What the host had begun is seen by power_sync
+    when it is back.
     """
     try:
         answer = await s.call(s.kept.host_id, verb, body, subject=subject)
@@ -44,7 +45,15 @@ async def ask(s: Run, verb: str, body: object, *, subject: str | None = None) ->
             raise Abort("The server's host does not answer. Try again when it is back.") from None
         return Again(1.0)
     s.kept.away_since = 0
-    return answer
+    if isinstance(answer, Failed):
+        raise Abort(answer.text)
+    return Again(pause_s) if isinstance(answer, Working) else answer
+
+
+async def order(s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = 0.2) -> Outcome:
+    """As `ask`, for a step that needs nothing of the answer but that it is done."""
+    answer = await ask(s, verb, body, subject=subject, pause_s=pause_s)
+    return answer if isinstance(answer, Again) else None
 
 
 def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:

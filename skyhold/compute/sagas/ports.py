@@ -12,22 +12,19 @@ from typing import ClassVar
 
 from skyhold.compute.drivers.base import GuestPlug, GuestUnplug
 from skyhold.compute.sagas import outcomes
-from skyhold.compute.sagas.reboot import outcome
 from skyhold.compute.servers import announce, describe
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors, journal
 from skyhold.core.bus import Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.network import facade as network
 
 
-class PortKept(Kept, kw_only=True):
+class PortKept(outcomes.HostKept, kw_only=True):
     server_id: str = ""
-    host_id: str = ""
-    action_id: int = 0
 
 
 class AttachPort(Saga):
@@ -40,7 +37,7 @@ class AttachPort(Saga):
 
     async def wire(self, s: Run) -> Outcome:
         change = await s.read(network.wiring, [s.subject])
-        return outcome(await s.call(s.kept.host_id, "net.apply", change, subject=""))
+        return await outcomes.order(s, "net.apply", change, subject="")
 
     async def plug(self, s: Run) -> Outcome:
         ports = (await s.read(network.views, [s.kept.server_id])).get(s.kept.server_id, [])
@@ -48,7 +45,7 @@ class AttachPort(Saga):
         if port is None:
             raise Abort(f"Port {s.subject} was deleted while it was being attached.")
         want = GuestPlug(guest_id=s.kept.server_id, port=describe.plug(port))
-        return outcome(await s.call(s.kept.host_id, "guest.plug", want, subject=""))
+        return await outcomes.order(s, "guest.plug", want, subject="")
 
     async def undo_plug(self, s: Run) -> Outcome:
         """Undo must not fail: a guest that is gone has nothing plugged."""
@@ -93,7 +90,7 @@ async def unplug(s: Run) -> Outcome:
     if not s.ctx.core.bus.connected(s.kept.host_id):
         return None
     want = GuestUnplug(guest_id=s.kept.server_id, port_id=s.subject)
-    return outcome(await s.call(s.kept.host_id, "guest.unplug", want, subject=""))
+    return await outcomes.order(s, "guest.unplug", want, subject="")
 
 
 def let_go(tx: Tx, ctx: Context, s: Run) -> None:

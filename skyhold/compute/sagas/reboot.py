@@ -14,10 +14,9 @@ from skyhold.compute.drivers.base import GuestReboot
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.sagas.boot import wiring
 from skyhold.compute.servers import describe
-from skyhold.core.bus import Failed, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Outcome, Saga
+from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 
@@ -35,18 +34,16 @@ class Reboot(Saga):
     async def wire_ports(self, s: Run) -> Outcome:
         change = await s.read(wiring, s.subject)
         if s.kept.hard and change.upserts:
-            return outcome(await outcomes.ask(s, "net.apply", change, subject=""))
+            return await outcomes.order(s, "net.apply", change, subject="")
         return None
 
     async def reboot(self, s: Run) -> Outcome:
-        return outcome(
-            await outcomes.ask(s, "guest.reboot", GuestReboot(guest_id=s.subject, hard=s.kept.hard))
-        )
+        return await outcomes.order(s, "guest.reboot", GuestReboot(guest_id=s.subject, hard=s.kept.hard))
 
     async def ensure(self, s: Run) -> Outcome:
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         spec = await s.read(describe.guest, s.subject, token)
-        return outcome(await outcomes.ask(s, "guest.ensure", spec))
+        return await outcomes.order(s, "guest.ensure", spec)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         outcomes.settle(tx, ctx, s.subject, states.ACTIVE, "reboot", power=states.POWER_RUNNING, fault=None)
@@ -57,13 +54,3 @@ class Reboot(Saga):
         outcomes.not_done(tx, ctx, s, "compute_reboot_instance", s.kept.host_id)
 
     cancelled = failed
-
-
-def outcome(answer: object) -> Outcome:
-    if isinstance(answer, Again):
-        return answer
-    if isinstance(answer, Working):
-        return Again(0.2)
-    if isinstance(answer, Failed):
-        raise Abort(answer.text)
-    return None
