@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from skyhold.host.machine import Machine
 from tests.kit.cloud import Cloud, start_cloud
-from tests.kit.databases import Servers, chosen, servers
+from tests.kit.databases import Servers, chosen, chosen_for_kits, servers
 from tests.kit.host import fake_host
 
 __all__ = ["cloud", "servers"]
@@ -28,17 +28,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Many more points where processes are killed.")
 
 
+KIT_DATABASES = ("", *chosen_for_kits())
 KITS = {"clients", "cluster", "contract", "race", "tenancy"}
 """Folders whose tests are made from the whole route table, or kill processes: quick runs leave them out."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the cloud runs in the cloud's event loop; kits are marked as such."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever asks for the cloud runs in the cloud's event loop; kits are marked as such, and the product's
+    sagas, which wait out a lease on shared databases, run on the databases of the kits alone."""
+    beyond = {item for item in items if item.path.parent.name == "sagas" and database_of(item) not in KIT_DATABASES}
+    config.hook.pytest_deselected(items=list(beyond))
+    items[:] = [item for item in items if item not in beyond]
     for item in items:
         if item.path.relative_to(HERE).parts[0] in KITS:
             item.add_marker(pytest.mark.kit)
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def database_of(item: pytest.Item) -> str:
+    """Of the stories' cloud; empty for a test that doesn't ask for it."""
+    return str(item.callspec.params.get("cloud", "")) if hasattr(item, "callspec") else ""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=chosen())

@@ -43,11 +43,13 @@ def get_provider(tx: Tx, provider_id: str) -> Any:
 
 def check_generation(row: Any, expected: int) -> None:
     if row.generation != expected:
-        raise provider_changed()
+        raise provider_changed(row.id, f"it is {row.generation}, given was {expected}")
 
 
-def provider_changed() -> errors.Conflict:
-    return errors.Conflict("resource provider generation conflict", code=codes.CONCURRENT_UPDATE)
+def provider_changed(provider_id: str, why: str = "another request was faster") -> errors.Conflict:
+    return errors.Conflict(
+        f"resource provider generation conflict for provider {provider_id}: {why}", code=codes.CONCURRENT_UPDATE
+    )
 
 
 def insert_provider(tx: Tx, provider_id: str, name: str, parent: Any | None) -> Any:
@@ -84,21 +86,21 @@ def advance(tx: Tx, row: Any) -> int:
     after = row.generation + 1
     where = {"the_id": row.id, "expected": row.generation, "after": after, "updated_at": tx.now}
     if tx.changed(ADVANCE, where) != 1:
-        raise provider_changed()
+        raise provider_changed(row.id)
     journal.record(tx, "resource_provider.update", store.find(tx, row.id))
     return after
 
 
 def delete_provider(tx: Tx, row: Any) -> None:
     """Raises Conflict while it has children or somebody uses it."""
-    if tx.first(sa.select(PROVIDERS.c.id).where(PROVIDERS.c.parent_id == row.id).limit(1)):
+    if child := tx.scalar(sa.select(PROVIDERS.c.id).where(PROVIDERS.c.parent_id == row.id).limit(1)):
         raise errors.Conflict(
-            f"Unable to delete parent resource provider {row.id}: It has child resource providers.",
+            f"Unable to delete parent resource provider {row.id}: It has child resource providers, {child} is one.",
             code=codes.CANNOT_DELETE_PARENT,
         )
-    if used_classes(tx, row.id):
+    if used := used_classes(tx, row.id):
         raise errors.Conflict(
-            f"Unable to delete resource provider {row.id}: Resource provider has allocations.",
+            f"Unable to delete resource provider {row.id}: Resource provider has allocations of {', '.join(used)}.",
             code=codes.PROVIDER_IN_USE,
         )
     for table in (INVENTORIES, AGGREGATES, PROVIDER_TRAITS):

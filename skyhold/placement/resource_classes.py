@@ -119,10 +119,10 @@ def remove(tx: Tx, ctx: Context, name: str) -> None:
         raise errors.Invalid(f"Error in delete resource class: Cannot delete standard resource class {name}.")
     if tx.first(sa.select(CUSTOM_CLASSES.c.name).where(CUSTOM_CLASSES.c.name == name).with_for_update()) is None:
         raise errors.NotFound(f"No such resource class {name}.")
-    if tx.first(sa.select(INVENTORIES.c.resource_class).where(INVENTORIES.c.resource_class == name).limit(1)):
+    if user := tx.scalar(sa.select(INVENTORIES.c.provider_id).where(INVENTORIES.c.resource_class == name).limit(1)):
         raise errors.Conflict(
             "Error in delete resource class: Cannot delete resource class "
-            f"{name}. Class is in use in inventory."
+            f"{name}. Class is in use in inventory of provider {user}."
         )
     tx.execute(CUSTOM_CLASSES.delete().where(CUSTOM_CLASSES.c.name == name))
 

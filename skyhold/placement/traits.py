@@ -104,8 +104,8 @@ def remove(tx: Tx, ctx: Context, name: str) -> None:
         raise errors.Invalid(f"Cannot delete standard trait {name}.")
     if tx.first(sa.select(CUSTOM_TRAITS.c.name).where(CUSTOM_TRAITS.c.name == name).with_for_update()) is None:
         raise errors.NotFound(f"No such trait(s): {name}.")
-    if tx.first(sa.select(PROVIDER_TRAITS.c.trait).where(PROVIDER_TRAITS.c.trait == name).limit(1)):
-        raise errors.Conflict(f"The trait {name} is in use by a resource provider.")
+    if user := tx.scalar(sa.select(PROVIDER_TRAITS.c.provider_id).where(PROVIDER_TRAITS.c.trait == name).limit(1)):
+        raise errors.Conflict(f"The trait {name} is in use by a resource provider: {user}.")
     tx.execute(CUSTOM_TRAITS.delete().where(CUSTOM_TRAITS.c.name == name))
 
 

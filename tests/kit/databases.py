@@ -232,11 +232,21 @@ class Servers:
 
     def __init__(self) -> None:
         self._running: dict[str, Server] = {}
+        self._used_again: dict[str, str] = {}
 
     def fresh(self, kind: str) -> str:
+        """An empty database without a table."""
         if kind not in self._running:
             self._running[kind] = MAKERS[kind]()
         return self._running[kind].fresh()
+
+    async def emptied(self, kind: str) -> str:
+        """A database with the schema and no row: the one of the test before, for making a hundred tables
+        takes longer than most stories. Whoever used it must have closed it."""
+        if kind not in self._used_again:
+            self._used_again[kind] = self.fresh(kind)
+        await empty(self._used_again[kind])
+        return self._used_again[kind]
 
     def stop(self) -> None:
         for server in self._running.values():
@@ -254,6 +264,30 @@ def servers() -> Iterator[Servers]:
 def database_url(request: pytest.FixtureRequest, servers: Servers) -> str:
     """A fresh database of each kind of this run."""
     return servers.fresh(request.param)
+
+
+@pytest.fixture(params=chosen())
+async def emptied_url(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """A database of each kind of this run, with the schema and no row: for clouds made anew for each story."""
+    return await servers.emptied(request.param)
+
+
+async def empty(url: str) -> None:
+    from skyhold.core.db.columns import metadata
+    from skyhold.core.db.engine import open_database
+    from skyhold.core.schema import prepare
+    from skyhold.core.tables import SCHEMA
+
+    def clear(conn: sa.Connection) -> None:
+        prepare(conn)
+        there = set(sa.inspect(conn).get_table_names())
+        for table in reversed(metadata.sorted_tables):
+            if table.name in there and table is not SCHEMA:
+                conn.execute(table.delete())
+
+    db = await open_database(url, synchronous="OFF")
+    await db.alter(clear)
+    await db.close()
 
 
 def core_on(url: str, home: Path, *services: Service, **settings: Any) -> Core:

@@ -172,8 +172,8 @@ def reset_state(tx: Tx, ctx: Context, server_id: str, state: str) -> None:
     from skyhold.core.saga import rows
 
     server = SERVERS_STORE.get(tx, ctx, server_id)
-    if rows.live(tx, ctx, server.id):
-        raise errors.Conflict(f"Instance {server.id} has an operation under way; it will end by itself.")
+    if kind := rows.live(tx, ctx, server.id):
+        raise errors.Conflict(f"Instance {server.id} is busy: {kind} is under way and will end by itself.")
     server = SERVERS_STORE.update(tx, server, state=state, task=None)
     journal.record(tx, "server.reset_state", server)
 

@@ -166,10 +166,12 @@ def outrun(tx: Tx, ctx: Context, saga: str, fence: int, heard: int) -> None:
     tx.execute(OUTRUN, {"saga": saga, "held_fence": fence, "beyond": max(fence, heard) + 1, "now": tx.now})
 
 
-def live(tx: Tx, ctx: Context, subject: str) -> bool:
-    """Whether a saga is at work on this subject: loops leave it alone."""
-    statement = sa.select(SAGAS.c.id).where(SAGAS.c.subject == subject, SAGAS.c.ended_at.is_(None)).limit(1)
-    return tx.first(statement) is not None
+def live(tx: Tx, ctx: Context, subject: str) -> str | None:
+    """The kind of a saga that is at work on this subject: loops leave it alone."""
+    kind: str | None = tx.scalar(
+        sa.select(SAGAS.c.kind).where(SAGAS.c.subject == subject, SAGAS.c.ended_at.is_(None)).limit(1)
+    )
+    return kind
 
 
 def live_subjects(tx: Tx, ctx: Context) -> set[str]:

@@ -24,9 +24,9 @@ from skyhold.image.drivers.base import BlobStore
 from skyhold.image.drivers.file import FileStore
 from skyhold.image.service import SERVICE
 from tests.kit.client import Answer, Client
-from tests.kit.databases import database_url, servers
+from tests.kit.databases import emptied_url, servers
 
-__all__ = ["database_url", "servers"]
+__all__ = ["emptied_url", "servers"]
 
 IMPLIED = {
     "admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",),
@@ -105,7 +105,7 @@ async def start_house(home: Path, **settings: Any) -> House:
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    made = await start_house(tmp_path, database=Database(url=database_url))
+async def house(tmp_path: Path, emptied_url: str) -> AsyncIterator[House]:
+    made = await start_house(tmp_path, database=Database(url=emptied_url))
     yield made
     await made.core.stop()

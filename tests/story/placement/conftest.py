@@ -17,9 +17,9 @@ from skyhold.core.app import Core
 from skyhold.core.context import Credentials
 from skyhold.placement.service import SERVICE
 from tests.kit.client import Client
-from tests.kit.databases import core_on, database_url, servers
+from tests.kit.databases import core_on, emptied_url, servers
 
-__all__ = ["database_url", "servers"]
+__all__ = ["emptied_url", "servers"]
 
 
 class RolesAsToken:
@@ -35,8 +35,8 @@ class RolesAsToken:
 
 
 @pytest.fixture
-async def core(database_url: str, tmp_path: Path) -> AsyncIterator[Core]:
-    core = core_on(database_url, tmp_path, SERVICE)
+async def core(emptied_url: str, tmp_path: Path) -> AsyncIterator[Core]:
+    core = core_on(emptied_url, tmp_path, SERVICE)
     core.authenticator = RolesAsToken()
     await core.start()
     yield core
