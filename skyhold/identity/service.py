@@ -42,7 +42,7 @@ from skyhold.identity.directories import freshness
 from skyhold.identity.federation import agreements
 from skyhold.identity.federation import resources as federation
 from skyhold.identity.issuer import resources as issuer
-from skyhold.identity.loops import inactivity
+from skyhold.identity.loops import inactivity, leftovers
 from skyhold.identity.projects import api as projects
 
 
@@ -79,7 +79,7 @@ SERVICE = Service(
     rules=[*policy.RULES, *delegation.RULES, *federation.RULES, *issuer.RULES],
     loops=[
         Loop("identity.forget_revocations", 600.0, forget_revocations),
-        Loop("identity.inactivity", 3600.0, inactivity.run), *issuer.LOOPS,
+        Loop("identity.inactivity", 3600.0, inactivity.run), leftovers.LOOP, *issuer.LOOPS,
         Loop("identity.directories", 60.0, freshness.run),
     ],
     rotations=[*issuer.ROTATIONS, rotating.run],

@@ -253,6 +253,7 @@ TRUSTS = table(
     sa.Column("expires_at", micros()),
     # Null for any number. A trust at 0 is there for the tokens that it gave, and shown to nobody.
     sa.Column("remaining_uses", number()),
+    sa.Column("used_at", micros()),
     # How many more times it may be passed on; 0 for not at all.
     sa.Column("redelegation_count", number(), nullable=False),
     sa.Column("redelegated_trust_id", text(64)),
@@ -302,6 +303,14 @@ ACCESS_TOKENS = table(
     sa.Column("created_at", micros(), nullable=False),
     sa.Index("identity_access_tokens_user", "user_id"),
     sa.Index("identity_access_tokens_consumer", "consumer_id"),
+)
+
+NONCES = table(
+    # Of signed requests that were seen: each counts once. Hashed, for they are as long as clients like.
+    "identity_nonces",
+    sa.Column("digest", text(64), primary_key=True),
+    sa.Column("forget_at", micros(), nullable=False),
+    sa.Index("identity_nonces_forget", "forget_at"),
 )
 
 REVOCATIONS = table(

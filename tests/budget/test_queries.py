@@ -24,6 +24,7 @@ from skyhold.core.db.tx import Tx
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
 from tests.kit.saga_rows import waiting_saga
+from tests.story.identity import test_oauth1 as oauth1
 
 FEW, MANY = 1, 30
 WEBHOOKS = 20
@@ -70,7 +71,7 @@ OF_PARENTS = [
     "/identity/v3/OS-EP-FILTER/endpoint_groups/{endpoint_group}/endpoints",
     "/identity/v3/OS-EP-FILTER/endpoint_groups/{endpoint_group}/projects",
     "/identity/v3/users/{admin}/application_credentials", "/identity/v3/projects/{project}/tags",
-    "/identity/v3/users/{admin}/credentials/OS-EC2",
+    "/identity/v3/users/{admin}/credentials/OS-EC2", "/identity/v3/users/{admin}/OS-OAUTH1/access_tokens",
     *(f"/image/v2/metadefs/namespaces/{{namespace}}{part}" for part in
       ("", "/properties", "/objects", "/tags", "/resource_types")),
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
@@ -168,6 +169,7 @@ class Seeds:
             "project_id": self.cloud.admin.project_id, "roles": [{"name": "reader"}],
         }
         await self.post("/identity/v3/OS-TRUST/trusts", {"trust": trust})
+        await oauth1.danced(self.cloud, self.cloud.admin)
         token = await self.cloud.token(person)
         await person.delete("/identity/v3/auth/tokens", headers={"X-Subject-Token": token}, status=204)
 

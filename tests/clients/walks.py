@@ -2,9 +2,9 @@
 """Walks: what somebody types at the openstack client, line by line, and what came of it.
 
 The walks are the text files in folders beside this one; the page that shows their results is written by
-test_identity_commands.py. A line is a command as typed, without `openstack`; `name = command` keeps the id
-that it prints (`name.key = command` another value) for `$name` in later lines, `[user password project]`
-before a command says who types it, and `#` begins a remark.
+test_identity_commands.py. A line is a command as typed, without `openstack`; `name = command` keeps what it
+prints for later lines: `$name` is its id (`name.key = command`: another value), `$name.secret` its secret;
+`[user password project]` before a command says who types it, and `#` begins a remark.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
 CLIENTS = Path(os.environ.get("SKYHOLD_CLIENTS_VENV", REPO / ".venv-clients"))
+SLOT = re.compile(r"\$(?P<name>[a-z_0-9]+)(?:\.(?P<key>[a-z_0-9]+))?")
 LINE = re.compile(r"^(?:(?P<keep>[a-z_0-9.]+) = )?(?:\[(?P<who>[^]]+)\] )?(?P<command>.+)$")
 KEYS = ("id", "ID")
 
@@ -56,10 +57,13 @@ class Client:
 
     process: asyncio.subprocess.Process
     who: dict[str, str]
-    kept: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def run(self, step: Step) -> Result:
-        words = shlex.split(re.sub(r"\$([a-z_0-9]+)", lambda found: self.kept[found[1]], step.command))
+        unknown = [found["name"] for found in SLOT.finditer(step.command) if found["name"] not in self.kept]
+        if unknown:
+            return Result(step, 1, "", f"there is no ${unknown[0]}: the command that should give it failed")
+        words = shlex.split(SLOT.sub(lambda found: str(self.kept[found["name"]][found["key"] or ""]), step.command))
         if step.keep:
             words += ["-f", "json"]
         answer = await self.ask([*self.options(step.who), *words])
@@ -73,7 +77,8 @@ class Client:
         """Of a list the first."""
         printed = printed[0] if isinstance(printed, list) else printed
         name, _, key = where.partition(".")
-        self.kept[name] = str(next(printed[key] for key in ([key] if key else KEYS) if key in printed))
+        own = next(printed[key] for key in ([key] if key else KEYS) if key in printed)
+        self.kept[name] = printed | {"": own}
 
     def options(self, who: tuple[str, ...] | None) -> list[str]:
         asked = dict(self.who)

@@ -14,11 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from skyhold.compute.drivers.qemu.qcow2 import empty
-from skyhold.core.context import Credentials
+from skyhold.core.context import Context, Credentials, internal
+from skyhold.core.db.tx import Tx
 from skyhold.host.machine import Machine
+from skyhold.identity.delegation import rows, sealing
 from skyhold.identity.logic.signatures import base64_mac
 from tests.kit.cloud import Cloud, Persona, sign_in
 from tests.kit.saga_rows import waiting_saga
+from tests.story.identity import test_oauth1 as oauth1
 
 MARKER = "quoth-the-raven"
 PASSWORD = "a-password-of-the-land"
@@ -47,7 +50,7 @@ class Land:
         """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
         private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
                    "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print",
-                   "webhook", "limit", "credential", "key", "trust")
+                   "webhook", "limit", "credential", "key", "trust", "access_token")
         return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
 
     def target(self) -> Mapping[str, Any]:
@@ -157,6 +160,10 @@ async def delegation(land: Land) -> None:
         "trustor_user_id": ids["owner"], "trustee_user_id": ids["owner"], "impersonation": True,
         "project_id": ids["project"], "roles": [{"name": "member"}],
     }
+    made = await oauth1.consumer(land.cloud)
+    ids |= {"oauth_consumer": made["id"], "access_token": "a" * 32}
+    await internal(land.cloud.core).write(add_access_token, ids)
+    ids["request_token"] = (await oauth1.ask(land.cloud, made, ids["project"]))["oauth_token"]
     ids["trust"] = (await land.make("/identity/v3/OS-TRUST/trusts", {"trust": trust}))["id"]
 
 
@@ -205,6 +212,14 @@ async def federation(land: Land) -> None:
     await admin.put(f"{at}/service_providers/the-sp", {"service_provider": sp}, status=201)
     client = {"client": {"name": "app", "redirect_uris": ["https://app.test/back"]}}
     land.ids["oidc_client"] = (await land.make("/identity/v3/OS-OIDC/clients", client, who=admin))["id"]
+
+
+def add_access_token(tx: Tx, ctx: Context, ids: Mapping[str, str]) -> None:
+    """By hand: only administrators may authorize, and the owner is none."""
+    rows.access_tokens.insert(
+        tx, id=ids["access_token"], consumer_id=ids["oauth_consumer"], user_id=ids["owner"], project_id=ids["project"],
+        secret=sealing.seal(ctx, "a secret"), roles=[ids["member_role"]], expires_at=None,
+    )
 
 
 async def placement(land: Land) -> None:

@@ -24,6 +24,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "access_rule_id": "$access_rule", "registered_limit_id": "$registered_limit", "limit_id": "$limit",
         "policy_id": "$policy", "endpoint_group_id": "$endpoint_group", "group": "ldap", "option": "url",
         "credential_id": "$credential", "trust_id": "$trust",
+        "consumer_id": "$oauth_consumer", "request_token_id": "$request_token", "access_token_id": "$access_token",
         "idp_id": "$idp", "protocol_id": "openid", "mapping_id": "$mapping", "sp_id": "$sp",
         "oidc_client_id": "$oidc_client",
     },
@@ -104,6 +105,7 @@ SAMPLES: dict[str, dict[str, str]] = {
 
 BODIES: dict[str, Any] = {
     "identity POST /v3/users/{user_id}/application_credentials": {"application_credential": {"name": SAY}},
+    "identity PUT /v3/OS-OAUTH1/authorize/{request_token_id}": {"roles": [{"name": "reader"}]},
     "identity POST /v3/ec2tokens": {
         "credentials": {
             "access": "$key", "signature": "$ec2_signature",
@@ -290,6 +292,7 @@ QUERIES: dict[str, str] = {
 }
 
 REFUSED: dict[str, tuple[int, str]] = {
+    "identity PUT /v3/OS-OAUTH1/authorize/{request_token_id}": (401, "one agrees to what one has there oneself"),
     # What even some who may do it by the rule can't do to this land, and why.
     "identity GET /v3/auth/tokens/OS-PKI/revoked": (403, "there are no such tokens"),
     "identity HEAD /v3/auth/tokens/OS-PKI/revoked": (403, "there are no such tokens"),

@@ -20,6 +20,7 @@ from skyhold.identity.auth import external, issuing, methods, reach, receipts, r
 from skyhold.identity.auth.issuing import VARY
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
+from skyhold.identity.delegation.oauth1 import signed, signing_in
 from skyhold.identity.listing import truthy
 from skyhold.identity.views import Domain, Project
 
@@ -30,13 +31,14 @@ SUBJECT = ("X-Subject-Token",)
 
 @routes.post(
     "/v3/auth/tokens", policy=PUBLIC, body=shape.AUTH, query=shape.TokenQuery, status=201,
-    headers=(receipts.HEADER, external.USER, external.DOMAIN),
+    headers=(receipts.HEADER, external.USER, external.DOMAIN, *signed.HEADERS),
 )
 async def issue(
     ctx: Context, want: shape.Auth, query: shape.TokenQuery, headers: Mapping[str, str | None]
 ) -> Reply:
     """Ask for a token."""
-    proof = await methods.prove(ctx, want.identity, external.vouched(ctx, headers))
+    given = signed.read(ctx, headers, signing_in.PATH) if signing_in.NAME in want.identity.methods else None
+    proof = await methods.prove(ctx, want.identity, external.vouched(ctx, headers), given)
     if (receipt := headers[receipts.HEADER]) is not None:
         proof = receipts.added(ctx, proof, receipt)
     if (rules := receipts.lacking(proof)) is not None:

@@ -18,6 +18,7 @@ from skyhold.identity.auth import external, grounds, shape, totp
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.auth.subjects import UserView, named_user, user_by
+from skyhold.identity.delegation.oauth1 import signed, signing_in
 from skyhold.identity.directories.signing_in import by_directory
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.tables import APP_CREDENTIALS, USERS
@@ -26,16 +27,21 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 
-async def prove(ctx: Context, identity: shape.Identity, remote: external.Remote | None = None) -> Proof:
-    """Every method named must succeed, and for the same user; `remote` is whom a trusted proxy vouches for.
+async def prove(
+    ctx: Context, identity: shape.Identity, remote: external.Remote | None = None, given: signed.Signed | None = None
+) -> Proof:
+    """Every method named must succeed, and for the same user; `remote` is whom a trusted proxy vouches for, `given` the
+    request where OAuth1 signed it.
 
     Whether that is enough for this user is receipts.lacking. Raises Unauthorized, Invalid, Forbidden."""
     proofs = [await external.prove(ctx, remote)] if remote is not None or external.NAME in identity.methods else []
-    for name in dict.fromkeys(each for each in identity.methods if each != external.NAME):
+    for name in dict.fromkeys(each for each in identity.methods if each not in BY_HEADER):
         method = METHODS.get(name)
         if method is None:
             raise errors.Unauthorized("Attempted to authenticate with an unsupported method.")
         proofs.append(await method(ctx, identity))
+    if signing_in.NAME in identity.methods:
+        proofs.append(await signing_in.prove(ctx, given))
     if not proofs or len({proof.user_id for proof in proofs}) != 1:
         raise denied()
     return joined(proofs)
@@ -102,6 +108,9 @@ async def by_app_credential(ctx: Context, identity: shape.Identity) -> Proof:
     proof = fresh(ctx, user, "application_credential", app_cred_id=row.id)
     return limited(proof, project_id=row.project_id, ends_at=row.expires_at)
 
+
+BY_HEADER = (external.NAME, signing_in.NAME)
+"""Methods that are not told in the body."""
 
 METHODS: dict[str, Method] = {
     "password": by_password, "token": by_token, "application_credential": by_app_credential,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 USE = (
     TRUSTS.update()
     .where(TRUSTS.c.id == sa.bindparam("trust"), TRUSTS.c.remaining_uses > 0)
-    .values(remaining_uses=TRUSTS.c.remaining_uses - 1)
+    .values(remaining_uses=TRUSTS.c.remaining_uses - 1, used_at=sa.bindparam("now"))
 )
 
 
@@ -42,7 +42,7 @@ def take(tx: Tx, ctx: Context, proof: Proof, trust_id: str) -> tuple[Any, PlaceV
         place = place_by(tx, PROJECTS.c.id == row.project_id)
         if place is None:
             raise denied()
-    if row.remaining_uses is not None and not tx.changed(USE, {"trust": row.id}):
+    if row.remaining_uses is not None and not tx.changed(USE, {"trust": row.id, "now": ctx.now}):
         raise gone(trust_id)
     return row, place
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.identity import places
 from skyhold.identity.auth import grounds
 from skyhold.identity.auth.bounds import Bound
-from skyhold.identity.tables import PROJECTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -105,8 +105,8 @@ def own_or_made_here(ctx: Context, table: sa.Table) -> list[Any]:
 
 
 def project(tx: Tx, project_id: str) -> Any:
-    """NotFound when there is none."""
-    found = tx.first(sa.select(*PROJECTS.c).where(PROJECTS.c.id == project_id))
+    """The project (or the domain that acts as one), kept from going before the commit; NotFound."""
+    found = places.projects.find(tx, project_id, lock="stay")
     if found is None:
         raise errors.NotFound(f"Could not find project: {project_id}.", kind="project", id=project_id)
     return found

@@ -68,4 +68,31 @@ GET_ROLE_FOR_TRUST = rule("get_role_for_trust", PARTY, "Show a trust's role.", f
 DELETE_TRUST = rule("delete_trust", f"{ADMIN} or {TRUSTOR}", "Delete a trust.", f"DELETE {TRUST}",
                     lists=True)
 
+# ---- OAuth1 --------------------------------------------------------------------------------
+
+CONSUMERS = "/v3/OS-OAUTH1/consumers"
+CONSUMER = CONSUMERS + "/{consumer_id}"
+ACCESS = "/v3/users/{user_id}/OS-OAUTH1/access_tokens"
+
+GET_CONSUMER = rule("get_consumer", READER, "Show a consumer.", f"GET {CONSUMER}", lists=True)
+LIST_CONSUMERS = rule("list_consumers", READER, "List consumers.", f"GET {CONSUMERS}", lists=True)
+CREATE_CONSUMER = rule("create_consumer", ADMIN, "Create a consumer.", f"POST {CONSUMERS}")
+UPDATE_CONSUMER = rule("update_consumer", ADMIN, "Change a consumer.", f"PATCH {CONSUMER}", lists=True)
+DELETE_CONSUMER = rule("delete_consumer", ADMIN, "Delete a consumer.", f"DELETE {CONSUMER}", lists=True)
+AUTHORIZE_REQUEST_TOKEN = rule("authorize_request_token", ADMIN, "Let a consumer act for oneself.",
+                               "PUT /v3/OS-OAUTH1/authorize/{request_token_id}")
+LIST_ACCESS_TOKENS = rule(
+    "list_access_tokens", ADMIN, "List a user's access tokens.", f"GET {ACCESS}", lists=True
+)
+GET_ACCESS_TOKEN = rule(
+    "get_access_token", ADMIN, "Show an access token.", f"GET {ACCESS}/{{access_token_id}}", lists=True
+)
+DELETE_ACCESS_TOKEN = rule(
+    "delete_access_token", ADMIN, "Take an access token back.", f"DELETE {ACCESS}/{{access_token_id}}", lists=True
+)
+LIST_ACCESS_TOKEN_ROLES = rule("list_access_token_roles", ADMIN, "List an access token's roles.",
+                               f"GET {ACCESS}/{{access_token_id}}/roles", lists=True)
+GET_ACCESS_TOKEN_ROLE = rule("get_access_token_role", ADMIN, "Show an access token's role.",
+                             f"GET {ACCESS}/{{access_token_id}}/roles/{{role_id}}", lists=True)
+
 RULES = [value for value in list(globals().values()) if isinstance(value, Rule)]

@@ -12,9 +12,12 @@ import sqlalchemy as sa
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.identity.issuer.tables import KEYS
-from skyhold.identity.tables import CREDENTIALS, DOMAIN_CONFIGS
+from skyhold.identity.tables import ACCESS_TOKENS, CONSUMERS, CREDENTIALS, DOMAIN_CONFIGS, REQUEST_TOKENS
 
-SEALED = [CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets, KEYS.c.sealed]
+SEALED = [
+    CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets, KEYS.c.sealed, CONSUMERS.c.secret, REQUEST_TOKENS.c.secret,
+    ACCESS_TOKENS.c.secret,
+]
 
 
 def seal(ctx: Context, secret: str) -> str:

@@ -10,9 +10,12 @@ import base64
 import json
 from typing import Any
 
+from oauthlib.oauth1 import Client
+
 from skyhold.identity.logic.signatures import base64_mac
 from tests.race.duel import Call, Duel, Ground, name, race
 from tests.race.operations.identity import V3, change, removal
+from tests.story.identity import test_oauth1 as oauth1
 from tests.story.identity.test_ec2_tokens import signed
 
 # ---- credentials ---------------------------------------------------------------------------
@@ -105,3 +108,68 @@ async def recognise_with_key(g: Ground) -> Duel:
     given = {"access": key["access"], "signature": mac, "token": base64.b64encode(b"text").decode()}
     one = Call(g.admin, "POST", f"{V3}/s3tokens", {"credentials": given})
     return Duel(one, gone=Call(g.admin, "DELETE", f"{path}/{key['access']}"), winners=(2,), refusals=(401,))
+
+
+# ---- OAuth1 --------------------------------------------------------------------------------
+
+
+@race("POST /identity/v3/OS-OAUTH1/consumers")
+async def create_consumer(g: Ground) -> Duel:
+    made = await oauth1.consumer(g.cloud)
+    # Nothing is above a consumer: what may go meanwhile is another.
+    one = Call(g.admin, "POST", f"{V3}/OS-OAUTH1/consumers", {"consumer": {"description": "two"}})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/OS-OAUTH1/consumers/{made['id']}"), winners=(2,))
+
+
+@race("PATCH /identity/v3/OS-OAUTH1/consumers/{consumer_id}")
+async def change_consumer(g: Ground) -> Duel:
+    made = await oauth1.consumer(g.cloud)
+    return change(g, "consumer", f"{V3}/OS-OAUTH1/consumers/{made['id']}", {"description": "one"}, {"colour": "two"})
+
+
+@race("DELETE /identity/v3/OS-OAUTH1/consumers/{consumer_id}")
+async def delete_consumer(g: Ground) -> Duel:
+    made = await oauth1.consumer(g.cloud)
+    return removal(g, f"{V3}/OS-OAUTH1/consumers/{made['id']}")
+
+
+def signed_call(g: Ground, path: str, who: Client, **headers: str) -> Call:
+    _, found, _ = who.sign("http://cloud.test" + path, http_method="POST")
+    return Call(g.cloud.client(), "POST", path, headers={**found, **headers})
+
+
+@race("POST /identity/v3/OS-OAUTH1/request_token")
+async def ask_as_consumer(g: Ground) -> Duel:
+    """The same signed request twice counts once."""
+    made = await oauth1.consumer(g.cloud)
+    who = Client(made["id"], client_secret=made["secret"])
+    one = signed_call(g, oauth1.O1 + "/request_token", who, **{"Requested-Project-Id": g.admin.project_id})
+    gone = Call(g.admin, "DELETE", f"{V3}/OS-OAUTH1/consumers/{made['id']}")
+    return Duel(one, gone=gone, winners=(1,), refusals=(401,))
+
+
+@race("PUT /identity/v3/OS-OAUTH1/authorize/{request_token_id}")
+async def authorize_consumer(g: Ground) -> Duel:
+    made = await oauth1.consumer(g.cloud)
+    asked = await oauth1.ask(g.cloud, made, g.admin.project_id)
+    path = f"{oauth1.O1}/authorize/{asked['oauth_token']}"
+    one = Call(g.admin, "PUT", path, {"roles": [{"name": "reader"}]})
+    return Duel(one, gone=Call(g.admin, "DELETE", f"{V3}/OS-OAUTH1/consumers/{made['id']}"))
+
+
+@race("POST /identity/v3/OS-OAUTH1/access_token")
+async def exchange_token(g: Ground) -> Duel:
+    made = await oauth1.consumer(g.cloud)
+    asked = await oauth1.ask(g.cloud, made, g.admin.project_id)
+    verifier = await oauth1.agree(g.admin, asked["oauth_token"], {"name": "reader"})
+    who = oauth1.signing(made, asked, verifier=verifier)
+    gone = Call(g.admin, "DELETE", f"{V3}/OS-OAUTH1/consumers/{made['id']}")
+    path = oauth1.O1 + "/access_token"
+    return Duel(signed_call(g, path, who), signed_call(g, path, who), gone=gone, winners=(1,), refusals=(401,))
+
+
+@race("DELETE /identity/v3/users/{user_id}/OS-OAUTH1/access_tokens/{access_token_id}")
+async def take_access_token_back(g: Ground) -> Duel:
+    made, granted = await oauth1.danced(g.cloud, g.admin)
+    path = f"{V3}/users/{g.admin.user_id}/OS-OAUTH1/access_tokens/{granted['oauth_token']}"
+    return removal(g, path, f"{V3}/OS-OAUTH1/consumers/{made['id']}")
