@@ -6,9 +6,12 @@ What is planted is taken away again, and then nothing is found any more.
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +25,7 @@ from skyhold.core.operator import audit
 from skyhold.core.tables import QUOTA_USAGES, SAGAS
 from skyhold.image import blobs
 from skyhold.image.tables import IMAGES
+from skyhold.network.loops import dataplane
 from skyhold.network.tables import PORTS
 from skyhold.placement import facade as placement
 from skyhold.placement.tables import INVENTORIES
@@ -217,3 +221,40 @@ async def test_a_saga_past_its_deadline_is_found(scene: Scene) -> None:
     }
     plant = SAGAS.insert().values(**row)
     await found_then_clean(scene.cloud, plant, SAGAS.delete().where(SAGAS.c.id == row["id"]), [("saga", row["id"])])
+
+
+async def test_a_host_that_does_not_answer_is_found_with_what_was_not_compared(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await scene.server("afar")
+    away = str(uuid.uuid4())
+    await found_then_clean(
+        scene.cloud, change(SERVERS, server["id"], host_id=away),
+        change(SERVERS, server["id"], host_id=scene.host.host_id), [("host", away), ("guest", server["id"])],
+    )
+
+    async def broken(*_: Any) -> Any:
+        raise guests.GuestFailed("netlink is asleep")
+
+    async def silent(*_: Any) -> Any:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(dataplane, "PATIENCE_S", 0.2)
+    for reconcile in (broken, silent):
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.host.engine, "reconcile", reconcile)
+            assert await findings(scene.cloud) == [("host", scene.host.host_id)]
+    assert await findings(scene.cloud) == []
+
+
+def test_every_class_that_an_audit_may_print_is_planted_here() -> None:
+    """Kinds are the first word of each `Finding(…)` in the product."""
+    kinds = set()
+    for path in (Path(__file__).parents[3] / "skyhold").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+                assert isinstance(node.args[0], ast.Constant), path
+                kinds.add(node.args[0].value)
+    own = Path(__file__).read_text()
+    assert len(kinds) >= 11
+    assert not {kind for kind in kinds if f'"{kind}"' not in own}
