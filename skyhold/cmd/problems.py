@@ -31,9 +31,10 @@ def disk_full(error: BaseException, home: Path) -> str | None:
 def known(error: BaseException, home: Path) -> str | None:
     """The sentence for what a full disk, a power cut or a former release left behind; None for other errors."""
     from skyhold.core.keyring import Damaged
+    from skyhold.core.policy.language import PolicyError
     from skyhold.core.schema import WrongSchema
 
-    if isinstance(error, Damaged | WrongSchema):
+    if isinstance(error, Damaged | PolicyError | WrongSchema):
         return str(error)
     if any(words in str(error) for words in DAMAGED):
         return (

@@ -72,7 +72,10 @@ class Core:
 
     def _policy_file(self) -> dict[str, Any]:
         path = self.settings.home / "policy.yaml"
-        return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+        try:
+            return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{path} can't be read: {error}") from error
 
     async def start(self) -> None:
         """Database first, then what services prepare, then work; requests are taken after this."""

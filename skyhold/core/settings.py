@@ -617,7 +617,10 @@ def _reachable(host: str) -> str:
 def _kept(path: Path, make: Callable[[], str]) -> str:
     """The line in `path`; made once, by whoever comes first, readable by the owner alone."""
     try:
-        return path.read_text().strip()
+        if kept := path.read_text().strip():
+            return kept
+        # Torn by a power cut: nothing is left of it.
+        path.unlink()
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

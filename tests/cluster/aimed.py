@@ -51,7 +51,7 @@ class Aimed(Processes):
     def __init__(self, home: Path) -> None:
         self.aim = home / "sky" / "run" / "aim"
         super().__init__(
-            home, path=Path(__file__).parent / "aim", environment={"SKYHOLD_TEST_AIM": str(self.aim)}
+            home, path=Path(__file__).parent / "aim", more={"SKYHOLD_TEST_AIM": str(self.aim)}
         )
         self.image = self.wanted("/image/v2/images?name=tiny", "images")
         self.flavor = self.wanted(f"{C}/flavors", "flavors")

@@ -50,20 +50,31 @@ async def answers(url: str, statement: Any) -> Sequence[Any]:
     return found
 
 
+def command(home: Path, env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """`skyhold` as a user calls it."""
+    return subprocess.run(
+        [sys.executable, "-m", "skyhold", *words, "--home", str(home)], capture_output=True, text=True, timeout=120,
+        env=env, check=False,
+    )
+
+
+def environment(home: Path, path: Path = REPO) -> dict[str, str]:
+    ours = {"HOME": str(home), "PYTHONPATH": f"{path}:{REPO}"}
+    return {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
+
+
 class Processes:
     """`skyhold up --fake` in a directory of its own; `close` ends it. `settings` are more lines for its file,
-    `path` is looked through for modules before anything else."""
+    `path` is looked through for modules before anything else, `more` is its environment."""
 
     def __init__(
-        self, home: Path, settings: str = "", *, path: Path = REPO, environment: dict[str, str] | None = None
+        self, home: Path, settings: str = "", *, path: Path = REPO, more: dict[str, str] | None = None
     ) -> None:
         self.home = home / "sky"
-        ours = {"HOME": str(home), "PYTHONPATH": f"{path}:{REPO}"}
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
-        self.env |= environment or {}
+        self.env = environment(home, path) | (more or {})
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self.home.mkdir(mode=0o700)
+        self.home.mkdir(mode=0o700, exist_ok=True)
         fake = '[host]\nhypervisor = "fake"\nnetwork = "fake"\n'
         (self.home / "skyhold.toml").write_text(f"{fake}[http]\nport = {self.port}\n{settings}")
         self.settings = load(self.home)
@@ -78,14 +89,15 @@ class Processes:
         self.token = Client(url, "demo", demo, "demo")._token
         self.admin_token = Client(url, "admin", admin, "admin")._token
 
-    def up(self, *options: str) -> None:
-        words = [sys.executable, "-m", "skyhold", "up", "--home", str(self.home), *options]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=self.env, check=False)
+    def up(self) -> None:
+        done = self.skyhold("up")
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def skyhold(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return command(self.home, self.env, *words)
+
     def close(self) -> None:
-        words = [sys.executable, "-m", "skyhold", "down", "--home", str(self.home)]
-        subprocess.run(words, capture_output=True, timeout=120, env=self.env, check=True)
+        assert self.skyhold("down").returncode == 0
 
     def signal(self, name: str, number: signal.Signals) -> None:
         pid = processes.running(self.settings, name)

@@ -95,6 +95,8 @@ def create(cloud: Processes, count: int = 1, fitting: tuple[int, ...] = (202,)) 
         "min_count": count, "max_count": count,
     }})
     assert status in fitting, answer
+    if not status:
+        return []
     return [server["id"] for server in cloud.call("GET", f"{C}/servers?name={name}")[1]["servers"]]
 
 
