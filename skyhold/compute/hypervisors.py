@@ -2,12 +2,13 @@
 """Hypervisors: each host with what it is, what it has and what is used of it.
 
 Whether a host is up is hosts.py's word, what it has room for placement's. Since 2.88 the numbers
-are only in placement; how long a machine has been up no agent tells, so uptime is null or 501.
+are only in placement; how long a machine has been up its agent tells, and before it did uptime is null or 501.
 """
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -124,8 +125,11 @@ async def show(ctx: Context, hypervisor_id: str, query: ShowQuery) -> Hypervisor
 @routes.get(ONE + "/uptime", until="2.87", policy=policy.HYPERVISORS_UPTIME)
 async def uptime(ctx: Context, hypervisor_id: str) -> Any:
     """Show how long a hypervisor has been up."""
-    await ctx.read(found, hypervisor_id)
-    raise errors.NotImplementedHere("Virt driver does not implement uptime function.")
+    row = await ctx.read(found, hypervisor_id)
+    up = up_for(ctx, row)
+    if up is None:
+        raise errors.NotImplementedHere("Virt driver does not implement uptime function.")
+    return {"hypervisor": outline(ctx, row) | {"uptime": up}}
 
 
 @routes.get(
@@ -243,10 +247,22 @@ def machine(ctx: Context, row: Any) -> dict[str, Any]:
     }
     return {
         "hypervisor_type": offered.get("hypervisor_type", ""),
-        "hypervisor_version": offered.get("hypervisor_version", 0), "host_ip": "",
+        "hypervisor_version": offered.get("hypervisor_version", 0), "host_ip": offered.get("host_ip", ""),
+        "uptime": up_for(ctx, row),
         "cpu_info": cpu if ctx.version >= versions.CPU_INFO_OBJECT else json.dumps(cpu),
         "service": Host(id=number_of(ctx, row), host=row.name, disabled_reason=row.disabled_reason),
     }
+
+
+def up_for(ctx: Context, row: Any) -> str | None:
+    """As the command `uptime` begins its line: the time there, in UTC, and how long it has been up."""
+    booted_at_s = (row.inventory or {}).get("booted_at_s", 0)
+    if not booted_at_s:
+        return None
+    minutes = max(0, ctx.now // 1_000_000 - booted_at_s) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    said = f"{days} day{'s' if days != 1 else ''}, " if days else ""
+    return f" {datetime.fromtimestamp(ctx.now / 1e6, UTC):%H:%M:%S} up {said}{hours:2}:{minutes % 60:02}"
 
 
 NO_ROOM = RoomOf(total=0, reserved=0, allocation_ratio=1.0, min_unit=1, max_unit=1, step_size=1, used=0)

@@ -8,10 +8,12 @@ starts without QEMU or netlink libraries.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from skyhold.compute.drivers.base import GuestDriver
@@ -43,6 +45,7 @@ class Machine:
 
     async def run(self) -> None:
         shelf = MetadataShelf(self.state_dir / "metadata", self.metadata)
+        self.metadata.on_password(shelf.keep_password)
         await self.engine.start()
         await self.driver.start()
         agent = Agent(
@@ -65,16 +68,38 @@ class Machine:
             await self.metadata.close_all()
 
     async def _greet(self) -> list[tuple[str, Any]]:
-        return [("host.inventory", await self.driver.inventory())]
+        return [("host.inventory", await self._inventory())]
+
+    async def _inventory(self) -> Any:
+        """The driver's, and what is true of the machine whatever runs its guests."""
+        offered = await self.driver.inventory()
+        return msgspec.structs.replace(offered, host_ip=own_address(), booted_at_s=booted_at_s())
 
     async def _watch_inventory(self, agent: Agent) -> None:
         last = None
         while True:
-            inventory = await self.driver.inventory()
+            inventory = await self._inventory()
             if inventory != last:
                 agent.report("host.inventory", inventory)
                 last = inventory
             await asyncio.sleep(INVENTORY_S)
+
+
+def own_address() -> str:
+    """The address that others reach this machine by: the one it would use itself. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def booted_at_s() -> int:
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith("btime "):
+            return int(line.split()[1])
+    return 0
 
 
 async def forward(agent: Agent, topic: str, events: AsyncIterator[Any]) -> None:

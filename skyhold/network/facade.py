@@ -122,26 +122,18 @@ def create_ports(
     tx: Tx, ctx: Context, asks: Sequence[PortAsk], *, server_id: str, project_id: str,
     security_groups: Sequence[str], hostname: str,
 ) -> list[PortView]:
-    """The server's ports, made or taken as planned. Raises NotFound, Conflict (an address or port was
-    taken meanwhile) or OverQuota."""
+    """The ports that were made or taken, in the order asked for; the server may have others. Raises NotFound,
+    Conflict (an address or port was taken meanwhile) or OverQuota."""
     if not asks:
         return []
     groups = group_ids(tx, ctx, project_id, security_groups)
-    for ask in asks:
-        if ask.port_id:
-            take_port(tx, ctx, ask, server_id, hostname)
-        else:
-            make_port(tx, ctx, ask, server_id, project_id, groups, hostname)
-    order = {ask.port_id: i for i, ask in enumerate(asks) if ask.port_id}
-    found = views(tx, ctx, [server_id]).get(server_id, [])
-    return found if not order else in_order(asks, found)
-
-
-def in_order(asks: Sequence[PortAsk], found: list[PortView]) -> list[PortView]:
-    """As asked for: a port that existed before is older than those made now."""
-    given = {view.id: view for view in found if not view.made_by_compute}
-    made = iter([view for view in found if view.made_by_compute])
-    return [given[ask.port_id] if ask.port_id else next(made) for ask in asks]
+    ids = [
+        take_port(tx, ctx, ask, server_id, hostname) if ask.port_id
+        else make_port(tx, ctx, ask, server_id, project_id, groups, hostname, number)
+        for number, ask in enumerate(asks)
+    ]
+    found = {view.id: view for view in views(tx, ctx, [server_id]).get(server_id, [])}
+    return [found[id] for id in ids]
 
 
 def group_ids(tx: Tx, ctx: Context, project_id: str, names: Sequence[str]) -> list[str]:
@@ -156,7 +148,7 @@ def still_in_use(row: Any) -> errors.Conflict:
     return errors.Conflict(f"Port {row.id} is still in use by {user}.", reason="port_in_use")
 
 
-def take_port(tx: Tx, ctx: Context, ask: PortAsk, server_id: str, hostname: str) -> None:
+def take_port(tx: Tx, ctx: Context, ask: PortAsk, server_id: str, hostname: str) -> str:
     row = store.store.get(tx, ctx, str(ask.port_id), may=policy.GET_PORT)
     if row.device_id:
         raise still_in_use(row)
@@ -164,23 +156,27 @@ def take_port(tx: Tx, ctx: Context, ask: PortAsk, server_id: str, hostname: str)
         tx, row, device_id=server_id, device_owner=SERVER_OWNER, hostname=hostname, nic_tag=ask.tag
     )
     journal.record(tx, "port.update", row)
+    return str(row.id)
 
 
 def make_port(
-    tx: Tx, ctx: Context, ask: PortAsk, server_id: str, project_id: str, groups: list[str], hostname: str
-) -> None:
+    tx: Tx, ctx: Context, ask: PortAsk, server_id: str, project_id: str, groups: list[str], hostname: str, number: int
+) -> str:
     network = networks.find_visible(tx, ctx, str(ask.network_id))
     ops.refuse_outside(ctx, network)
     wishes = [Wish(None, ask.fixed_ip)] if ask.fixed_ip else None
     target = {"project_id": project_id, "network:project_id": network.project_id}
     ops.guard_addresses(ctx, "create_port", network, target, wishes)
-    ops.make(tx, ctx, network, ops.Plan(
+    made = ops.make(tx, ctx, network, ops.Plan(
         project_id=project_id, wishes=wishes, group_ids=groups if network.port_security else [],
         values={
             "device_id": server_id, "device_owner": SERVER_OWNER, "port_security": network.port_security,
             "hostname": hostname, "nic_tag": ask.tag, "made_by_compute": True,
+            # A guest's interfaces come in the order of their making, which is the order that was asked for.
+            "created_at": tx.now + number,
         },
     ))
+    return str(made.id)
 
 
 def bind(tx: Tx, ctx: Context, server_id: str, host_id: str) -> None:
@@ -449,7 +445,9 @@ class Binding(msgspec.Struct, frozen=True):
     host_id: str
 
 
-def bindings(tx: Tx, ctx: Context) -> list[Binding]:
-    """Every port that is in a server, for an audit."""
+def bindings(tx: Tx, ctx: Context, host_id: str | None = None) -> list[Binding]:
+    """Every port that is in a server, everywhere or on one host."""
     ports = sa.select(PORTS.c.id, PORTS.c.device_id, PORTS.c.host_id).where(PORTS.c.device_owner.like("compute:%"))
+    if host_id is not None:
+        ports = ports.where(PORTS.c.host_id == host_id)
     return [Binding(row.id, row.device_id, row.host_id) for row in tx.all(ports.order_by(PORTS.c.id))]

@@ -299,7 +299,6 @@ REFUSED: dict[str, tuple[int, str]] = {
     "identity GET /v3/auth/catalog": (403, "an unscoped token has no catalogue"),
     "identity HEAD /v3/auth/catalog": (403, "an unscoped token has no catalogue"),
     "image PUT /v2/images/{image_id}/members/{member_id}": (403, "only the member decides"),
-    "compute GET /v2.1/os-hypervisors/{hypervisor_id}/uptime@2.87": (501, "the fake driver knows none"),
     "identity PUT /v3/regions/{region_id}": (409, "it is there"),
     "identity PUT /v3/OS-EP-FILTER/projects/{project_id}/endpoints/{endpoint_id}": (409, "it was given"),
     "identity PUT /v3/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}/projects/{project_id}": (

@@ -150,6 +150,8 @@ class GuestStatus(msgspec.Struct, frozen=True, kw_only=True):
     guest_id: str
     power: Power | Literal["absent", "crashed"]
     since_us: int = 0
+    ports: list[str] | None = None
+    """What is plugged in; None where the driver can't say."""
 
 
 class GuestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +175,10 @@ class HostInventory(msgspec.Struct, frozen=True, kw_only=True):
     cpu_model: str = ""
     arch: str = "x86_64"
     traits: list[str] = []
+    host_ip: str = ""
+    """Where the machine is reached; both are the agent's to say, whatever the driver."""
+    booted_at_s: int = 0
+    """Seconds since 1970; 0 when it isn't known."""
 
 
 class Nothing(msgspec.Struct, frozen=True):

@@ -341,7 +341,8 @@ def _disk_of(guest: _Kept) -> int:
 
 
 def _status(guest: _Kept) -> GuestStatus:
-    return GuestStatus(guest_id=guest.id, power=guest.power, since_us=guest.since_us)  # type: ignore[arg-type]
+    ports = None if guest.spec is None else [port.port_id for port in guest.spec.ports]
+    return GuestStatus(guest_id=guest.id, power=guest.power, since_us=guest.since_us, ports=ports)  # type: ignore[arg-type]
 
 
 def _boot_text(guest: _Kept) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps true: a server is shown as its guest really is, and no host runs guests nobody wants.
+"""Keeps true: a server is shown as its guest really is, and no host has guests or plugged ports that nobody wants.
 
 It asks each connected host what it runs, when the host connects and now and then; single changes
 arrive as reports in between. Servers and guests with a live saga are left alone.
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from skyhold.compute import hosts, states
-from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, Nothing
+from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, GuestUnplug, Nothing
 from skyhold.compute.servers import announce
 from skyhold.compute.servers.store import SERVERS_STORE, known, on_host
 from skyhold.core import journal
@@ -21,6 +21,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
 from skyhold.core.saga import rows
+from skyhold.network import facade as network
 
 log = structlog.get_logger("compute")
 
@@ -48,6 +49,10 @@ async def sync_host(ctx: Context, host_id: str) -> None:
     if not isinstance(seen, GuestList):
         return
     unwanted = await ctx.write(compare, host_id, seen.guests, asked_at)
+    for guest_id, port_id in await ctx.read(left_plugged, host_id, seen.guests, {id for id, _ in unwanted}):
+        log.info("port that left its server is pulled out", guest=guest_id, port=port_id, host=host_id)
+        want = GuestUnplug(guest_id=guest_id, port_id=port_id)
+        await ctx.core.bus.call(host_id, "guest.unplug", want, request_id=ctx.request_id)
     for guest_id, fence in unwanted:
         log.info("guest without a server removed", guest=guest_id, host=host_id)
         await ctx.core.bus.call(
@@ -77,6 +82,20 @@ def compare(
     for id in set(strays) - ours:
         log.warning("a guest of another cloud is left alone", guest=id, host=host_id)
     return [(id, tx.now) for id in strays if id in ours]
+
+
+def left_plugged(
+    tx: Tx, ctx: Context, host_id: str, guests: list[GuestStatus], gone: set[str]
+) -> list[tuple[str, str]]:
+    """(guest, port) of ports that were detached while the host could not be told."""
+    plugged = [(guest.guest_id, port) for guest in guests for port in guest.ports or () if guest.guest_id not in gone]
+    wanted = {(port.server_id, port.id) for port in network.bindings(tx, ctx, host_id)}
+    busy = rows.live_subjects(tx, ctx)
+    ours = {server.id for server in on_host(tx, ctx, host_id)}
+    return [
+        (guest, port) for guest, port in plugged
+        if (guest, port) not in wanted and guest in ours and guest not in busy and port not in busy
+    ]
 
 
 async def guest_changed(ctx: Context, host_id: str, status: GuestStatus) -> None:

@@ -64,6 +64,10 @@ class MetadataServer:
         self._doors: dict[str, _Door] = {}
         self._sessions = session.Sessions()
 
+    def on_password(self, hear: Callable[[str, str], None]) -> None:
+        """From now on `hear(server_id, text)` is told what guests post."""
+        self._on_password = hear
+
     def set(self, server_id: str, metadata: InstanceMetadata, password: str | None = None) -> None:
         """Serve `metadata` to this server from now on. `password` restores one posted earlier; without
         it, what was posted to this process stays."""

@@ -167,7 +167,9 @@ async def test_a_port_is_attached_and_detached(scene: Scene) -> None:
     made = await scene.user.post(path, {"interfaceAttachment": {"net_id": scene.network_id}}, status=200)
     port_id = made.json["interfaceAttachment"]["port_id"]
     listed = await scene.user.get(path, status=200)
-    assert len(listed.json["interfaceAttachments"]) == 2
+    assert [one["port_id"] for one in listed.json["interfaceAttachments"]][1:] == [port_id], "the new one, not the old"
+    [guest] = [one for one in (await scene.host.driver.list()).guests if one.guest_id == server["id"]]
+    assert guest.ports is not None and len(guest.ports) == 2 and port_id in guest.ports
     await scene.user.delete(f"{path}/{port_id}", status=202)
     await scene.settled()
     listed = await scene.user.get(path, status=200)

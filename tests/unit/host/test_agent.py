@@ -431,3 +431,61 @@ async def test_a_host_that_never_answers_is_unreachable(pair: Pair, monkeypatch:
     with pytest.raises(HostUnreachable, match="did not answer"):
         await pair.ask("slow", "a", subject="g", fence=1, key="k")
     pair.machine.gate.set()
+
+
+async def test_a_paused_control_plane_costs_no_memory_and_is_told_anew_when_it_wakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "RECONNECT_S", 0.02)
+    monkeypatch.setattr(agents, "ALIVE_S", 0.05)
+    greeted: list[asyncio.StreamReader] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(reader)
+
+    # A small buffer, so that the reader's end is soon full: what it doesn't ask for stays with the sender.
+    server = await asyncio.start_unix_server(accept, tmp_path / "bus.sock", limit=1024)
+    agent = Pair(tmp_path).agent
+    async with running(agent), asyncio.timeout(20):
+        while not agent._sessions:
+            await asyncio.sleep(0.005)
+        [session] = agent._sessions
+        for _ in range(3000):
+            agent.report("toy.news", Wish(text="x" * 10_000))
+        assert session.missed
+        assert session.unheard_bytes < agents.UNHEARD_BYTES + 20_000
+        while len(greeted) < 2:
+            await asyncio.sleep(0.01)
+            await greeted[0].read(1024 * 1024)
+        assert session not in agent._sessions
+    server.close()
+
+
+async def test_an_agent_stays_with_every_control_process_and_tells_all_of_them(pair: Pair) -> None:
+    heard: list[str] = []
+    other = Bus(pair.directory / "bus-2.sock", STRUCTS)
+
+    async def hear(host_id: str, body: Any) -> None:
+        heard.append(body.text)
+
+    pair.listen(("toy.inventory", Wish))
+    other.on_report("toy.inventory", Wish, hear)
+    await other.start()
+    async with asyncio.timeout(5):
+        while not other.connected("h1"):
+            await asyncio.sleep(0.005)
+    assert await other.call("h1", "toy.quick", Wish(text="a")) == Done("A")
+    assert await pair.ask("quick", "b") == Done("B")
+    pair.agent.report("toy.inventory", Wish(text="news"))
+    async with asyncio.timeout(5):
+        while heard != ["mine", "news"] or not pair.heard:
+            await asyncio.sleep(0.005)
+    gone: list[str] = []
+
+    async def went(host_id: str, body: Any) -> None:
+        gone.append(host_id)
+
+    other.on_report("host.gone", Hello, went)
+    await other.stop()
+    assert await pair.ask("quick", "c") == Done("C"), "one that stops takes nobody along"
+    assert gone == [], "and doesn't call the host gone that the others still reach"

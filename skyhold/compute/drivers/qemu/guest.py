@@ -63,7 +63,10 @@ class Guest:
         return self.spec
 
     def status(self) -> GuestStatus:
-        return GuestStatus(guest_id=self.id, power=self.record.power, since_us=self.record.since_us)  # type: ignore[arg-type]
+        ports = None if self.spec is None else [port.port_id for port in self.spec.ports]
+        return GuestStatus(
+            guest_id=self.id, power=self.record.power, since_us=self.record.since_us, ports=ports  # type: ignore[arg-type]
+        )
 
     def note(self, power: str) -> None:
         if power != self.record.power or not self.record.since_us:
