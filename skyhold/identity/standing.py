@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context, internal
@@ -21,6 +22,8 @@ from skyhold.identity.tables import SIGN_INS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
+
+log = structlog.get_logger("sign-in")
 
 DAY_US = 86_400 * 1_000_000
 
@@ -98,7 +101,9 @@ def count_failure(tx: Tx, ctx: Context, user_id: str) -> None:
     """A lock that is over starts the count anew."""
     row = ensured(tx, store, user_id, failures=0)
     over = row.failures >= rules(ctx).lockout_failure_attempts and not is_locked(ctx, row)
-    store.update(tx, row, failures=1 if over else row.failures + 1, failed_at=ctx.now)
+    row = store.update(tx, row, failures=1 if over else row.failures + 1, failed_at=ctx.now)
+    if is_locked(ctx, row):
+        log.warning("user is locked out", user=user_id, failures=row.failures)
 
 
 def count_success(tx: Tx, ctx: Context, user: UserView) -> None:
