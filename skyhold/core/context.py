@@ -52,6 +52,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     access_token_id: str | None = None
     """Of OAuth 1."""
     ec2_key_id: str | None = None
+    thumbprint: str | None = None
+    """x5t#S256 of the client certificate without which the token is no good."""
     group_ids: tuple[str, ...] = ()
     """Groups that an identity provider put the user in, for as long as the token lives."""
     may_delegate: bool = True
@@ -102,7 +104,9 @@ class NoLimits:
 class Context:
     """One request. `rule` is the policy rule of the route; look-ups decide by it."""
 
-    __slots__ = ("core", "creds", "dry_run", "global_request_id", "peer", "request_id", "rule", "version")
+    __slots__ = (
+        "certificate", "core", "creds", "dry_run", "global_request_id", "peer", "request_id", "rule", "version",
+    )
 
     def __init__(
         self,
@@ -125,6 +129,8 @@ class Context:
         self.dry_run = dry_run
         self.peer = peer
         """The address that the request came from: of a proxy, if there is one."""
+        self.certificate: bytes | None = None
+        """The client's, in DER, checked by the connection or by a trusted proxy (core/http/caller.py)."""
 
     @property
     def user_id(self) -> str:

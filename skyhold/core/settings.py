@@ -73,6 +73,9 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "off"
     tls_certificate: Annotated[str, Meta(description="With tls = files: the PEM file of the certificate chain.")] = ""
     tls_key: Annotated[str, Meta(description="With tls = files: the PEM file of its private key.")] = ""
+    tls_client_authorities: Annotated[
+        str, Meta(description="PEM file of authorities whose client certificates are asked for. Empty: none are.")
+    ] = ""
 
 
 class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,8 +142,12 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=10, description="Steps of 30 s that a one-time password may be late.")
     ] = 1
     external_proxies: Annotated[
-        list[str], Meta(description="Addresses or ranges of proxies whose X-Remote-User header is believed.")
+        list[str],
+        Meta(description="Addresses or ranges of proxies whose X-Remote-User and X-SSL-Client-Cert are believed."),
     ] = []
+    oauth2_mapping: Annotated[
+        str, Meta(description="The mapping from certificates of OAuth2 clients to users; clients need it to sign in.")
+    ] = "oauth2_mapping"
     directory_fresh_s: Annotated[
         Count, Meta(description="How old what an LDAP directory said may be before it is asked again for a list.")
     ] = 30

@@ -54,6 +54,10 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(*found)
+    if settings.http.tls_client_authorities:
+        # Asked for, not demanded: most clients have none, and whose it is says identity.
+        context.load_verify_locations(settings.http.tls_client_authorities)
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.core.http import caller
 from skyhold.core.http.endpoint import ANONYMOUS
 from skyhold.core.http.routes import Public, Route
 
@@ -37,7 +38,7 @@ class Channel:
         (self.route,) = routes
 
     async def converse(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket, **params: str) -> None:
-        ctx = Context(self.core, ANONYMOUS)
+        ctx = Context(self.core, ANONYMOUS, peer=caller.peer_of(req))
         structlog.contextvars.bind_contextvars(request_id=ctx.request_id)
         try:
             await self._permit(ctx, req)
@@ -55,7 +56,8 @@ class Channel:
         policy = self.route.policy
         if isinstance(policy, Public):
             return
-        ctx.creds = await self.core.authenticate(req.get_header("X-Auth-Token"))
+        ctx.creds = await caller.credentials(self.core, req, caller.certificate_of(self.core, req, ctx.peer))
         ctx.rule = policy
+        caller.check_access(ctx.creds, self.service.type, self.service.prefix, "GET", req.path)
         if not self.core.policy.possible(policy.name, ctx.creds):
             raise errors.Forbidden(self.core.policy.explain(policy.name, ctx.creds), rule=policy.name)

@@ -23,6 +23,7 @@ from prometheus_client import Counter
 from skyhold.core import errors, metrics, shapes
 from skyhold.core.context import Context, Credentials, new_request_id
 from skyhold.core.db.engine import full
+from skyhold.core.http import caller
 from skyhold.core.http.body import CONNECTED, WELCOME, read_json, stream_of, while_connected
 from skyhold.core.http.dialect import Dialect
 from skyhold.core.http.routes import Public, Reply, Route
@@ -64,15 +65,16 @@ class Endpoint:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         ctx = Context(
             self.core, ANONYMOUS, request_id=request_id,
-            global_request_id=global_request_id(req), peer=peer_of(req),
+            global_request_id=global_request_id(req), peer=caller.peer_of(req),
         )
+        ctx.certificate = caller.certificate_of(self.core, req, ctx.peer)
         try:
             ctx.dry_run = is_rehearsal(req)
             if "\0" in req.path:
                 # PostgreSQL's texts can't hold one, so nothing has such a name.
                 raise errors.NotFound("There is nothing whose name has a NUL character.")
             if not self.public:
-                ctx.creds = await self.core.authenticate(req.get_header("X-Auth-Token"))
+                ctx.creds = await caller.credentials(self.core, req, ctx.certificate)
             ctx.version = self.service.versions.negotiate(version_headers(self.service, req))
             for name, value in self.service.versions.response_headers(ctx.version):
                 resp.set_header(name, value)
@@ -121,22 +123,11 @@ class Endpoint:
         if isinstance(route.policy, Public):
             return
         ctx.rule = route.policy
-        if ctx.creds.access_rules is not None:
-            self._permit_access(ctx.creds, req)
+        caller.check_access(ctx.creds, self.service.type, self.service.prefix, req.method, req.path)
         if not self.core.policy.possible(route.policy.name, ctx.creds):
             raise errors.Forbidden(
                 self.core.policy.explain(route.policy.name, ctx.creds), rule=route.policy.name
             )
-
-    def _permit_access(self, creds: Credentials, req: falcon.asgi.Request) -> None:
-        """An application credential with access rules may only do what they list."""
-        for service, method, pattern in creds.access_rules or ():
-            if service == self.service.type and method == req.method and path_matches(pattern, req.path):
-                return
-        raise errors.Unauthorized(
-            f"The access rules of this application credential do not allow {req.method} {req.path} "
-            f"of {self.service.type}."
-        )
 
     async def _call(
         self, ctx: Context, route: Route, req: falcon.asgi.Request, params: dict[str, str], body: Any
@@ -286,12 +277,6 @@ def global_request_id(req: falcon.asgi.Request) -> str | None:
     return given if given is not None and REQUEST_ID.fullmatch(given) else None
 
 
-def peer_of(req: falcon.asgi.Request) -> str:
-    """Who is at the other end of the connection, whatever headers say; empty on a unix socket."""
-    client = req.scope.get("client")
-    return client[0] if client else ""
-
-
 def set_request_id(service: Service, resp: falcon.asgi.Response, request_id: str) -> None:
     resp.set_header("X-Openstack-Request-Id", request_id)
     if service.request_id_header:
@@ -312,23 +297,3 @@ def falcon_pairs(req: falcon.asgi.Request) -> list[tuple[str, str]]:
     for name, value in req.params.items():
         pairs += [(name, item) for item in value] if isinstance(value, list) else [(name, value)]
     return pairs
-
-
-def path_matches(pattern: str, path: str) -> bool:
-    """Access-rule patterns: `*` is one segment, `**` any number, `{name}` one segment."""
-    return match_segments(pattern.strip("/").split("/"), path.strip("/").split("/"))
-
-
-def match_segments(pattern: list[str], path: list[str]) -> bool:
-    """`reached` are the lengths of path that the pattern so far can match: users write patterns, and
-    trying each `**` at each place would take for ever."""
-    reached = {0}
-    for segment in pattern:
-        if segment == "**":
-            reached = set(range(min(reached), len(path) + 1))
-        else:
-            one = segment == "*" or (segment.startswith("{") and segment.endswith("}"))
-            reached = {i + 1 for i in reached if i < len(path) and (one or path[i] == segment)}
-        if not reached:
-            return False
-    return len(path) in reached

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from skyhold.core.http.body import CONNECTED, WELCOME
+from skyhold.core.http.caller import CERTIFICATE
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -56,6 +57,8 @@ def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpTool
             transport = self.transport
             # ASGI servers may put keys of their own into a scope; its type can't know them.
             scope = cast(dict[str, Any], self.scope)
+            if (tls := transport.get_extra_info("ssl_object")) is not None:
+                scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
             scope[CONNECTED] = lambda: not transport.is_closing()
             scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
             super().on_headers_complete()

@@ -7,11 +7,11 @@ the addresses in identity.external_proxies, which is empty by default: from anyb
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyhold.core.context import Context
+from skyhold.core.http.caller import is_within
 from skyhold.identity import standing
 from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import Proof, denied, fresh
@@ -38,14 +38,7 @@ def vouched(ctx: Context, headers: Mapping[str, str | None]) -> Remote | None:
 
 
 def is_trusted(ctx: Context) -> bool:
-    proxies = ctx.core.settings.identity.external_proxies
-    if not proxies or not ctx.peer:
-        return False
-    try:
-        peer = ipaddress.ip_address(ctx.peer)
-    except ValueError:
-        return False
-    return any(peer in ipaddress.ip_network(each, strict=False) for each in proxies)
+    return is_within(ctx.peer, ctx.core.settings.identity.external_proxies)
 
 
 async def prove(ctx: Context, remote: Remote | None) -> Proof:

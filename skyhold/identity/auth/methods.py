@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.core.http.caller import thumbprint
 from skyhold.identity import standing
 from skyhold.identity.auth import external, grounds, shape, totp
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
@@ -81,6 +82,8 @@ async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
         raise missing("token")
     valid = (await sessions(ctx.core).look(identity.token.id)).valid
     token = valid.token
+    if token.thumbprint is not None and token.thumbprint != thumbprint(ctx.certificate):
+        raise denied()
     for name, why in grounds.FINAL.items():
         if getattr(token, name) is not None:
             raise errors.Forbidden(why, reason="token_not_passed_on")

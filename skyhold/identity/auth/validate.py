@@ -56,7 +56,8 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
             system_scope="all" if token.scope == "system" else None, scope=token.scope,
             roles=frozenset(name for _, name in self.roles), token=text, audit_id=token.audit_id,
             expires_at=token.expires_at, app_cred_id=token.app_cred_id, trust_id=token.trust_id,
-            access_token_id=token.access_token_id, ec2_key_id=token.ec2_key_id, group_ids=token.group_ids,
+            access_token_id=token.access_token_id, ec2_key_id=token.ec2_key_id,
+            thumbprint=token.thumbprint, group_ids=token.group_ids,
             may_delegate=all(bound.passes_on for bound in self.bounds),
             access_rules=None if rules is None else tuple((s, m, p) for _, s, m, p in rules),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from oauthlib.oauth1 import Client
 
@@ -16,6 +17,8 @@ from skyhold.identity.logic.signatures import base64_mac
 from tests.race.duel import Call, Duel, Ground, name, race
 from tests.race.operations.identity import V3, change, removal
 from tests.story.identity import test_oauth1 as oauth1
+from tests.story.identity.test_app_credentials import address
+from tests.story.identity.test_app_credentials import make as make_app_credential
 from tests.story.identity.test_ec2_tokens import signed
 
 # ---- credentials ---------------------------------------------------------------------------
@@ -173,3 +176,16 @@ async def take_access_token_back(g: Ground) -> Duel:
     made, granted = await oauth1.danced(g.cloud, g.admin)
     path = f"{V3}/users/{g.admin.user_id}/OS-OAUTH1/access_tokens/{granted['oauth_token']}"
     return removal(g, path, f"{V3}/OS-OAUTH1/consumers/{made['id']}")
+
+
+# ---- OAuth2 --------------------------------------------------------------------------------
+
+
+@race("POST /identity/v3/OS-OAUTH2/token")
+async def sign_in_as_program(g: Ground) -> Duel:
+    user = await g.cloud.project()
+    made = await make_app_credential(user, user.user_id)
+    form = urlencode({"grant_type": "client_credentials", "client_id": made["id"], "client_secret": made["secret"]})
+    path = f"{V3}/OS-OAUTH2/token"
+    one = Call(g.cloud.client(), "POST", path, form.encode(), content_type="application/x-www-form-urlencoded")
+    return Duel(one, gone=Call(user, "DELETE", address(user, made)), winners=(2,), refusals=(401,))

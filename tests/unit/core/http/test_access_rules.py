@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from skyhold.core.app import Core
-from skyhold.core.http.endpoint import path_matches
+from skyhold.core.http.caller import path_matches
 from tests.kit.client import Client
 
 
