@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every image command of the unmodified client, run at a cloud; docs/image-commands.md shows the result.
+
+The commands are image_commands.txt, what is typed is image/*.txt, how that is read walks.py. With
+SKYHOLD_WRITE_PAGES=1 the page is written anew instead of held to the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from skyhold.compute.drivers.qemu.qcow2 import empty
+from tests.clients.pages import Page
+from tests.clients.walks import CLIENTS, Result, client, steps
+from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
+
+PAGE = Page("image")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Result]]:
+    assert CLIENTS.exists(), f"{CLIENTS} holds no openstack client; script/test makes it"
+    made = await start_cloud(tmp_path_factory.mktemp("commands"))
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "picture").write_bytes(empty())
+    async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
+        typed.kept |= {"picture": str(folder / "picture"), "copy": str(folder / "copy")}
+        yield [await typed.run(step) for step in steps(PAGE.folder)]
+    await made.core.stop()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_line_of_the_walks_works(results: list[Result]) -> None:
+    PAGE.check_all_work(results)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_command_is_in_a_walk(results: list[Result]) -> None:
+    PAGE.check_complete(results)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_page_shows_what_was_run(results: list[Result]) -> None:
+    PAGE.check_written(results)
