@@ -16,15 +16,15 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.operator.findings import Finding, drift
 from skyhold.core.saga import rows as saga_rows
-from skyhold.image import blobs, states
+from skyhold.image import blobs, quotas, states
 from skyhold.image.content import Placed, placed_of
 from skyhold.image.drivers.base import BlobStore
-from skyhold.image.images.ops import mib
 from skyhold.image.tables import BLOBS, IMAGES
 
-RESOURCES = {"image_count_total", "image_size_total"}
+RESOURCES = set(quotas.quota.defaults)
 COLUMNS = (
     IMAGES.c.id, IMAGES.c.project_id, IMAGES.c.status, IMAGES.c.blob, IMAGES.c.size_bytes, IMAGES.c.locations,
+    IMAGES.c.staged_bytes,
 )
 
 
@@ -96,7 +96,7 @@ def idle(tx: Tx, rows: Any, blob_ids: set[str]) -> list[Finding]:
 def count(rows: Any) -> Counter[tuple[str, str]]:
     counted = Counter[tuple[str, str]]()
     for row in rows:
-        if row.project_id:
-            counted[row.project_id, "image_count_total"] += 1
-            counted[row.project_id, "image_size_total"] += mib(row.size_bytes)
+        for resource, amount in quotas.held(row).items():
+            if amount:
+                counted[row.project_id, resource] += amount
     return counted

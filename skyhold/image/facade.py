@@ -119,7 +119,7 @@ def create_for_snapshot(
         ops.check_name(key)
     ops.check_properties(properties)
     return view(ops.add(
-        tx, ctx, id=ctx.new_id(), project_id=owner, name=name, visibility="private", disk_format=disk_format,
+        tx, ctx, id=None, project_id=owner, name=name, visibility="private", disk_format=disk_format,
         container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=False,
         hidden=False, tags=[], properties=properties,
     ))

@@ -21,14 +21,14 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes, Stream
-from skyhold.image import blobs, cache, content, policy, states
+from skyhold.image import blobs, cache, content, policy, quotas, signatures, states
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, Reader, StoreAway, StoreFull
 from skyhold.image.errors import RangeUnsatisfiable
 from skyhold.image.images import ops
 from skyhold.image.images.store import get, store
 from skyhold.image.intake import Intake, Received, pump, too_large
 from skyhold.image.logic.inspection import Inspection, Refused
-from skyhold.image.tables import IMAGES
+from skyhold.image.logic.signing import Unverified
 
 log = structlog.get_logger("image")
 
@@ -47,7 +47,7 @@ async def upload(ctx: Context, image_id: str, headers: Mapping[str, str | None],
     """Upload an image's content."""
     check_octets(stream)
     target = chosen_store(ctx, headers[STORE_HEADER])
-    claimed = await ctx.write(claim, image_id, ctx.core.settings.image.size_limit_bytes, target.name)
+    claimed = await ctx.write(claim, image_id, ctx.core.settings.image.size_limit_bytes, target.name, stream.length)
     async with given_back(ctx, claimed):
         received = await receive(ctx, claimed, stream, target)
         await blobs.discard(ctx.core, await ctx.write(activate, claimed.row, received, target.name))
@@ -117,13 +117,15 @@ class Claimed(msgspec.Struct, frozen=True):
 # ---- upload ----------------------------------------------------------------------------------
 
 
-def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int, store_name: str) -> Claimed:
-    """Make this upload the one that the image waits for. Raises Conflict when it isn't queued."""
+def claim(
+    tx: Tx, ctx: Context, image_id: str, limit_bytes: int, store_name: str, length: int | None = None,
+) -> Claimed:
+    """Make this upload the one that the image waits for. Raises Conflict when it isn't queued, OverQuota."""
     row = store.get(tx, ctx, image_id, may=policy.UPLOAD_IMAGE)
     ops.check_formats_set(row, "prior to saving data")
     row = claimed_by(tx, ctx, row, states.SAVING, store_name)
     journal.record(tx, "image.prepare", row)
-    return Claimed(row, min(limit_bytes, room_bytes(tx, row.project_id)))
+    return Claimed(row, min(limit_bytes, quotas.room_bytes(tx, row.project_id, quotas.SIZE, length)))
 
 
 def claimed_by(tx: Tx, ctx: Context, row: Any, state: str, store_name: str) -> Any:
@@ -132,14 +134,6 @@ def claimed_by(tx: Tx, ctx: Context, row: Any, state: str, store_name: str) -> A
     row = store.move(tx, row, states.QUEUED, state, blob=key)
     content.begin(tx, ctx, store_name, key, writer_id)
     return row
-
-
-def room_bytes(tx: Tx, project_id: str | None) -> int:
-    """What the project's quota leaves for one more image."""
-    limit = ops.quota.limits(tx, project_id)["image_size_total"] if project_id else -1
-    if limit < 0 or project_id is None:
-        return 2**63 - 1
-    return max(0, limit - ops.quota.usage(tx, project_id)["image_size_total"]) * ops.MIB
 
 
 @asynccontextmanager
@@ -159,12 +153,9 @@ async def give_back(ctx: Context, row: Any) -> None:
 
 
 def unclaim(tx: Tx, ctx: Context, image_id: str, key: str) -> list[content.Placed]:
-    mine = (IMAGES.c.id == image_id) & (IMAGES.c.blob == key)
-    unfinished = IMAGES.c.status.in_((states.SAVING, states.UPLOADING))
-    tx.execute(
-        IMAGES.update().where(mine, unfinished)
-        .values(status=states.QUEUED, blob=None, updated_at=tx.now)
-    )
+    image, unfinished = store.find(tx, image_id, lock=True), (states.SAVING, states.UPLOADING)
+    if image is not None and image.blob == key and image.status in unfinished:
+        store.move(tx, image, unfinished, states.QUEUED, blob=None)
     row = tx.first(content.BY_KEY, {"key": key})
     if row is None or row.refs:
         return []
@@ -178,16 +169,18 @@ async def receive(ctx: Context, claimed: Claimed, stream: Stream, target: BlobSt
         raise too_large(claimed.limit_bytes)
     virtual_limit = ctx.core.settings.image.virtual_size_limit_bytes
     inspection = Inspection(row.disk_format, row.container_format, virtual_limit)
-    return await written(claimed, stream, target, inspection)
+    verifier = await signatures.verifier(ctx, row.properties)
+    return await written(claimed, stream, target, inspection, verifier)
 
 
 async def written(
-    claimed: Claimed, stream: Stream, target: BlobStore, inspection: Inspection | None
+    claimed: Claimed, stream: Stream, target: BlobStore, inspection: Inspection | None,
+    verifier: signatures.Verifier | None = None,
 ) -> Received:
     """The stream as a finished blob. Raises UnsupportedMedia, TooLarge, Invalid, Gone, Unavailable."""
     try:
         writer = await blobs.in_thread(target.create, claimed.row.blob, stream.length)
-        intake = Intake(writer, inspection, claimed.limit_bytes)
+        intake = Intake(writer, inspection, claimed.limit_bytes, verifier=verifier)
         try:
             await pump(intake, stream.chunks, stream.length)
             return await blobs.in_thread(intake.finish)
@@ -195,6 +188,8 @@ async def written(
             await asyncio.shield(blobs.in_thread(intake.abort))
     except Refused as refused:
         raise errors.UnsupportedMedia(str(refused), reason="image_content_refused") from None
+    except Unverified as why:
+        raise signatures.refused(why) from None
     except StoreFull as full:
         raise storage_full(full) from None
     except StoreAway as away:
@@ -224,8 +219,6 @@ def activate(tx: Tx, ctx: Context, row: Any, received: Received, store_name: str
 
 def filled(tx: Tx, row: Any, received: Received, locations: list[dict[str, Any]], **more: Any) -> Any:
     """The image made active with this content. Raises OverQuota."""
-    if row.project_id:
-        ops.quota.take(tx, row.project_id, image_size_total=ops.mib(received.size_bytes))
     return store.move(
         tx, row, (states.SAVING, states.IMPORTING), states.ACTIVE, size_bytes=received.size_bytes,
         virtual_size_bytes=received.virtual_size_bytes, checksum=received.checksum, sha512=received.sha512,

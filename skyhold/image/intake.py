@@ -18,6 +18,7 @@ from skyhold.core import errors
 from skyhold.image import blobs
 from skyhold.image.drivers.base import Reader, StoreAway, Writer
 from skyhold.image.logic.inspection import Inspection
+from skyhold.image.signatures import Verifier
 
 CHUNK_BYTES: Final = 1024 * 1024
 SILENT_S: Final = 120.0
@@ -44,10 +45,12 @@ class Intake:
     """One content. Without a writer it is only looked at, without an inspection it is taken as it is."""
 
     def __init__(
-        self, writer: Writer | None, inspection: Inspection | None, limit_bytes: int, other: str = ""
+        self, writer: Writer | None, inspection: Inspection | None, limit_bytes: int, other: str = "",
+        verifier: Verifier | None = None,
     ) -> None:
         """`other` names a further algorithm of hashlib."""
         self._writer, self._inspection, self._limit_bytes = writer, inspection, limit_bytes
+        self._verifier = verifier
         self._other = hashlib.new(other) if other else None
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha512 = hashlib.sha512()
@@ -64,6 +67,8 @@ class Intake:
         self._sha512.update(chunk)
         if self._other is not None:
             self._other.update(chunk)
+        if self._verifier is not None:
+            self._verifier.feed(chunk)
         if self._writer is not None:
             self._writer.write(chunk)
 
@@ -73,8 +78,10 @@ class Intake:
         return self._sha512.hexdigest()
 
     def finish(self) -> Received:
-        """Raises Refused, StoreFull, NoSuchBlob."""
+        """Raises Refused, Unverified, StoreFull, NoSuchBlob."""
         virtual_size_bytes = self._inspection.conclude() if self._inspection is not None else None
+        if self._verifier is not None:
+            self._verifier.conclude()
         if self._writer is not None:
             self._writer.commit()
         return Received(

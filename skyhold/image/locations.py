@@ -164,8 +164,6 @@ def add(tx: Tx, ctx: Context, image_id: str, place: str, url: str, size_bytes: i
 
 def activated(tx: Tx, row: Any, size_bytes: int | None, locations: list[dict[str, Any]], **more: Any) -> Any:
     """Raises OverQuota."""
-    if row.project_id:
-        ops.quota.take(tx, row.project_id, image_size_total=ops.mib(size_bytes) - ops.mib(row.size_bytes))
     return store.move(
         tx, row, (states.QUEUED, states.IMPORTING), states.ACTIVE, size_bytes=size_bytes, locations=locations, **more
     )

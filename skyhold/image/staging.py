@@ -13,7 +13,7 @@ from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes, Stream
-from skyhold.image import blobs, content, files, policy, states
+from skyhold.image import blobs, content, files, policy, quotas, states
 from skyhold.image.images.store import store
 from skyhold.image.intake import too_large
 
@@ -25,7 +25,7 @@ async def stage(ctx: Context, image_id: str, stream: Stream) -> None:
     """Upload content that is imported later."""
     files.check_octets(stream)
     target = blobs.stores_of(ctx.core).get(blobs.STAGING)
-    claimed = await ctx.write(claim, image_id, ctx.core.settings.image.size_limit_bytes)
+    claimed = await ctx.write(claim, image_id, ctx.core.settings.image.size_limit_bytes, stream.length)
     async with files.given_back(ctx, claimed):
         if stream.length is not None and stream.length > claimed.limit_bytes:
             raise too_large(claimed.limit_bytes)
@@ -33,18 +33,20 @@ async def stage(ctx: Context, image_id: str, stream: Stream) -> None:
         await ctx.write(settle, claimed.row, received.size_bytes)
 
 
-def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int) -> files.Claimed:
-    """Raises Conflict when the image isn't queued."""
+def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int, length: int | None) -> files.Claimed:
+    """Raises Conflict when the image isn't queued, OverQuota."""
     row = store.get(tx, ctx, image_id, may=policy.UPLOAD_IMAGE)
     row = files.claimed_by(tx, ctx, row, states.UPLOADING, blobs.STAGING)
     journal.record(tx, "image.prepare", row)
-    return files.Claimed(row, min(limit_bytes, files.room_bytes(tx, row.project_id)))
+    limits = (quotas.room_bytes(tx, row.project_id, each, length) for each in (quotas.SIZE, quotas.STAGED))
+    return files.Claimed(row, min(limit_bytes, *limits))
 
 
 def settle(tx: Tx, ctx: Context, row: Any, size_bytes: int) -> None:
-    """The content waits now for its import. Raises Gone."""
+    """The content waits now for its import. Raises Gone, OverQuota."""
     now = store.find(tx, row.id, lock=True)
     if now is None or now.blob != row.blob:
         raise files.gone(row.id)
     content.keep_unhashed(tx, row.blob, size_bytes)
+    now = store.update(tx, now, staged_bytes=size_bytes)
     journal.record(tx, "image.stage", now)

@@ -44,6 +44,8 @@ IMAGES = table(
     sa.Column("locations", json()),
     # The blob that an upload or an import is writing for it, or that was staged: new for every attempt.
     sa.Column("blob", text(160)),
+    # How much of it waits for its import.
+    sa.Column("staged_bytes", number()),
     # Of the last import: {"task": id, "stores": [still to come], "failed": [...]}.
     sa.Column("importing", json()),
     sa.Column("created_at", micros(), nullable=False),

@@ -17,8 +17,8 @@ from skyhold.compute import tables as compute
 from skyhold.core.tables import QUOTA_USAGES, SAGAS
 from skyhold.events import tables as events
 from skyhold.identity import tables as identity
+from skyhold.image import quotas as image_quotas
 from skyhold.image import tables as image
-from skyhold.image.images.ops import mib
 from skyhold.network import tables as network
 from skyhold.placement import tables as placement
 
@@ -46,10 +46,9 @@ def recount(ask: Ask) -> Counter[tuple[str, str]]:
         found[row.user_id, "compute:key_pairs"] += 1
     for row in ask(sa.select(compute.SERVER_GROUPS.c.project_id)):
         found[row.project_id, "compute:server_groups"] += 1
-    for row in ask(sa.select(image.IMAGES.c.project_id, image.IMAGES.c.size_bytes)):
-        if row.project_id:
-            found[row.project_id, "image:image_count_total"] += 1
-            found[row.project_id, "image:image_size_total"] += mib(row.size_bytes)
+    for row in ask(sa.select(image.IMAGES)):
+        for resource, amount in image_quotas.held(row).items():
+            found[row.project_id, f"image:{resource}"] += amount
     for resource, table in (
         ("network", network.NETWORKS), ("subnet", network.SUBNETS), ("router", network.ROUTERS),
         ("floatingip", network.FLOATING_IPS), ("security_group", network.SECURITY_GROUPS),

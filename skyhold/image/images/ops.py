@@ -15,10 +15,9 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.policy.rules import Rule
-from skyhold.core.quota import Quota
 from skyhold.core.shapes import ABSENT, reader
 from skyhold.core.versions import Version
-from skyhold.image import content, policy, protection, states
+from skyhold.image import content, policy, protection, quotas, states
 from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, ImageCreate
 from skyhold.image.images.store import get, page, set_terms, store
 from skyhold.image.logic.listing import Listing
@@ -29,10 +28,6 @@ MOST_TAGS = 128
 MOST_PROPERTIES = 128
 NAME_CHARS = 255
 VALUE_CHARS = 65535
-MIB = 1024 * 1024
-
-quota = Quota("image", unified="image", image_count_total=-1, image_size_total=-1)
-"""`image_size_total` counts MiB, as upstream."""
 
 ATTRIBUTES = {
     "name": "name", "visibility": "visibility", "protected": "protected", "os_hidden": "hidden",
@@ -60,7 +55,7 @@ def insert(tx: Tx, ctx: Context, want: ImageCreate) -> Any:
     protection.check_new(ctx, owner, want.extra)
     check_visibility(ctx, want.visibility, owner)
     return add(
-        tx, ctx, id=(want.id or ctx.new_id()).lower(), project_id=owner, name=want.name, visibility=want.visibility,
+        tx, ctx, id=want.id.lower() if want.id else None, project_id=owner, name=want.name, visibility=want.visibility,
         disk_format=want.disk_format, container_format=want.container_format, min_disk_gb=want.min_disk,
         min_ram_mb=want.min_ram, protected=want.protected, hidden=want.os_hidden,
         tags=sorted(set(want.tags)), properties=want.extra,
@@ -68,17 +63,22 @@ def insert(tx: Tx, ctx: Context, want: ImageCreate) -> Any:
 
 
 def add(tx: Tx, ctx: Context, **values: Any) -> Any:
-    """Write a queued image whose values were checked."""
-    if values["project_id"]:
-        quota.take(tx, values["project_id"], image_count_total=1)
-    try:
-        with tx.nested():
-            row = store.insert(tx, status=states.QUEUED, **values)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(f"Image ID {values['id']} already exists!") from None
+    """Write a queued image whose values were checked; `id` None lets us choose. Raises Conflict, OverQuota."""
+    if values["id"] is None:
+        row = store.insert(tx, status=states.QUEUED, **{**values, "id": ctx.new_id()})
+    else:
+        row = insert_as_named(tx, values)
     set_terms(tx, row.id, row)
     journal.record(tx, "image.create", row)
     return row
+
+
+def insert_as_named(tx: Tx, values: dict[str, Any]) -> Any:
+    try:
+        with tx.nested():
+            return store.insert(tx, status=states.QUEUED, **values)
+    except sa.exc.IntegrityError:
+        raise errors.Conflict(f"Image ID {values['id']} already exists!") from None
 
 
 def owner_of(ctx: Context, want: ImageCreate) -> str | None:
@@ -152,31 +152,14 @@ def checked_attributes(ctx: Context, row: Any, attributes: dict[str, Any]) -> di
 
 
 def write(tx: Tx, row: Any, values: dict[str, Any], action: str) -> Any:
-    """Update the row, what it is found by and whose quota it counts for; nothing when nothing changed."""
+    """Update the row and what it is found by; nothing when nothing changed."""
     if all(getattr(row, name) == value for name, value in values.items()):
         return row
     new = store.update(tx, row, **values)
     if new.tags != row.tags or new.properties != row.properties:
         set_terms(tx, row.id, new, before=row)
-    if new.project_id != row.project_id:
-        move_quota(tx, row, new.project_id)
     journal.record(tx, action, new)
     return new
-
-
-def move_quota(tx: Tx, row: Any, project_id: str | None) -> None:
-    give_quota(tx, row)
-    if project_id:
-        quota.take(tx, project_id, image_count_total=1, image_size_total=mib(row.size_bytes))
-
-
-def give_quota(tx: Tx, row: Any) -> None:
-    if row.project_id:
-        quota.give(tx, row.project_id, image_count_total=1, image_size_total=mib(row.size_bytes))
-
-
-def mib(size_bytes: int | None) -> int:
-    return -(-(size_bytes or 0) // MIB)
 
 
 # ---- tags ------------------------------------------------------------------------------------
@@ -232,7 +215,6 @@ def drop(tx: Tx, row: Any) -> list[content.Placed]:
     """The blobs that no image names any more: whoever calls this sees to them after the commit."""
     store.delete(tx, row)
     gone = content.release_of(tx, row)
-    give_quota(tx, row)
     journal.record(tx, "image.delete", row)
     return gone
 
@@ -253,7 +235,7 @@ def list_page(tx: Tx, ctx: Context, want: Listing) -> list[Any]:
 
 
 def usage(tx: Tx, ctx: Context) -> dict[str, dict[str, int]]:
-    limits, used = quota.limits(tx, ctx.project_id), quota.usage(tx, ctx.project_id)
+    limits, used = quotas.quota.limits(tx, ctx.project_id), quotas.quota.usage(tx, ctx.project_id)
     return {name: {"limit": limits[name], "usage": used[name]} for name in limits}
 
 

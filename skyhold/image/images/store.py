@@ -7,7 +7,7 @@ or of the community, or by a membership; only the last needs another table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
-from skyhold.image import policy, states
+from skyhold.image import policy, quotas, states
 from skyhold.image.logic.listing import Listing, terms_of
 from skyhold.image.tables import IMAGES, MEMBERS, TERMS
 
@@ -36,7 +36,33 @@ def membership(project_id: str, status: str | None = None) -> Any:
     return sa.exists(clause if status is None else clause.where(MEMBERS.c.status == status))
 
 
-store = Store(
+class Images(Store):
+    """Whatever is written through it counts for its project's quota (quotas.py)."""
+
+    def insert(self, tx: Tx, **values: Any) -> Any:
+        row = super().insert(tx, **values)
+        quotas.follow(tx, None, row)
+        return row
+
+    def update(self, tx: Tx, row: Any, **values: Any) -> Any:
+        new = super().update(tx, row, **values)
+        quotas.follow(tx, row, new)
+        return new
+
+    def move(self, tx: Tx, row: Any, before: str | Iterable[str], after: str, **values: Any) -> Any:
+        if row.status == states.QUEUED:
+            # Of an upload that failed; the next one begins at nothing.
+            values.setdefault("staged_bytes", None)
+        new = super().move(tx, row, before, after, **values)
+        quotas.follow(tx, row, new)
+        return new
+
+    def delete(self, tx: Tx, row: Any) -> None:
+        super().delete(tx, row)
+        quotas.follow(tx, row, None)
+
+
+store = Images(
     IMAGES, service="image", kind="image", label="Image", states=states.IMAGE, state_column="status", shared=shared
 )
 

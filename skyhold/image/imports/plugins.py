@@ -40,7 +40,7 @@ async def image_decompression(s: Run, row: Any) -> None:
         if kind is None:
             return
         file.seek(0)
-        limit_bytes = await s.read(staged.limit_of, row.project_id)
+        limit_bytes = await s.read(staged.limit_of, row)
         await staged.write(s, in_threads(compression.unpacked(kind, file, PIECE_BYTES)), None, limit_bytes)
     except compression.Damaged as damaged:
         raise Abort(str(damaged)) from None

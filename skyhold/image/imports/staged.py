@@ -13,15 +13,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort
 from skyhold.core.saga.runner import Run
-from skyhold.image import blobs, content, files, tasks
+from skyhold.image import blobs, content, quotas, signatures, tasks
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreFull
 from skyhold.image.images.store import store
 from skyhold.image.intake import Intake, Received, pump, read_through
 from skyhold.image.logic.inspection import Inspection, Refused
+from skyhold.image.logic.signing import Unverified
 
 TELL_EVERY_S: Final = 2.0
 MIB: Final = 1024 * 1024
@@ -39,9 +41,12 @@ def deleted(image_id: str) -> Abort:
     return Abort(f"Image {image_id} was deleted while it was imported.")
 
 
-def limit_of(tx: Tx, ctx: Context, project_id: str | None) -> int:
-    """How many bytes an image of this project may have now."""
-    return min(ctx.core.settings.image.size_limit_bytes, files.room_bytes(tx, project_id))
+def limit_of(tx: Tx, ctx: Context, row: Any) -> int:
+    """How many bytes this image may have now, in the place of what it has staged. Raises Abort."""
+    with quotas.ends_work():
+        size = quotas.room_bytes(tx, row.project_id, quotas.SIZE)
+        staged = quotas.room_bytes(tx, row.project_id, quotas.STAGED, own=quotas.held(row)[quotas.STAGED])
+        return min(ctx.core.settings.image.size_limit_bytes, size, staged)
 
 
 def place(s: Run) -> BlobStore:
@@ -102,7 +107,8 @@ def take(tx: Tx, ctx: Context, image_id: str, key: str, size_bytes: int) -> None
         raise deleted(image_id)
     content.keep_unhashed(tx, key, size_bytes)
     let_go(tx, ctx, [(blobs.STAGING, row.blob)] if row.blob and row.blob != key else [])
-    store.update(tx, row, blob=key)
+    with quotas.ends_work():
+        store.update(tx, row, blob=key, staged_bytes=size_bytes)
 
 
 async def inspected(s: Run, row: Any) -> Received:
@@ -111,16 +117,19 @@ async def inspected(s: Run, row: Any) -> Received:
     container = s.kept.attributes.get("container_format") or row.container_format
     settings = s.ctx.core.settings.image
     inspection = Inspection(told_format, container, settings.virtual_size_limit_bytes)
-    intake = Intake(None, inspection, settings.size_limit_bytes)
     try:
+        verifier = await signatures.verifier(s.ctx, row.properties)
+        intake = Intake(None, inspection, settings.size_limit_bytes, verifier=verifier)
         reader = await blobs.in_thread(place(s).open, s.kept.staged)
         try:
             await read_through(reader, intake, telling(s, "Inspected", reader.size_bytes))
         finally:
             await asyncio.shield(blobs.in_thread(reader.close))
         return await blobs.in_thread(intake.finish)
-    except Refused as refused:
+    except (Refused, Unverified) as refused:
         raise Abort(str(refused)) from None
+    except errors.Invalid as refused:
+        raise Abort(refused.message) from None
     except NoSuchBlob:
         raise Abort("The staged content is gone.") from None
 

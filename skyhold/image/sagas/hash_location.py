@@ -16,9 +16,8 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
-from skyhold.image import blobs, locations, states, tasks
+from skyhold.image import blobs, locations, quotas, states, tasks
 from skyhold.image.drivers.base import NoSuchBlob, StoreAway
-from skyhold.image.images import ops
 from skyhold.image.images.store import store
 from skyhold.image.imports import staged
 from skyhold.image.intake import Intake, Received, read_through
@@ -120,10 +119,9 @@ def settled(tx: Tx, ctx: Context, image_id: str, algorithm: str, found: Received
         "checksum": found.checksum, "sha512": found.sha512, "virtual_size_bytes": found.virtual_size_bytes,
         "hash_algo": other, "hash_value": found.other if other else None,
     }
-    if row.status == states.IMPORTING:
-        row = locations.activated(tx, row, found.size_bytes, row.locations, **known)
-    else:
-        if row.project_id:
-            ops.quota.take(tx, row.project_id, image_size_total=ops.mib(found.size_bytes) - ops.mib(row.size_bytes))
-        row = store.update(tx, row, size_bytes=found.size_bytes, **known)
+    with quotas.ends_work():
+        if row.status == states.IMPORTING:
+            row = locations.activated(tx, row, found.size_bytes, row.locations, **known)
+        else:
+            row = store.update(tx, row, size_bytes=found.size_bytes, **known)
     journal.record(tx, "image.locations.hashed", row)

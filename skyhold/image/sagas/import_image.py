@@ -17,7 +17,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
-from skyhold.image import blobs, content, files, states, tasks
+from skyhold.image import blobs, content, files, quotas, states, tasks
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreAway, StoreFull
 from skyhold.image.drivers.file import FileStore
 from skyhold.image.images import ops as images
@@ -57,7 +57,7 @@ class ImportImage(Saga):
     async def bring(self, s: Run) -> Outcome:
         """Content from elsewhere into staging; what was staged, or is in a store, is there."""
         row = await staged.image_of(s)
-        limit_bytes = await s.read(staged.limit_of, row.project_id)
+        limit_bytes = await s.read(staged.limit_of, row)
         if s.kept.method["name"] == WEB_DOWNLOAD:
             async with sources.from_web(s, s.kept.method["uri"], limit_bytes) as source:
                 await staged.write(s, source.chunks, source.length, limit_bytes)
@@ -241,7 +241,8 @@ def activate(tx: Tx, ctx: Context, s: Run) -> None:
         staged.let_go(tx, ctx, [(blobs.STAGING, row.blob)] if row.blob else [])
         locations = [content.location(name, key) for name, key in s.kept.placed]
         before = content.placed_of(row)
-        row = files.filled(tx, row, s.kept.received, locations, importing=importing, **attributes(tx, s, row))
+        with quotas.ends_work():
+            row = files.filled(tx, row, s.kept.received, locations, importing=importing, **attributes(tx, s, row))
         staged.let_go(tx, ctx, before)
     journal.record(tx, "image.import", row)
     # Only here: a commit that fails must leave the blobs the import's own.

@@ -8,7 +8,7 @@ nothing but image. Each story takes fresh projects.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from skyhold.core import errors
 from skyhold.core.app import Core
-from skyhold.core.context import Credentials
+from skyhold.core.context import Ceilings, Credentials
 from skyhold.core.settings import Database, Settings
 from skyhold.image.blobs import STAGING, Configured, Stores
 from skyhold.image.drivers.base import BlobStore
@@ -75,9 +75,24 @@ class ImageUser(Client):
         return user_of(self.app, self.project_id, role)
 
 
+class Bounded:
+    """The unified limits, as identity would keep them; here everybody has the same."""
+
+    def __init__(self, **limits: int) -> None:
+        self.limits = limits
+
+    def of(self, tx: Any, project_id: str, service_type: str, names: Sequence[str]) -> Ceilings:
+        assert service_type == "image"
+        return Ceilings({name: self.limits[name] for name in names if name in self.limits}, {}, ())
+
+
 @dataclass
 class House:
     core: Core
+
+    def bound(self, **limits: int) -> None:
+        """What a project may have from now on."""
+        self.core.limits = Bounded(**limits)
 
     def someone(self, role: str = "member") -> ImageUser:
         return user_of(self.core.asgi, uuid.uuid4().hex, role)

@@ -15,7 +15,6 @@ import pytest
 from skyhold.core import errors
 from skyhold.core.context import Context, internal
 from skyhold.image import facade
-from skyhold.image.images.ops import quota
 from tests.story.image.conftest import House, ImageUser, TokenIsTheAnswer
 
 
@@ -96,7 +95,7 @@ async def test_a_snapshot_keeps_to_policy_quota_and_reserved_names(house: House)
         await snapshot(await ctx_of(house, me.with_role("reader")))
     with pytest.raises(errors.Forbidden):
         await snapshot(ctx, properties={"os_glance_x": "y"})
-    await ctx.write(lambda tx, ctx: quota.set_limits(tx, me.project_id, {"image_count_total": 1}))
+    house.bound(image_count_total=1)
     await snapshot(ctx)
     with pytest.raises(errors.OverQuota):
         await snapshot(ctx)

@@ -181,25 +181,6 @@ async def test_an_image_beyond_the_limit_is_too_large(tmp_path: Path) -> None:
         await house.core.stop()
 
 
-async def test_quota_counts_images_and_their_content(house: House) -> None:
-    from skyhold.image.images.ops import quota
-
-    me = house.someone()
-    await internal(house.core).write(
-        lambda tx, ctx: quota.set_limits(tx, me.project_id, {"image_count_total": 2, "image_size_total": 1})
-    )
-    first, second = await me.image(), await me.image()
-    over = await me.post("/v2/images", {"name": "third"}, status=413)
-    assert "image_count_total" in over.json["error"]["message"]
-    await me.upload(first["id"], bytes(1024 * 1024 + 1), status=413)
-    await me.upload(first["id"], bytes(1024 * 1024), status=204)
-    await me.upload(second["id"], b"x", status=413)
-    usage = (await me.get("/v2/info/usage", status=200)).json["usage"]
-    assert usage == {"image_count_total": {"limit": 2, "usage": 2}, "image_size_total": {"limit": 1, "usage": 1}}
-    await me.delete(f"/v2/images/{first['id']}", status=204)
-    await me.upload(second["id"], b"x", status=204)
-
-
 async def test_a_download_outlives_its_image(house: House) -> None:
     from skyhold.image import files
 
