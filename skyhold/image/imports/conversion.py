@@ -37,7 +37,7 @@ async def image_conversion(s: Run, row: Any) -> None:
     if given == target or given not in DRIVERS or row.container_format != "bare":
         return
     found = await staged.inspected(s, row)
-    limit_bytes = await s.read(staged.limit_of, row.project_id)
+    limit_bytes = await s.read(staged.limit_of, row)
     if (found.virtual_size_bytes or 0) > limit_bytes:
         raise Abort(
             f"Converted to {target} the image would have up to {found.virtual_size_bytes} bytes; at most {limit_bytes} "
