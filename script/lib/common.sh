@@ -7,7 +7,7 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # System packages, by what needs them.
 PACKAGES_PYTHON=(python3 python3-venv)
-PACKAGES_HOST=(qemu-system-x86 qemu-utils nftables iproute2 conntrack)
+PACKAGES_HOST=(qemu-system-x86 qemu-utils nftables iproute2 conntrack xmlsec1)
 PACKAGES_GUEST_IMAGE=(qemu-utils syslinux syslinux-common mtools dosfstools e2fsprogs cpio kmod fdisk)
 
 say() { printf '%s\n' "$*" >&2; }

@@ -79,7 +79,7 @@ SERVICE = Service(
     rules=[*policy.RULES, *delegation.RULES, *federation.RULES, *issuer.RULES],
     loops=[
         Loop("identity.forget_revocations", 600.0, forget_revocations),
-        Loop("identity.inactivity", 3600.0, inactivity.run), leftovers.LOOP, *issuer.LOOPS,
+        Loop("identity.inactivity", 3600.0, inactivity.run), leftovers.LOOP, *issuer.LOOPS, *federation.LOOPS,
         Loop("identity.directories", 60.0, freshness.run),
     ],
     rotations=[*issuer.ROTATIONS, rotating.run],

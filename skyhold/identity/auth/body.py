@@ -16,8 +16,10 @@ from skyhold.identity.auth.subjects import PlaceView
 from skyhold.identity.auth.validate import Valid
 
 
-def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
-    """`catalogue` None leaves it out."""
+def printed(
+    valid: Valid, catalogue: list[dict[str, Any]] | None, service_providers: list[dict[str, str]] | None = None
+) -> bytes:
+    """`catalogue` None leaves it out; so do no other clouds."""
     token = valid.token
     body: dict[str, Any] = {
         "methods": list(token.methods),
@@ -31,6 +33,8 @@ def printed(valid: Valid, catalogue: list[dict[str, Any]] | None) -> bytes:
         body["roles"] = [{"id": id, "name": name} for id, name in valid.roles]
         if catalogue is not None:
             body["catalog"] = catalogue
+        if service_providers:
+            body["service_providers"] = service_providers
     for bound in valid.bounds:
         body |= bound.shown
     if token.thumbprint is not None:

@@ -13,6 +13,7 @@ from skyhold.identity.auth import body, payload, scoping
 from skyhold.identity.auth.proof import Proof
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
+from skyhold.identity.federation import service_providers
 
 VARY = {"Vary": "X-Auth-Token"}
 
@@ -41,5 +42,7 @@ async def rendered(ctx: Context, known: Known, without_catalogue: bool) -> bytes
     if printed is None:
         creds = known.creds
         found = None if without_catalogue else await catalogue_of(ctx, creds.project_id, creds.user_id)
-        printed = known.bodies[without_catalogue] = body.printed(known.valid, found)
+        printed = known.bodies[without_catalogue] = body.printed(
+            known.valid, found, None if without_catalogue else await service_providers.offered(ctx)
+        )
     return printed

@@ -46,14 +46,14 @@ class Saml(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A SAML 2.0 identity provider, by a file with its metadata."""
 
     metadata: str
-    entity_id: str = ""
-    """Empty: the only one in the metadata."""
+    entity_id: str
+    unsolicited: bool = False
+    """Take assertions that nobody here asked for: how another cloud's Keystone sends its users."""
 
 
-class ServiceProviding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This cloud as a party of SAML: under which name, with which key. Empty: made when first needed."""
+class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This cloud as a party of SAML: files of its certificate and key. Empty: made when first needed."""
 
-    entity_id: str = ""
     certificate: str = ""
     key: str = ""
 
@@ -67,7 +67,7 @@ class Agreements(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long group memberships last beyond the token, where the identity provider doesn't say."""
     oidc: dict[str, dict[str, Oidc]] = {}
     saml: dict[str, dict[str, Saml]] = {}
-    own_saml: ServiceProviding = ServiceProviding()
+    own_saml: Party = Party()
 
     def by_protocol(self, protocol_id: str) -> list[str]:
         """Identity providers that have an agreement for this protocol."""

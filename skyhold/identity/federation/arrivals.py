@@ -7,9 +7,11 @@ Verifying it is oidc/ and saml/; nothing here believes a client. What the mappin
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
@@ -19,18 +21,22 @@ from skyhold.identity.auth.proof import Proof, denied, fresh
 from skyhold.identity.auth.subjects import UserView, named_user, user_by
 from skyhold.identity.federation import mappings, protocols, providers, shadows
 from skyhold.identity.federation.agreements import agreements
+from skyhold.identity.federation.tables import SAML_ASSERTIONS
 from skyhold.identity.logic.mapping import Assertion, Outcome, User, parse
 from skyhold.identity.tables import USERS
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
-    """What was verified: who says it (`remote_id`), by which agreement, and what. `ends_at` bounds the token."""
+    """What was verified: who says it (`remote_id`), by which agreement, and what. `ends_at` bounds the token;
+    `once` names a word that may be heard only once, `forget_at` is when nobody would take it anyway."""
 
     provider_id: str
     protocol_id: str
     remote_id: str
     assertion: Assertion
     ends_at: int | None = None
+    once: str | None = None
+    forget_at: int = 0
 
 
 async def arrive(ctx: Context, word: Word) -> Proof:
@@ -42,6 +48,8 @@ async def arrive(ctx: Context, word: Word) -> Proof:
 
 
 def admit(tx: Tx, ctx: Context, word: Word) -> Proof:
+    if word.once is not None:
+        use_up(tx, word.once, word.forget_at)
     provider, outcome = heard(tx, word)
     who = named(outcome, word)
     if who.local:
@@ -63,6 +71,26 @@ def admit(tx: Tx, ctx: Context, word: Word) -> Proof:
     if user is None:
         raise denied()
     return fresh(ctx, user, "mapped", idp_id=word.provider_id, protocol_id=word.protocol_id, group_ids=groups)
+
+
+def use_up(tx: Tx, once: str, forget_at: int) -> None:
+    """Raises Unauthorized for what was heard before."""
+    try:
+        with tx.nested():
+            tx.execute(SAML_ASSERTIONS.insert(), {
+                "id": hashlib.sha256(once.encode()).hexdigest(), "ends_at": forget_at
+            })
+    except sa.exc.IntegrityError:
+        raise errors.Unauthorized("This assertion was used before.", reason="replayed") from None
+
+
+async def forget(ctx: Context) -> None:
+    """A loop's work."""
+    await ctx.write(drop_ended)
+
+
+def drop_ended(tx: Tx, ctx: Context) -> None:
+    tx.execute(SAML_ASSERTIONS.delete().where(SAML_ASSERTIONS.c.ends_at <= ctx.now))
 
 
 def heard(tx: Tx, word: Word) -> tuple[Any, Outcome]:

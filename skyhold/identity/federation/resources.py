@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from skyhold.core.loops import Loop
 from skyhold.identity.federation import (
+    arrivals,
     mappings,
     pages,
     policy,
@@ -14,9 +16,11 @@ from skyhold.identity.federation import (
     signing_in,
     websso,
 )
+from skyhold.identity.federation.saml import assertions
 
 ROUTES = [
     providers.routes, protocols.routes, mappings.routes, service_providers.routes, reach.routes,
-    signing_in.routes, websso.routes, pages.routes,
+    signing_in.routes, websso.routes, pages.routes, assertions.routes,
 ]
 RULES = policy.RULES
+LOOPS = [Loop("identity.saml_assertions", 600.0, arrivals.forget)]

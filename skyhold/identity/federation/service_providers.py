@@ -18,7 +18,7 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links
-from skyhold.identity.auth.sessions import void
+from skyhold.identity.auth.sessions import sessions, void
 from skyhold.identity.federation import policy
 from skyhold.identity.federation.providers import named
 from skyhold.identity.federation.tables import SERVICE_PROVIDERS
@@ -161,10 +161,19 @@ def list_page(tx: Tx, ctx: Context, query: ServiceProviderQuery) -> Page:
     )
 
 
-def enabled(tx: Tx) -> list[Any]:
-    """As a token names them, in a fixed order."""
+async def offered(ctx: Context) -> list[dict[str, str]]:
+    """Those enabled, as a token names them; read once an epoch."""
+    epoch = await sessions(ctx.core).epoch()
+    known: tuple[int, list[dict[str, str]]] | None = ctx.core.shelf.get("identity.service_providers")
+    if known is None or known[0] != epoch:
+        known = ctx.core.shelf["identity.service_providers"] = (epoch, await ctx.read(enabled))
+    return known[1]
+
+
+def enabled(tx: Tx, ctx: Context) -> list[dict[str, str]]:
     s = SERVICE_PROVIDERS.c
-    return list(tx.all(sa.select(s.id, s.auth_url, s.sp_url).where(s.enabled.is_(True)).order_by(s.id)))
+    rows = tx.all(sa.select(s.id, s.auth_url, s.sp_url).where(s.enabled.is_(True)).order_by(s.id))
+    return [{"id": row.id, "auth_url": row.auth_url, "sp_url": row.sp_url} for row in rows]
 
 
 def view(ctx: Context, row: Any) -> ServiceProvider:

@@ -96,3 +96,11 @@ EXPIRING_MEMBERSHIPS = table(
     sa.Index("identity_expiring_memberships_group", "group_id"),
     sa.Index("identity_expiring_memberships_provider", "provider_id"),
 )
+
+SAML_ASSERTIONS = table(
+    "identity_saml_assertions",
+    # A digest of issuer and id: each is taken once, and remembered until nobody would take it any more.
+    id_column(),
+    sa.Column("ends_at", micros(), nullable=False),
+    sa.Index("identity_saml_assertions_end", "ends_at"),
+)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Browsers sign in for a dashboard: to the identity provider, back here, and with a token to the dashboard.
 
-What is said between here and the provider is oidc/browser.py and saml/browser.py. A token is only ever sent to an
+What is said between here and the provider is oidc/browser.py and saml/consumer.py. A token is only ever sent to an
 origin that the operator listed, spelled exactly so.
 """
 
@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+import msgspec
 import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.http.routes import PUBLIC, Reply, Routes
+from skyhold.core.http.routes import PUBLIC, Reply, Routes, Stream
 from skyhold.core.shapes import Shape, field
-from skyhold.identity import links
+from skyhold.identity import forms, links
 from skyhold.identity.auth import issuing, receipts
 from skyhold.identity.federation import journeys, pages
 from skyhold.identity.federation.agreements import agreements
 from skyhold.identity.federation.arrivals import Word, arrive
 from skyhold.identity.federation.oidc import browser as oidc
+from skyhold.identity.federation.saml import consumer as saml
+from skyhold.identity.federation.saml import party
 from skyhold.identity.federation.tables import PROTOCOLS, PROVIDERS
 
 routes = Routes()
@@ -85,10 +88,34 @@ async def back_from_oidc(ctx: Context, query: CallbackQuery, headers: Mapping[st
     return await to_dashboard(ctx, journey, await oidc.finish(ctx, agreement, journey, query.code))
 
 
+@routes.post(party.ACS, policy=PUBLIC, stream=True, headers=("Cookie",), status=200)
+async def back_from_saml(ctx: Context, headers: Mapping[str, str | None], stream: Stream) -> Reply:
+    """A browser comes back from a SAML identity provider."""
+    form = await forms.fields(stream)
+    journey = journeys.resumed(ctx, form.get("RelayState"), headers["Cookie"])
+    agreement = agreements(ctx.core).saml.get(journey.provider_id, {}).get(journey.protocol_id)
+    if agreement is None:
+        raise no_agreement(journey.protocol_id)
+    xml = saml.in_form(form)
+    word = await saml.judged(ctx, journey.provider_id, journey.protocol_id, agreement, xml, journey.nonce)
+    return await to_dashboard(ctx, journey, word)
+
+
+@routes.get(party.SP_METADATA, policy=PUBLIC)
+async def metadata(ctx: Context) -> Reply:
+    """Show what SAML identity providers must know of this cloud."""
+    return Reply((await saml.metadata(ctx)).encode(), content_type="text/xml; charset=utf-8")
+
+
 async def begin(ctx: Context, idp_id: str, protocol_id: str, origin: str) -> Reply:
     known = agreements(ctx.core)
     if (by_oidc := known.oidc.get(idp_id, {}).get(protocol_id)) is not None:
         return await oidc.begin(ctx, by_oidc, idp_id, protocol_id, origin)
+    if (by_saml := known.saml.get(idp_id, {}).get(protocol_id)) is not None:
+        journey = journeys.begin(ctx, idp_id, protocol_id, origin)
+        request_id, to = await saml.request(ctx, idp_id, protocol_id, by_saml, journey.state)
+        journey = msgspec.structs.replace(journey, nonce=request_id)
+        return pages.redirect(to, **{"Set-Cookie": journeys.cookie(ctx, journey, across_sites=True)})
     raise no_agreement(protocol_id)
 
 

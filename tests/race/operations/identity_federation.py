@@ -6,11 +6,16 @@ What an entry means is ../duel.py. All of it is an administrator's.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import re
+import tempfile
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from tests.kit import saml_idp
 from tests.kit.federated import NAMED, agree
 from tests.kit.oidc_issuer import CLIENT, SECRET, OidcIssuer, serving
 from tests.race.duel import Call, Duel, Ground, name, race
@@ -151,6 +156,60 @@ async def start_by_a_protocol(g: Ground) -> Duel:
     _, path = await a_way_in(g)
     at = f"/identity/v3/auth/OS-FEDERATION/websso/openid?origin={DASHBOARD}"
     return Duel(Call(g.cloud.client(), "POST", at), gone=Call(g.admin, "DELETE", path), winners=(2,), refusals=(401,))
+
+
+async def a_way_by_saml(g: Ground) -> tuple[str, Any, str]:
+    """The protocol's address, the provider's server, and its name."""
+    folder, url = tempfile.mkdtemp(), f"http://{name()}.test"
+    await asyncio.to_thread(saml_idp.write_metadata, Path(folder), url)
+    mapping = await put(g, "mapping", {"rules": BY_UID})
+    provider = await a_provider(g)
+    path = await put(g, "protocol", {"mapping_id": mapping.rpartition("/")[2]}, f"{provider}/protocols/saml2")
+    agreed = {"metadata": f"{folder}/idp.xml", "entity_id": f"{url}/metadata"}
+    agree(g.cloud, saml={provider.rpartition("/")[2]: {"saml2": agreed}}, trusted_dashboards=[DASHBOARD])
+    told = await g.cloud.client().get("/identity/v3/auth/OS-FEDERATION/saml2/sp", status=200)
+    await asyncio.to_thread(Path(folder, "sp.xml").write_bytes, told.body)
+    return path, await asyncio.to_thread(saml_idp.server, Path(folder), url), url
+
+
+BY_UID = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "uid"}]}]
+
+
+@race("POST /identity/v3/auth/OS-FEDERATION/saml2/acs")
+async def come_back_from_saml(g: Ground) -> Duel:
+    """An assertion is good once."""
+    path, server, _ = await a_way_by_saml(g)
+    at = path.replace("/v3/OS-FEDERATION/", "/v3/auth/OS-FEDERATION/") + f"/websso?origin={DASHBOARD}"
+    begun = await g.cloud.client().get(at, status=302)
+
+    def respond() -> dict[str, str]:
+        request, state = saml_idp.parsed(server, begun.headers["location"])
+        xml = saml_idp.answer(server, request)
+        return {"RelayState": state, "SAMLResponse": base64.b64encode(xml.encode()).decode()}
+
+    form = urlencode(await asyncio.to_thread(respond)).encode()
+    cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
+    acs = "/identity/v3/auth/OS-FEDERATION/saml2/acs"
+    one = Call(g.cloud.client(), "POST", acs, form, cookie, content_type=FORM)
+    return Duel(one, gone=Call(g.admin, "DELETE", path), winners=(1,), refusals=(401,))
+
+
+@race("POST /identity/v3/auth/OS-FEDERATION/saml2")
+async def make_an_assertion(g: Ground) -> Duel:
+    return await an_assertion(g, "saml2")
+
+
+@race("POST /identity/v3/auth/OS-FEDERATION/saml2/ecp")
+async def make_an_assertion_wrapped(g: Ground) -> Duel:
+    return await an_assertion(g, "saml2/ecp")
+
+
+async def an_assertion(g: Ground, where: str) -> Duel:
+    sp = await put(g, "service_provider", {**PLACES, "enabled": True})
+    identity = {"methods": ["token"], "token": {"id": g.user.token}}
+    wish = {"auth": {"identity": identity, "scope": {"service_provider": {"id": sp.rpartition("/")[2]}}}}
+    one = Call(g.cloud.client(), "POST", f"/identity/v3/auth/OS-FEDERATION/{where}", wish)
+    return Duel(one, gone=Call(g.admin, "DELETE", sp), winners=(2,), refusals=(401,))
 
 
 # ---- the issuer ------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def bodies(route: Route) -> list[Any]:
 
 
 SIGN_IN = ("/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/auth/OS-FEDERATION/",
-           "/oidc/")
+           "/v3/OS-FEDERATION/saml2/metadata", "/oidc/")
 """Where somebody comes with the word of an identity provider: that is the proof; and this cloud's own issuer."""
 
 
