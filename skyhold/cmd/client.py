@@ -56,6 +56,9 @@ class Client:
     def put(self, path: str, body: Any = None) -> Any:
         return self._send("PUT", path, json.dumps(body).encode() if body is not None else b"")
 
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
+
     def upload(self, path: str, file: Path) -> None:
         with file.open("rb") as content:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}

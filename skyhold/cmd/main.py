@@ -140,6 +140,36 @@ def settings(as_file: bool) -> None:
 
 
 @main.group()
+def image() -> None:
+    """Well-known images for this cloud."""
+
+
+@image.group("catalogue")
+def image_catalogue() -> None:
+    """Cloud images by name, fetched from their publishers and verified."""
+
+
+@image_catalogue.command("list")
+def image_catalogue_list() -> None:
+    """List what can be imported by name."""
+    from skyhold.cmd import images as command
+
+    command.show()
+
+
+@image_catalogue.command("import")
+@home_option
+@click.argument("name")
+@click.option("--private", is_flag=True, help="For the administrator's project alone.")
+@click.option("--accept-change", is_flag=True, help="Also when the publisher changed what was said never to change.")
+def image_catalogue_import(home: Path | None, name: str, private: bool, accept_change: bool) -> None:
+    """Fetch an image, verify it against its publisher's checksum, and offer it in this cloud."""
+    from skyhold.cmd import images as command
+
+    print(command.bring(settings_of(home), name, public=not private, accept_change=accept_change))
+
+
+@main.group()
 def admin() -> None:
     """For the operator: audit, sagas, the story of a request."""
 

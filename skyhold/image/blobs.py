@@ -9,9 +9,12 @@ so that uploads and password hashing never wait for each other.
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -33,7 +36,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-THREAD_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="image")
+NICENESS = 10
+
+
+def give_way() -> None:
+    """Hashing takes whole cores: whoever waits for an answer goes first. On Linux each thread has its priority."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+THREAD_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="image", initializer=give_way)
 
 DISCARDING: set[asyncio.Task[None]] = set()
 

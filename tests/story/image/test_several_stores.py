@@ -7,6 +7,9 @@ Imports into several stores are test_imports.py; each store's own promises are t
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from skyhold.core.context import internal
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings import Image, SettingsError
 from skyhold.image import audit, blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.tables import BLOBS, IMAGES
@@ -179,5 +182,40 @@ async def test_images_of_a_release_with_one_store_are_adopted(tmp_path: Path) ->
         await house.core.loops.run_once("image.orphans")
         assert (await me.get(f"/v2/images/{image['id']}/file", status=200)).body == CONTENT
         assert await refs(house) == [1] and blobs.stores_of(house.core).default.name == "file"
+    finally:
+        await house.core.stop()
+
+
+# ---- a disk that is really full --------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.root
+async def test_a_disk_that_fills_up_during_an_upload_is_told_and_left_clean(tmp_path: Path, small_disk: Path) -> None:
+    house = await start_house(tmp_path, image=Image(store_dir=str(small_disk)))
+    try:
+        me = house.someone()
+        image = await me.image()
+        room = os.statvfs(small_disk).f_bavail
+        for path in ("file", "stage"):
+            # Without a length nobody can know beforehand.
+            refused = await me.put(
+                f"/v2/images/{image['id']}/{path}", bytes(9 << 20), content_type="application/octet-stream",
+                headers={"content-length": ""}, status=413,
+            )
+            assert refused.json["error"]["reason"] == "storage_full"
+            assert (await me.look(image["id"]))["status"] == "queued" and house.files == []
+            assert os.statvfs(small_disk).f_bavail == room and await refs(house) == []
+        await me.upload(image["id"], bytes(1 << 20), status=204)
+        assert await findings(house) == []
     finally:
         await house.core.stop()

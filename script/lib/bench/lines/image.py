@@ -7,8 +7,10 @@ is the kernel's own high-water mark, reset before each line.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +21,10 @@ from wire import Wire, per_thread
 
 MIB = 1 << 20
 SIZE_MIB = 256
+LONG_MIB = 4096
+UPLOADS = 8
+BESIDE_MIB = 64
+ASKED = 2000
 TURNS = 3
 ALL = "/image/v2/images"
 LISTED = 1000
@@ -43,12 +49,12 @@ def download(cloud: Cloud) -> dict[str, Any]:
     return moved(cloud, fetch)
 
 
-def send(wire: Wire, size_mib: int) -> str:
+def send(wire: Wire, size_mib: int, content: Iterator[bytes] | None = None) -> str:
     """A raw image of that size; the path of its bytes."""
     wish = {"name": "bench", "disk_format": "raw", "container_format": "bare"}
     path = f"/image/v2/images/{wire.ask('POST', '/image/v2/images', wish).json['id']}/file"
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_mib * MIB)}
-    wire.ask("PUT", path, blocks(size_mib), headers)
+    wire.ask("PUT", path, content or blocks(size_mib), headers)
     return path
 
 
@@ -72,6 +78,75 @@ def moved(cloud: Cloud, act: Callable[[], object]) -> dict[str, Any]:
     return {
         "cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": 1 / wall_s, "amount": per_gib, "note": note,
     }
+
+
+def upload_long(cloud: Cloud) -> dict[str, Any]:
+    """One that is larger than the memory it may take many times over."""
+    wire = cloud.wire()
+    send(wire, 4)
+    cloud.forget_peak()
+    before_mib, cpu_before, began = cloud.rss_mib(), cloud.cpu_s(), time.perf_counter()
+    path = send(wire, LONG_MIB)
+    wall_s, grown_mib = time.perf_counter() - began, cloud.peak_mib() - before_mib
+    cpu_s = cloud.cpu_s() - cpu_before
+    wire.ask("DELETE", path.removesuffix("/file"))
+    per_gib = cpu_s * 1024 / LONG_MIB
+    note = f"peak memory +{grown_mib:.1f} MiB, {LONG_MIB / wall_s:,.0f} MiB/s, {per_gib:.2f} CPU-s per GiB"
+    return {"cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": 1 / wall_s, "amount": grown_mib, "note": note}
+
+
+def validate_beside_uploads(cloud: Cloud) -> dict[str, Any]:
+    """How many times longer a validation takes while eight uploads are under way, sent by another process."""
+    wire = cloud.wire()
+    headers = {"X-Subject-Token": wire._headers["X-Auth-Token"]}
+    quiet_s = median_s(wire, headers)
+    fork = multiprocessing.get_context("fork")
+    sent = fork.Value("q", 0)
+    going = fork.Process(target=send_for_ever, args=(cloud, UPLOADS, sent))
+    going.start()
+    try:
+        time.sleep(2)
+        sent_before, cpu_before, began = sent.value, cloud.cpu_s(), time.perf_counter()
+        busy_s = median_s(wire, headers)
+        wall_s, cpu_s, sent_mib = time.perf_counter() - began, cloud.cpu_s() - cpu_before, sent.value - sent_before
+    finally:
+        going.terminate()
+        going.join()
+    ratio = busy_s / quiet_s
+    note = (
+        f"{quiet_s * 1e3:.2f} ms quiet, {busy_s * 1e3:.2f} ms beside {UPLOADS} uploads "
+        f"of {sent_mib / wall_s:.0f} MiB/s: {ratio:.1f} times"
+    )
+    return {"cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": ASKED / wall_s, "amount": ratio, "note": note}
+
+
+def median_s(wire: Wire, headers: dict[str, str]) -> float:
+    walls = []
+    for _ in range(ASKED):
+        began = time.perf_counter()
+        wire.ask("GET", "/identity/v3/auth/tokens", headers=headers)
+        walls.append(time.perf_counter() - began)
+    return statistics.median(walls)
+
+
+def send_for_ever(cloud: Cloud, number: int, sent: Any) -> None:
+    def counted() -> Iterator[bytes]:
+        for block in blocks(BESIDE_MIB):
+            yield block
+            with sent.get_lock():
+                sent.value += 1
+
+    def one() -> None:
+        wire = cloud.wire()
+        while True:
+            path = send(wire, BESIDE_MIB, counted())
+            wire.ask("DELETE", path.removesuffix("/file"))
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def create(cloud: Cloud) -> dict[str, Any]:
@@ -110,5 +185,7 @@ LINES = [
     Line("image show", Goal("cpu_ms", 1, "<= 1 ms CPU"), show),
     Line("images list of 1,000", Goal("cpu_ms", 20, "<= 20 ms CPU"), list_many),
     Line("image upload 256 MiB", Goal("amount", 4, "<= 4 CPU-s per GiB"), upload),
+    Line("image upload 4 GiB", Goal("amount", 16, "<= 16 MiB of memory"), upload_long),
+    Line("token validate beside 8 uploads", Goal("amount", 2, "<= 2 times the time"), validate_beside_uploads),
     Line("image download 256 MiB", Goal("amount", 0.6, "<= 0.6 CPU-s per GiB"), download),
 ]
