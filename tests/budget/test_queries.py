@@ -23,7 +23,7 @@ from skyhold.core import context
 from skyhold.core.db.tx import Tx
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
-from tests.kit.saga_rows import waiting_saga
+from tests.kit.saga_rows import forget_sagas, waiting_saga
 from tests.story.identity import test_oauth1 as oauth1
 
 FEW, MANY = 1, 30
@@ -137,7 +137,6 @@ class Seeds:
         await self.compute(name, number)
         await self.placement(name)
         await self.events(name, number)
-        await waiting_saga(self.cloud.core)
 
     async def identity(self, name: str) -> None:
         person = await self.cloud.project()
@@ -338,12 +337,20 @@ async def figures(
     await seeds.prepare()
     for number in range(FEW):
         await seeds.round(number)
-    few = {path: await ask(seeds, path, counted) for path in [*top_lists(), *OF_PARENTS]}
+    few = await measured(seeds, FEW, counted)
     for number in range(FEW, MANY):
         await seeds.round(number)
-    many = {path: await ask(seeds, path, counted) for path in few}
+    many = await measured(seeds, MANY, counted)
     yield {path: (few[path], many[path]) for path in few}
     await cloud.core.stop()
+
+
+async def measured(seeds: Seeds, sagas: int, counted: Counter[str]) -> dict[str, Measured]:
+    """With so many sagas that wait; while they do, no seed could wait for another's to end."""
+    waiting = [await waiting_saga(seeds.cloud.core) for _ in range(sagas)]
+    found = {path: await ask(seeds, path, counted) for path in [*top_lists(), *OF_PARENTS]}
+    await forget_sagas(seeds.cloud.core, waiting)
+    return found
 
 
 async def ask(seeds: Seeds, path: str, counted: Counter[str]) -> Measured:

@@ -20,7 +20,7 @@ from skyhold.host.machine import Machine
 from skyhold.identity.delegation import rows, sealing
 from skyhold.identity.logic.signatures import base64_mac
 from tests.kit.cloud import Cloud, Persona, sign_in
-from tests.kit.saga_rows import waiting_saga
+from tests.kit.saga_rows import ended_saga
 from tests.story.identity import test_oauth1 as oauth1
 
 MARKER = "quoth-the-raven"
@@ -323,7 +323,7 @@ async def image(land: Land) -> None:
 
 
 async def operator(land: Land) -> None:
-    land.ids["saga"] = await waiting_saga(land.cloud.core)
+    land.ids["saga"] = await ended_saga(land.cloud.core)
     shown = await land.cloud.admin.get(f"/admin/v1/sagas/{land.ids['saga']}", status=200)
     land.ids["saga_request"] = shown.json["saga"]["request_id"]
 

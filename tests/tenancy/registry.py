@@ -319,6 +319,8 @@ REFUSED: dict[str, tuple[int, str]] = {
     "compute DELETE /v2.1/os-services/{service_id}": (409, "the host has servers"),
     "network POST /v2.0/networks/{network_id}/tags": (409, "the tag is there"),
     "operator POST /v1/rotate-keys": (400, "files can't be rehearsed"),
+    "operator POST /v1/sagas/{saga_id}/retry": (409, "it has ended"),
+    "operator POST /v1/sagas/{saga_id}/abort": (409, "it has ended"),
 }
 
 UNKNOWN: dict[str, tuple[int, str]] = {
