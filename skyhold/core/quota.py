@@ -101,10 +101,9 @@ class Quota:
 
     def limits(self, tx: Tx, project_id: str) -> dict[str, int]:
         """The limits in force; with project "" those of projects that have none of their own."""
-        if self.unified:
-            return {**self.defaults, **self._ceilings(tx, project_id, list(self.defaults)).own}
         rows = tx.all(LIMITS, {"project": project_id, "names": self._names()})
-        return self.defaults | {row.resource.partition(":")[2]: row.maximum for row in rows}
+        own = {row.resource.partition(":")[2]: row.maximum for row in rows}
+        return {**self.defaults, **self._ceilings(tx, project_id, list(self.defaults)).own, **own}
 
     def own_limits(self, tx: Tx) -> dict[str, dict[str, int]]:
         """Of every project that has limits of its own, by its id: those in force, as `limits` gives them."""
