@@ -25,21 +25,23 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Cloud:
     """`fake` and `real` make one; it is started when entered and destroyed when left."""
 
-    def __init__(self, *start: str) -> None:
+    def __init__(self, *start: str, database: str = "") -> None:
         self._start = start
         self.directory = Path(tempfile.mkdtemp(prefix="skyhold-bench-"))
         self.port = free_port()
         self._env = {**os.environ, "HOME": str(self.directory / "user")}
         self._env.pop("SKYHOLD_HOME", None)
+        if database:
+            self._env["SKYHOLD_DATABASE_URL"] = database
         self._token = ""
 
     @classmethod
-    def fake(cls, image: Path | None = None) -> Cloud:
-        return cls("--fake", "--no-demo")
+    def fake(cls, image: Path | None = None, database: str = "") -> Cloud:
+        return cls("--fake", "--no-demo", database=database)
 
     @classmethod
-    def real(cls, image: Path) -> Cloud:
-        return cls("--no-demo", "--image", str(image))
+    def real(cls, image: Path, database: str = "") -> Cloud:
+        return cls("--no-demo", "--image", str(image), database=database)
 
     @property
     def home(self) -> Path:
