@@ -134,7 +134,7 @@ async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Rule, l
     text = headers["X-Subject-Token"]
     if not text:
         raise errors.NotFound("Could not find token: the header X-Subject-Token is missing.")
-    known = await sessions(ctx.core).look(text, late_s)
+    known = await sessions(ctx.core).look(text, late_s, ctx.creds.token)
     target = {"target.token.user_id": known.creds.user_id}
     if not ctx.allows(rule, target):
         raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
