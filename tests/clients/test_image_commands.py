@@ -27,7 +27,7 @@ async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[lis
     folder = tmp_path_factory.mktemp("files")
     (folder / "picture").write_bytes(empty())
     async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
-        typed.kept |= {"picture": str(folder / "picture"), "copy": str(folder / "copy")}
+        typed.kept |= {name: {"": str(folder / name)} for name in ("picture", "copy")}
         yield [await typed.run(step) for step in steps(PAGE.folder)]
     await made.core.stop()
 
