@@ -252,6 +252,16 @@ def list_page(tx: Tx, ctx: Context, query: LimitQuery) -> Page:
     return Page(views(tx, ctx, list(found.items)), found.links)
 
 
+def of_projects(tx: Tx, ctx: Context, ids: Sequence[str]) -> dict[str, list[Limit]]:
+    """The limits of each of these projects that the caller may see."""
+    found: dict[str, list[Limit]] = {id: [] for id in ids}
+    mine = sa.and_(LIMITS.c.project_id.in_(ids), store.visible(ctx, policy.GET_LIMIT))
+    rows = tx.all(sa.select(*LIMITS.c).where(mine).order_by(LIMITS.c.id))
+    for each in views(tx, ctx, rows):
+        found[each.project_id or ""].append(each)
+    return found
+
+
 def views(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[Limit]:
     r = REGISTERED_LIMITS.c
     ids = {row.registered_limit_id for row in rows}

@@ -53,6 +53,7 @@ class TreeQuery(Shape, extra="ignore"):
     parents_as_ids: str | None = field(default=None)
     subtree_as_list: str | None = field(default=None)
     subtree_as_ids: str | None = field(default=None)
+    include_limits: str | None = field(default=None)
 
 
 class CascadeQuery(Shape, extra="ignore"):

@@ -15,8 +15,9 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import writer
-from skyhold.identity import places
-from skyhold.identity.auth.reach import ids_with_role
+from skyhold.identity import limits, places
+from skyhold.identity.auth import reach
+from skyhold.identity.listing import truthy
 from skyhold.identity.projects.shape import TreeQuery
 from skyhold.identity.tables import PROJECTS
 from skyhold.identity.views import Project, project_view
@@ -27,12 +28,15 @@ P = PROJECTS.c
 def show(tx: Tx, ctx: Context, project_id: str, query: TreeQuery) -> Project:
     row = places.projects.get(tx, ctx, project_id)
     more: dict[str, Any] = {}
+    with_limits = query.include_limits is not None and truthy(query.include_limits)
     if wanted(query.parents_as_list, query.parents_as_ids, "parents"):
         parents = above(tx, row)
-        more["parents"] = listed(tx, ctx, parents) if query.parents_as_list is not None else chain(parents)
+        as_list = query.parents_as_list is not None
+        more["parents"] = listed(tx, ctx, parents, with_limits) if as_list else chain(parents)
     if wanted(query.subtree_as_list, query.subtree_as_ids, "subtree"):
         rows = below(tx, row)
-        more["subtree"] = listed(tx, ctx, rows) if query.subtree_as_list is not None else nested(rows, row.id)
+        as_list = query.subtree_as_list is not None
+        more["subtree"] = listed(tx, ctx, rows, with_limits) if as_list else nested(rows, row.id)
     return project_view(ctx, row, **more)
 
 
@@ -63,16 +67,26 @@ def below(tx: Tx, row: Any) -> list[Any]:
     return list(tx.all(sa.select(*P).where(P.id.in_(sa.select(down.c.id)))))
 
 
-def listed(tx: Tx, ctx: Context, rows: list[Any]) -> list[dict[str, Any]]:
+def listed(tx: Tx, ctx: Context, rows: list[Any], with_limits: bool) -> list[dict[str, Any]]:
     ids = [row.id for row in rows if not row.is_domain]
     if not ids:
         return []
     seen = {row.id for row in tx.all(sa.select(P.id).where(P.id.in_(ids), places.projects.visible(ctx)))}
-    seen |= ids_with_role(tx, ctx.user_id)
-    write = writer(Project, ctx.version)
-    return [
-        {"project": write(project_view(ctx, row))} for row in rows if row.id in seen and not row.is_domain
-    ]
+    seen |= reachable_ids(tx, ctx)
+    write, shown = writer(Project, ctx.version), [row for row in rows if row.id in seen and not row.is_domain]
+    found = [{"project": write(project_view(ctx, row))} for row in shown]
+    if with_limits:
+        held, write_limit = limits.of_projects(tx, ctx, [row.id for row in shown]), writer(limits.Limit, ctx.version)
+        for each in found:
+            each["project"]["limits"] = [write_limit(limit) for limit in held[each["project"]["id"]]]
+    return found
+
+
+def reachable_ids(tx: Tx, ctx: Context) -> set[str]:
+    """What the token of a delegation can't reach, it isn't shown either."""
+    if reach.delegated(ctx):
+        return {ctx.project_id}
+    return reach.ids_with_role(tx, ctx.user_id, group_ids=ctx.creds.group_ids)
 
 
 def chain(rows: list[Any]) -> dict[str, Any] | None:

@@ -250,3 +250,19 @@ async def test_strict_two_level_has_no_projects_below_projects(cloud: Cloud, str
     user = await cloud.project()
     body = {"project": {"name": uuid.uuid4().hex, "parent_id": user.project_id}}
     await cloud.admin.post(f"{V3}/projects", body, status=403)
+
+
+async def test_a_projects_tree_is_shown_with_its_limits_when_asked_for(cloud: Cloud) -> None:
+    service, user = await new_service(cloud), await cloud.project()
+    await registered(cloud, service["id"])
+    body = {"project": {"name": "below", "parent_id": user.project_id}}
+    below = (await cloud.admin.post(f"{V3}/projects", body, status=201)).json["project"]["id"]
+    limit = await limited(cloud, service["id"], 3, project_id=user.project_id)
+    path = f"{V3}/projects/{below}"
+    for query in ("parents_as_list&include_limits", "include_limits=true&parents_as_list=1"):
+        shown = (await cloud.admin.get(f"{path}?{query}", status=200)).json["project"]["parents"]
+        assert [each["project"]["limits"] for each in shown] == [[limit]]
+    plain = (await cloud.admin.get(f"{path}?parents_as_list", status=200)).json["project"]["parents"]
+    assert "limits" not in plain[0]["project"]
+    top = f"{V3}/projects/{user.project_id}?subtree_as_list&include_limits"
+    assert (await cloud.admin.get(top, status=200)).json["project"]["subtree"][0]["project"]["limits"] == []
