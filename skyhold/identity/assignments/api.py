@@ -9,7 +9,7 @@ inherited by the projects below (OS-INHERIT).
 from __future__ import annotations
 
 from skyhold.core.context import Context
-from skyhold.core.http.routes import Routes
+from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Page, collection
 from skyhold.identity import policy
@@ -71,6 +71,6 @@ for actor in ("user", "group"):
     "/v3/role_assignments", policy=policy.LIST_ROLE_ASSIGNMENTS, query=listing.AssignmentQuery,
     reply=collection("role_assignments", listing.Assignment, links="links"),
 )
-async def index(ctx: Context, query: listing.AssignmentQuery) -> Page:
+async def index(ctx: Context, query: listing.AssignmentQuery) -> Reply:
     """List assignments."""
-    return await ctx.read(listing.list_page, query)
+    return Reply(await ctx.read(listing.list_page, query), content_type="application/json")

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The list of all assignments: as given, or with `effective` what they amount to.
 
-Giving is ops.py. Everything is read in a constant number of queries and put together in memory: groups
-become their members, inherited roles come down the tree, roles bring what they imply.
+Giving is ops.py, printing printing.py. Everything is read in a constant number of queries and put together
+in memory: groups become their members, inherited roles come down the tree, roles bring what they imply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import JsonObject, Page, Shape, field
-from skyhold.identity import grants, links, permits, policy
+from skyhold.core.shapes import JsonObject, Shape, field
+from skyhold.identity import grants, permits, policy
+from skyhold.identity.assignments import printing
 from skyhold.identity.assignments.names import Names
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.listing import truthy
@@ -44,33 +45,27 @@ class Assignment(Shape):
     links: JsonObject
 
 
-class Held(NamedTuple):
-    """One assignment, or one of those it amounts to; `via_*` say where that came from."""
+Via = tuple[str, str]
 
-    actor_type: str
-    actor_id: str
-    target_type: str
-    target_id: str
-    role_id: str
-    inherited: bool
-    via_group: str = ""
-    via_target: tuple[str, str] | None = None
-    via_role: str = ""
 
+Held = tuple[str, str, str, str, str, bool, str, Via | None, str]
+"""One assignment, or one of those it amounts to: kind and id of the actor, kind and id of the place, role,
+whether it is inherited; then where that came from: group, place, role. A plain tuple, for there are many."""
 
 A = ASSIGNMENTS.c
+ROWS = sa.select(A.actor_type, A.actor_id, A.target_type, A.target_id, A.role_id, A.inherited)
 
 
-def list_page(tx: Tx, ctx: Context, query: AssignmentQuery) -> Page:
-    """Raises Invalid for filters that contradict each other, Forbidden."""
+def list_page(tx: Tx, ctx: Context, query: AssignmentQuery) -> bytes:
+    """The body, printed. Raises Invalid for filters that contradict each other, Forbidden."""
     effective = query.effective is not None and truthy(query.effective)
     refuse_contradictions(query, effective)
     allow(tx, ctx, query)
-    found = list(effective_ones(tx, query) if effective else plain_ones(tx, query))
+    found = effective_ones(tx, query) if effective else plain_ones(tx, query)
     if not is_admin_view(ctx):
         found = within_domain(tx, found, ctx.creds.domain_id, query)
     names = Names(tx, found) if query.include_names is not None and truthy(query.include_names) else None
-    return Page([printed(ctx, held, names) for held in found], links.of_list(ctx, "role_assignments"))
+    return printing.body(ctx, found, names)
 
 
 def refuse_contradictions(query: AssignmentQuery, effective: bool) -> None:
@@ -112,13 +107,13 @@ def within_domain(tx: Tx, found: list[Held], domain_id: str | None, query: Assig
     inside = {
         row.id for row in tx.all(sa.select(p.id).where(sa.or_(p.domain_id == domain_id, p.id == domain_id)))
     }
-    return [held for held in found if held.target_id in inside]
+    return [held for held in found if held[3] in inside]
 
 
 # ---- as given ------------------------------------------------------------------------------
 
 
-def plain_ones(tx: Tx, query: AssignmentQuery) -> Iterator[Held]:
+def plain_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     clauses = []
     actor = query.user_id or query.group_id
     if actor:
@@ -130,7 +125,8 @@ def plain_ones(tx: Tx, query: AssignmentQuery) -> Iterator[Held]:
     targets = target_ids(tx, query)
     if targets is not None:
         clauses += [A.target_id.in_(targets), A.target_type == target_type(query)]
-    return read(tx, clauses)
+    rows: Any = tx.all(ROWS.where(*clauses).order_by(A.actor_id, A.target_id, A.role_id))
+    return [(*row, "", None, "") for row in rows]
 
 
 def target_ids(tx: Tx, query: AssignmentQuery) -> list[str] | None:
@@ -149,75 +145,79 @@ def target_type(query: AssignmentQuery) -> str:
     return "system" if query.system is not None else "domain" if query.domain_id else "project"
 
 
-def read(tx: Tx, clauses: Iterable[Any]) -> Iterator[Held]:
-    statement = sa.select(A.actor_type, A.actor_id, A.target_type, A.target_id, A.role_id, A.inherited)
-    rows = tx.all(statement.where(*clauses).order_by(A.actor_id, A.target_id, A.role_id))
-    return (Held(*row) for row in rows)
-
-
 # ---- what they amount to -------------------------------------------------------------------
 
 
 def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
-    """Users with roles in places, each once; groups, inheritance and implication resolved."""
-    clauses = [grants.held_by(query.user_id)] if query.user_id else []
-    given = list(read(tx, clauses))
-    wanted = target_ids(tx, query)
-    targets = None if wanted is None else {(target_type(query), id) for id in wanted}
-    inherit = any(held.inherited for held in given)
-    found: Iterable[Held] = persons(tx, given, query.user_id)
-    found = placed(
-        found, Tree(tx) if inherit else None, targets, only_inherited=query.inherited_to is not None
-    )
-    seen: dict[tuple[str, ...], Held] = {}
-    for held in implied(grants.Implications(tx), found, query.role_id):
-        seen.setdefault((held.actor_id, held.target_type, held.target_id, held.role_id), held)
-    return list(seen.values())
+    """Users with roles in places, each once; groups, inheritance and implication resolved.
+
+    A cloud has tens of thousands: one plain loop, and what rows have in common is worked out once.
+    """
+    given = tx.all(ROWS.where(grants.held_by(query.user_id)) if query.user_id else ROWS)
+    members, places, roles = members_of(tx, given, query.user_id), Places(tx, given, query), Closures(tx, query.role_id)
+    found: dict[tuple[str, str, str, str], Held] = {}
+    for actor_type, actor_id, kind, target_id, role_id, inherited in given:  # type: ignore[misc]
+        people = ((actor_id, ""),) if actor_type == "user" else members.get(actor_id, ())
+        for to_kind, to_id, via_target in places[kind, target_id, inherited]:
+            for user_id, via_group in people:
+                for held_id, via_role in roles[role_id]:
+                    # The first way it is held by is the one that is told.
+                    found.setdefault((user_id, to_id, held_id, to_kind), (
+                        "user", user_id, to_kind, to_id, held_id, inherited, via_group, via_target, via_role
+                    ))
+    return list(found.values())
 
 
-def persons(tx: Tx, given: list[Held], only: str | None) -> Iterator[Held]:
-    groups = {held.actor_id for held in given if held.actor_type == "group"}
-    members: dict[str, list[str]] = {}
-    if groups:
+def members_of(tx: Tx, given: Sequence[Any], only: str | None) -> dict[str, list[tuple[str, str]]]:
+    """Each group's (member, group)."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    if any(row.actor_type == "group" for row in given):
         statement = sa.select(MEMBERSHIPS.c.group_id, MEMBERSHIPS.c.user_id)
         if only:
             statement = statement.where(MEMBERSHIPS.c.user_id == only)
         for row in tx.all(statement):
-            members.setdefault(row.group_id, []).append(row.user_id)
-    for held in given:
-        if held.actor_type == "user":
-            yield held
-            continue
-        for user_id in members.get(held.actor_id, ()):
-            yield held._replace(actor_type="user", actor_id=user_id, via_group=held.actor_id)
+            found.setdefault(row.group_id, []).append((row.user_id, row.group_id))
+    return found
 
 
-def placed(
-    found: Iterable[Held], tree: Tree | None, targets: set[tuple[str, str]] | None, only_inherited: bool
-) -> Iterator[Held]:
-    for held in found:
-        if not held.inherited:
-            if not only_inherited and (targets is None or (held.target_type, held.target_id) in targets):
-                yield held
-            continue
-        assert tree is not None
-        for project_id in tree.below(held.target_id):
-            if targets is None or ("project", project_id) in targets:
-                yield held._replace(
-                    target_type="project", target_id=project_id, via_target=(held.target_type, held.target_id)
-                )
+class Places(dict[tuple[str, str, bool], list[tuple[str, str, Via | None]]]):
+    """(kind, target, inherited) to where that counts, of the places asked for: there, or in every project
+    below. An entry is (kind, id, where it came down from if it did), found out at the first look."""
+
+    def __init__(self, tx: Tx, given: Sequence[Any], query: AssignmentQuery) -> None:
+        super().__init__()
+        wanted = target_ids(tx, query)
+        self._wanted = None if wanted is None else {(target_type(query), id) for id in wanted}
+        self._only_inherited = query.inherited_to is not None
+        self._tree = Tree(tx) if any(row.inherited for row in given) else None
+
+    def __missing__(self, asked: tuple[str, str, bool]) -> list[tuple[str, str, Via | None]]:
+        kind, target_id, inherited = asked
+        everywhere: list[tuple[str, str, Via | None]] = []
+        if inherited and self._tree is not None:
+            everywhere = [("project", id, (kind, target_id)) for id in self._tree.below(target_id)]
+        elif not self._only_inherited:
+            everywhere = [(kind, target_id, None)]
+        found = self[asked] = [
+            place for place in everywhere if self._wanted is None or place[:2] in self._wanted
+        ]
+        return found
 
 
-def implied(known: grants.Implications, found: Iterable[Held], only: str | None) -> Iterator[Held]:
-    closures: dict[str, set[str]] = {}
-    for held in found:
-        closure = closures.get(held.role_id)
-        if closure is None:
-            closure = closures[held.role_id] = known.closure([held.role_id])
-        for role_id in closure:
-            if known.roles[role_id].domain_id or (only and role_id != only):
-                continue
-            yield held if role_id == held.role_id else held._replace(role_id=role_id, via_role=held.role_id)
+class Closures(dict[str, list[tuple[str, str]]]):
+    """A role to all that it implies, as (role, what implies it or nothing), found out at the first look.
+    A domain's own roles stand only for what they imply."""
+
+    def __init__(self, tx: Tx, only: str | None) -> None:
+        super().__init__()
+        self._known, self._only = grants.Implications(tx), only
+
+    def __missing__(self, role_id: str) -> list[tuple[str, str]]:
+        found = self[role_id] = [
+            (id, "" if id == role_id else role_id) for id in sorted(self._known.closure([role_id]))
+            if not self._known.roles[id].domain_id and self._only in (None, id)
+        ]
+        return found
 
 
 class Tree:
@@ -237,42 +237,3 @@ class Tree:
             found.append(at)
             waiting += self._children.get(at, ())
         return found
-
-
-# ---- printing ------------------------------------------------------------------------------
-
-
-def printed(ctx: Context, held: Held, names: Names | None) -> Assignment:
-    role = names.role(held.role_id) if names else {"id": held.role_id}
-    actor = names.actor(held.actor_id) if names else {"id": held.actor_id}
-    return Assignment(
-        role=role, scope=scope_of(held, names), links=links_of(ctx, held), **{held.actor_type: actor},  # type: ignore[arg-type]
-    )
-
-
-def scope_of(held: Held, names: Names | None) -> dict[str, Any]:
-    if held.target_type == "system":
-        return {"system": {"all": True}}
-    place = names.place(held.target_id) if names else {"id": held.target_id}
-    scope: dict[str, Any] = {held.target_type: place}
-    if held.inherited:
-        scope["OS-INHERIT:inherited_to"] = "projects"
-    return scope
-
-
-def links_of(ctx: Context, held: Held) -> dict[str, str]:
-    base = links.base(ctx)
-    kind, target_id = held.via_target or (held.target_type, held.target_id)
-    target = "system" if kind == "system" else f"{kind}s/{target_id}"
-    actor = f"groups/{held.via_group}" if held.via_group else f"{held.actor_type}s/{held.actor_id}"
-    path = f"{target}/{actor}/roles/{held.via_role or held.role_id}"
-    if held.inherited:
-        path = f"OS-INHERIT/{path}/inherited_to_projects"
-    found = {"assignment": f"{base}/{path}"}
-    if held.via_group:
-        found["membership"] = f"{base}/groups/{held.via_group}/users/{held.actor_id}"
-    if held.via_role:
-        found["prior_role"] = f"{base}/prior_role/{held.via_role}/implies/{held.role_id}"
-    return found
-
-

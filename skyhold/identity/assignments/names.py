@@ -22,10 +22,10 @@ MOST_BINDS = 10_000
 class Names:
     def __init__(self, tx: Tx, found: Iterable[Any]) -> None:
         found = list(found)
-        actors = {held.actor_id for held in found}
+        actors = {held[1] for held in found}
         self._actors = {**rows(tx, USERS, actors), **rows(tx, GROUPS, actors)}
-        self._roles = rows(tx, ROLES, {held.role_id for held in found})
-        places = rows(tx, PROJECTS, {held.target_id for held in found})
+        self._roles = rows(tx, ROLES, {held[4] for held in found})
+        places = rows(tx, PROJECTS, {held[3] for held in found})
         domains = {row.domain_id for row in (*self._actors.values(), *self._roles.values(), *places.values())}
         self._places = {**rows(tx, PROJECTS, domains - {""}), **places}
 

@@ -238,3 +238,48 @@ async def test_foreign_ids_in_a_grant_are_404(cloud: Cloud) -> None:
                  f"domains/{user.project_id}/users/{user.user_id}/roles/{member}"):
         await cloud.admin.put(f"{V3}/{path}", status=404)
     await user.put(f"{V3}/projects/{user.project_id}/users/{user.user_id}/roles/{member}", status=403)
+
+
+async def test_key_04_what_an_assignment_came_from_is_in_its_links(cloud: Cloud) -> None:
+    """Through a group, down the tree and by implication at once: each step can be followed."""
+    user = await cloud.project([])
+    group = await new_group(cloud, user.domain_id)
+    await cloud.admin.put(f"{V3}/groups/{group}/users/{user.user_id}", status=204)
+    prior, implied = await new_role(cloud), await new_role(cloud)
+    await cloud.admin.put(f"{V3}/roles/{prior['id']}/implies/{implied['id']}", status=201)
+    given = f"domains/{user.domain_id}/groups/{group}/roles/{prior['id']}/inherited_to_projects"
+    await cloud.admin.put(f"{V3}/OS-INHERIT/{given}", status=204)
+    query = {"effective": "1", "user.id": user.user_id, "role.id": implied["id"], "include_names": "1"}
+    (found,) = await assignments(cloud, **query)
+    base = found["links"]["assignment"].partition("/v3/")[0] + "/v3"
+    assert found["links"] == {
+        "assignment": f"{base}/OS-INHERIT/{given}",
+        "membership": f"{base}/groups/{group}/users/{user.user_id}",
+        "prior_role": f"{base}/prior_role/{prior['id']}/implies/{implied['id']}",
+    }
+    assert found["role"]["name"] == implied["name"] and found["user"]["name"] == user.user_name
+    assert found["scope"]["project"]["id"] == user.project_id
+    assert found["scope"]["OS-INHERIT:inherited_to"] == "projects"
+    del query["include_names"]
+    (bare,) = await assignments(cloud, **query)
+    assert bare["user"] == {"id": user.user_id} and bare["role"] == {"id": implied["id"]}
+    assert bare["links"] == found["links"]
+
+
+async def test_key_04_system_roles_are_given_listed_and_effective(cloud: Cloud) -> None:
+    user = await cloud.user()
+    group = await new_group(cloud, "default")
+    await cloud.admin.put(f"{V3}/groups/{group}/users/{user.user_id}", status=204)
+    member, reader = await role_id(cloud, "member"), await role_id(cloud, "reader")
+    for actor in (f"users/{user.user_id}", f"groups/{group}"):
+        path = f"{V3}/system/{actor}/roles"
+        await cloud.admin.put(f"{path}/{member}", status=204)
+        await cloud.admin.get(f"{path}/{member}", status=204)
+        await cloud.admin.request("HEAD", f"{path}/{member}", status=204)
+        assert [role["id"] for role in (await cloud.admin.get(path, status=200)).json["roles"]] == [member]
+    plain = await assignments(cloud, **{"scope.system": "all", "user.id": user.user_id})
+    assert [(each["scope"], each["role"]["id"]) for each in plain] == [({"system": {"all": True}}, member)]
+    await cloud.admin.delete(f"{V3}/system/users/{user.user_id}/roles/{member}", status=204)
+    held = await assignments(cloud, **{"scope.system": "all", "user.id": user.user_id, "effective": "1"})
+    assert {each["role"]["id"] for each in held} == {member, reader}
+    assert all(f"/system/groups/{group}/roles/{member}" in each["links"]["assignment"] for each in held)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity's lines: tokens issued and validated, a long list of projects.
+"""Identity's lines: tokens issued and validated, a long list of projects, what ten thousand assignments come to.
 
 Seeds are made through the API. Passwords are hashed as in production: nothing is made cheap.
 """
@@ -40,8 +40,33 @@ def list_projects(cloud: Cloud) -> dict[str, Any]:
     return repeat(cloud, lambda i: wire().ask("GET", "/identity/v3/projects"), 100)
 
 
+def effective_assignments(cloud: Cloud) -> dict[str, Any]:
+    """A hundred users, each with a role in each of a hundred projects."""
+    wire = per_thread(cloud.wire)
+    v3 = "/identity/v3"
+    role = wire().ask("GET", f"{v3}/roles?name=reader").json["roles"][0]["id"]
+
+    def make(kind: str, i: int) -> str:
+        body = {kind: {"name": f"assigned{i}", "domain_id": "default"}}
+        return str(wire().ask("POST", f"{v3}/{kind}s", body).json[kind]["id"])
+
+    users, projects = ([make(kind, i) for i in range(100)] for kind in ("user", "project"))
+    for project in projects:
+        for user in users:
+            wire().ask("PUT", f"{v3}/projects/{project}/users/{user}/roles/{role}")
+    path = f"{v3}/role_assignments?effective"
+    found = len(wire().ask("GET", path).json["role_assignments"])
+    if found < 10_000:
+        raise SystemExit(f"{found} assignments are effective instead of 10,000")
+    figures = repeat(cloud, lambda i: wire().ask("GET", path), 30)
+    for project in projects:
+        wire().ask("DELETE", f"{v3}/projects/{project}")
+    return figures
+
+
 LINES = [
     Line("token issue (password)", Goal("cpu_ms", 25, "<= 25 ms CPU"), token_issue),
     Line("token validate", Goal("cpu_ms", 0.3, "<= 0.3 ms CPU"), token_validate),
     Line("list 1,000 projects", Goal("cpu_ms", 6, "<= 6 ms CPU"), list_projects),
+    Line("10,000 effective assignments", Goal("cpu_ms", 50, "<= 50 ms CPU"), effective_assignments),
 ]
