@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.shapes import ABSENT
@@ -51,9 +53,18 @@ def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
         scope_generation=place.generation if place else 0, **{**proof.carries, **choice.carries},
     )
     try:
-        return validate.read(tx, ctx, token)
+        return shortened(validate.read(tx, ctx, token))
     except errors.NotFound:
         raise denied() from None
+
+
+def shortened(valid: Valid) -> Valid:
+    """It says the end that it has: a delegation far up the chain may end before the token's own time."""
+    token = valid.token
+    if valid.ends_at >= token.expires_at:
+        return valid
+    ends_at = max(valid.ends_at // SECOND_US * SECOND_US, token.issued_at + SECOND_US)
+    return msgspec.structs.replace(valid, token=msgspec.structs.replace(token, expires_at=ends_at))
 
 
 def uses_up(wish: Wish) -> bool:
