@@ -35,7 +35,7 @@ from skyhold.identity import (
 )
 from skyhold.identity.assignments import api as assignments
 from skyhold.identity.auth import api as auth
-from skyhold.identity.auth import events, revoking, rotating, sessions
+from skyhold.identity.auth import events, external, revoking, rotating, sessions
 from skyhold.identity.delegation import resources as delegation
 from skyhold.identity.delegation import sealing
 from skyhold.identity.directories import freshness
@@ -84,5 +84,5 @@ SERVICE = Service(
     ],
     rotations=[*issuer.ROTATIONS, rotating.run],
     reseals=[sealing.run],
-    on_start=[password_rules.check_pattern, sessions.prepare, agreements.prepare],
+    on_start=[password_rules.check_pattern, external.check_proxies, sessions.prepare, agreements.prepare],
 )

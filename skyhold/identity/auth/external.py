@@ -7,17 +7,20 @@ the addresses in identity.external_proxies, which is empty by default: from anyb
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from skyhold.core.context import Context
 from skyhold.core.http.caller import is_within
+from skyhold.core.settings import SettingsError
 from skyhold.identity import standing
 from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import Proof, denied, fresh
 from skyhold.identity.auth.subjects import UserView, named_user
 
 if TYPE_CHECKING:
+    from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
 
 NAME = "external"
@@ -39,6 +42,15 @@ def vouched(ctx: Context, headers: Mapping[str, str | None]) -> Remote | None:
 
 def is_trusted(ctx: Context) -> bool:
     return is_within(ctx.peer, ctx.core.settings.identity.external_proxies)
+
+
+async def check_proxies(core: Core) -> None:
+    """At the start, so that an address that is none isn't found out by whoever signs in first."""
+    for each in core.settings.identity.external_proxies:
+        try:
+            ipaddress.ip_network(each, strict=False)
+        except ValueError as error:
+            raise SettingsError(f"identity.external_proxies holds {each!r}, which is no address or range.") from error
 
 
 async def prove(ctx: Context, remote: Remote | None) -> Proof:

@@ -104,7 +104,11 @@ async def offer(ctx: Context, proof: Proof, rules: list[list[str]]) -> Reply:
     )
     user = await ctx.read(user_of, proof.user_id)
     printed = {"receipt": shown(receipt, user), "required_auth_methods": rules}
-    return Reply(printed, status=401, headers={HEADER: seal(keys(ctx), receipt), "Vary": "X-Auth-Token"})
+    headers = {
+        HEADER: seal(keys(ctx), receipt), "Vary": "X-Auth-Token",
+        "WWW-Authenticate": f'Keystone uri="{ctx.core.settings.public_url}/identity"',
+    }
+    return Reply(printed, status=401, headers=headers)
 
 
 def user_of(tx: Tx, ctx: Context, user_id: str) -> UserView:

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
+from skyhold.core.settings import SettingsError
+from skyhold.identity.auth import external
 from skyhold.identity.logic.one_time import code, step_of
 from tests.kit.client import Answer, Client
 from tests.kit.cloud import Cloud, Persona
@@ -145,6 +148,7 @@ async def test_key_17_one_factor_gives_a_receipt_for_the_other(cloud: Cloud) -> 
     assert answer.json["receipt"]["methods"] == ["password"]
     assert answer.json["receipt"]["user"]["id"] == user.user_id
     assert "x-subject-token" not in answer.headers
+    assert answer.headers["www-authenticate"].startswith("Keystone uri=")
     receipt = {"Openstack-Auth-Receipt": answer.headers[RECEIPT]}
     made = await sign_in(cloud, totp(user, now_code(cloud, seed)), headers=receipt)
     assert made.json["token"]["methods"] == ["password", "totp"]
@@ -257,3 +261,8 @@ async def test_the_proxy_may_name_the_domain(cloud: Cloud) -> None:
         assert (await by_proxy(cloud.client(), headers, 201)).json["token"]["user"]["id"] == user.user_id
         await cloud.admin.patch(f"{V3}/users/{user.user_id}", {"user": {"enabled": False}}, status=200)
         await by_proxy(cloud.client(), headers, 401)
+
+
+async def test_a_proxys_address_that_is_none_is_told_at_the_start(cloud: Cloud) -> None:
+    with believing(cloud, "127.0.0.1", "the-proxy"), pytest.raises(SettingsError, match="the-proxy"):
+        await external.check_proxies(cloud.core)
