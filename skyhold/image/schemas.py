@@ -65,6 +65,23 @@ IMAGE_PROPERTIES: Schema = {
     "file": set_by_us(text("An image file url")),
     "schema": set_by_us(text("An image schema url")),
     "stores": set_by_us(text("Store in which image data resides.")),
+    "direct_url": set_by_us(text("URL to access the image file kept in external store")),
+    "locations": {
+        "type": "array", "description": "A set of URLs to access the image file kept in external store",
+        "items": {
+            "type": "object", "required": ["url", "metadata"],
+            "properties": {
+                "url": {"type": "string"}, "metadata": {"type": "object"}, "validation_data": {"type": "object"},
+            },
+        },
+    },
+    # What is worth knowing of any image; these are its owner's properties, not attributes.
+    "architecture": {**text("Operating system architecture"), "is_base": False},
+    "os_distro": {**text("Common name of operating system distribution"), "is_base": False},
+    "os_version": {**text("Operating system version as specified by the distributor"), "is_base": False},
+    "kernel_id": {**maybe("string", "ID of the image of the kernel to boot with", pattern=UUID), "is_base": False},
+    "ramdisk_id": {**maybe("string", "ID of the image of the ramdisk to boot with", pattern=UUID), "is_base": False},
+    "instance_uuid": {**text("ID of the server that the image was made of"), "is_base": False},
 }
 MEMBER_PROPERTIES: Schema = {
     "member_id": text("An identifier for the image member (tenantId)"),
@@ -96,6 +113,28 @@ def collection(name: str, item: Schema, links: list[Schema]) -> Schema:
     }
 
 
+TASK_PROPERTIES: Schema = {
+    "id": set_by_us(text("An identifier for the task", pattern=UUID)),
+    "type": text("The kind of task", enum=["import", "api_image_import"]),
+    "status": set_by_us(text("How far it is", enum=["pending", "processing", "success", "failure"])),
+    "input": {"type": ["null", "object"], "description": "What the task was given"},
+    "result": {"type": ["null", "object"], "description": "What came of it"},
+    "owner": text("The project it works for"),
+    "message": set_by_us(text("What it is doing, or why it failed")),
+    "image_id": set_by_us(maybe("string", "The image it works on")),
+    "request_id": set_by_us(maybe("string", "The request that asked for it")),
+    "user_id": set_by_us(maybe("string", "The user who asked for it")),
+    "expires_at": set_by_us(maybe("string", "When its record goes", format="date-time")),
+    "created_at": set_by_us(text("When it was asked for", format="date-time")),
+    "updated_at": set_by_us(text("When it last changed", format="date-time")),
+    "self": set_by_us(text("A task self url")),
+    "schema": set_by_us(text("A task schema url")),
+}
+TASK: Schema = {"name": "task", "properties": TASK_PROPERTIES}
+TASKS = collection("tasks", TASK, [
+    {"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"},
+    {"rel": "describedby", "href": "{schema}"},
+])
 IMAGES = collection("images", IMAGE, [
     {"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"},
     {"rel": "describedby", "href": "{schema}"},
@@ -125,3 +164,15 @@ async def member(ctx: Context) -> Schema:
 async def members(ctx: Context) -> Schema:
     """The schema of a list of members."""
     return MEMBERS
+
+
+@routes.get("/v2/schemas/task", policy=policy.GET_SCHEMAS)
+async def task(ctx: Context) -> Schema:
+    """The schema of a task."""
+    return TASK
+
+
+@routes.get("/v2/schemas/tasks", policy=policy.GET_SCHEMAS)
+async def tasks(ctx: Context) -> Schema:
+    """The schema of a list of tasks."""
+    return TASKS

@@ -25,6 +25,14 @@ def run(words: list[str]) -> dict[str, object]:
     return {"code": code or 0, "out": out.getvalue(), "err": err.getvalue()}
 
 
-for line in sys.stdin:
+class Terminal(io.StringIO):
+    """Nobody types at it: commands that take content from a pipe must not take our lines for it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+commands, sys.stdin = sys.stdin, Terminal()
+for line in commands:
     answer = run(json.loads(line))
     print(json.dumps(answer), file=sys.__stdout__, flush=True)

@@ -422,3 +422,19 @@ async def test_a_disk_that_grows_beyond_its_room_is_not_converted(tmp_path: Path
         assert "are left for it" in (await task_of(me, image["id"]))["message"]
     finally:
         await house.core.stop()
+
+
+async def test_tasks_are_as_their_schemas_say(house: House) -> None:
+    import jsonschema_rs
+
+    me = house.someone()
+    image = await staged(me)
+    await imported(house, me, image["id"], "glance-direct")
+    admin = me.with_role("admin")
+    (task,) = (await admin.get("/v2/tasks", status=200)).json["tasks"]
+    for name, path in (("task", f"/v2/tasks/{task['id']}"), ("tasks", "/v2/tasks")):
+        schema = (await me.get(f"/v2/schemas/{name}", status=200)).json
+        assert schema["name"] == name
+        jsonschema_rs.Draft4Validator(schema | {"additionalProperties": False}).validate(
+            (await admin.get(path, status=200)).json
+        )
