@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import ABSENT
 from skyhold.identity import permits, places
 from skyhold.identity.auth.sessions import void
-from skyhold.identity.projects import ops, tree
+from skyhold.identity.projects import ops
 from skyhold.identity.projects.shape import ProjectChange
+from skyhold.identity.tables import PROJECTS
 from skyhold.identity.views import Project, project_view
 
 
@@ -60,12 +63,12 @@ def remove(tx: Tx, ctx: Context, project_id: str) -> None:
 
 
 def whole(tx: Tx, row: Any) -> list[Any]:
-    """The project and all below, parents first, locked. Of a domain, only what its tree is made of."""
-    found = [row]
-    children: dict[str, list[str]] = {}
-    for each in tree.below(tx, row):
-        children.setdefault(each.parent_id, []).append(each.id)
-    for at in found:
-        below = [places.projects.find(tx, id, lock=True) for id in sorted(children.get(at.id, ()))]
-        found += [each for each in below if each is not None]
+    """The project and all below, parents first, locked. Who makes a project locks its parent: so once a level is
+    locked, the next can't grow any more."""
+    found, level = [row], [row]
+    while level:
+        below = sa.select(PROJECTS.c.id).where(PROJECTS.c.parent_id.in_([each.id for each in level]))
+        ids = [each.id for each in tx.all(below.order_by(PROJECTS.c.id))]
+        level = [each for each in (places.projects.find(tx, id, lock=True) for id in ids) if each is not None]
+        found += level
     return found

@@ -7,6 +7,7 @@ only leaves are deleted.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -334,3 +335,16 @@ async def test_a_cascade_changes_nothing_else_and_stops_at_what_is_immutable(clo
     await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade=true", {"project": {"enabled": False}}, status=403)
     assert await enabled_of(cloud, tree) == [True] * 4
     await cloud.admin.delete(f"{V3}/projects/{domain}?cascade=true", status=403)
+
+
+async def test_nothing_is_left_below_a_tree_that_goes_while_somebody_builds_in_it(cloud: Cloud) -> None:
+    domain, tree = await a_tree(cloud)
+    await cloud.admin.patch(f"{V3}/projects/{tree[0]}?cascade", {"project": {"enabled": False}}, status=200)
+    building = [
+        cloud.admin.post(f"{V3}/projects", {"project": {"name": unique("p"), "parent_id": id, "enabled": False}})
+        for id in tree for _ in range(2)
+    ]
+    going = [cloud.admin.delete(f"{V3}/projects/{tree[0]}?cascade") for _ in range(2)]
+    answers = await asyncio.gather(*building[:4], *going, *building[4:])
+    assert {answer.status for answer in answers} <= {201, 204, 404, 409}
+    assert await ids(cloud.admin, "project", domain_id=domain) == set()
