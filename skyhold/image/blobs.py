@@ -37,12 +37,14 @@ T = TypeVar("T")
 
 THREADS = 4
 NICENESS = 10
+LEAST_PRIORITY = 19
 
 
 def give_way() -> None:
     """Hashing takes whole cores: whoever waits for an answer goes first. On Linux each thread has its priority."""
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(LEAST_PRIORITY, own + NICENESS))
 
 
 THREAD_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="image", initializer=give_way)

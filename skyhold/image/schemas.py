@@ -115,7 +115,7 @@ def collection(name: str, item: Schema, links: list[Schema]) -> Schema:
 
 TASK_PROPERTIES: Schema = {
     "id": set_by_us(text("An identifier for the task", pattern=UUID)),
-    "type": text("The kind of task", enum=["import", "api_image_import"]),
+    "type": text("The kind of task", enum=list(states.TASK_TYPES)),
     "status": set_by_us(text("How far it is", enum=["pending", "processing", "success", "failure"])),
     "input": {"type": ["null", "object"], "description": "What the task was given"},
     "result": {"type": ["null", "object"], "description": "What came of it"},

@@ -42,6 +42,7 @@ PROCESSING: Final = "processing"
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
 
+TASK_TYPES: Final = ("import", "api_image_import", "location_import")
 TASK: Final = states(
     {PENDING_TASK: "processing success failure", PROCESSING: "success failure"},
     resting="success failure",

@@ -23,7 +23,7 @@ from skyhold.image.logic.clock import seconds_z
 from skyhold.image.tables import TASKS
 
 KEPT_US = 48 * 3600 * 1_000_000
-TYPES = ("import", "api_image_import", "location_import")
+TYPES = states.TASK_TYPES
 MESSAGE_CHARS = 1024
 SORT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "expires_at": "expires_at", "type": "type",
              "status": "status", "id": "id"}
