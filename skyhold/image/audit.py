@@ -35,7 +35,7 @@ async def run(ctx: Context) -> list[Finding]:
         try:
             keys |= {(store.name, key) for key in await blobs.in_thread(listed, store)}
         except Exception as error:
-            away.append(Finding("image store", store.name, f"The image store {store.name} can't be read: {error}",
+            away.append(Finding("image store", store.name, f"The image store {store.name} can't be read: {error}.",
                                 "See to the store; images in it can't be read either."))
     unread = {finding.id for finding in away}
     return away + await ctx.read(compare, keys, unread)

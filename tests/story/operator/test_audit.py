@@ -198,18 +198,41 @@ async def test_a_quota_that_drifted_is_found(scene: Scene, resource: str) -> Non
     )
 
 
-async def test_images_nobody_uploads_and_bytes_nobody_names_are_found(scene: Scene) -> None:
-    stuck = change(IMAGES, scene.image_id, status="saving", upload_seen_at=0)
+async def test_images_nobody_uploads_and_content_that_is_gone_are_found(scene: Scene) -> None:
     await found_then_clean(
-        scene.cloud, stuck, change(IMAGES, scene.image_id, status="active"), [("image", scene.image_id)]
+        scene.cloud, change(IMAGES, scene.image_id, status="saving", blob="nowhere/1"),
+        change(IMAGES, scene.image_id, status="active", blob=None), [("image", scene.image_id)],
     )
     ctx = context.internal(scene.cloud.core)
-    key = await ctx.read(lambda tx, ctx: tx.scalar(sa.select(IMAGES.c.blob).where(IMAGES.c.id == scene.image_id)))
-    assert key in set(blobs.store_of(scene.cloud.core).keys())
-    await found_then_clean(
-        scene.cloud, change(IMAGES, scene.image_id, blob="elsewhere"), change(IMAGES, scene.image_id, blob=key),
-        [("image", scene.image_id), ("image bytes", key)],
+    (place,) = await ctx.read(
+        lambda tx, ctx: tx.scalar(sa.select(IMAGES.c.locations).where(IMAGES.c.id == scene.image_id))
     )
+    assert place["blob"] in set(blobs.stores_of(scene.cloud.core).get(place["store"]).keys())
+    await found_then_clean(
+        scene.cloud, change(IMAGES, scene.image_id, locations=[{**place, "blob": "elsewhere"}]),
+        change(IMAGES, scene.image_id, locations=[place]), [("image", scene.image_id), ("image blob", place["blob"])],
+    )
+
+
+async def test_bytes_nobody_names_and_a_store_that_can_not_be_read_are_found(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = blobs.stores_of(scene.cloud.core).default
+    key = f"{uuid.uuid4()}/{uuid.uuid4()}"
+    writer = store.create(key)
+    writer.write(b"stray")
+    writer.commit()
+    assert ("image bytes", key) in await findings(scene.cloud)
+    store.delete(key)
+    assert await findings(scene.cloud) == []
+
+    def away() -> list[str]:
+        raise OSError("the disk is not there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "keys", away)
+        assert await findings(scene.cloud) == [("image store", store.name)]
+    assert await findings(scene.cloud) == []
 
 
 async def test_a_saga_past_its_deadline_is_found(scene: Scene) -> None:
