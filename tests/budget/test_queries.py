@@ -7,6 +7,7 @@ then needs a seed below that makes it grow, or a word in STILL why nothing can.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -230,7 +231,8 @@ class Seeds:
         octets = "application/octet-stream"
         await self.cloud.admin.put(path + "/stage", b"disk", content_type=octets, status=204)
         await self.cloud.admin.post(path + "/import", {"method": {"name": "glance-direct"}}, status=202)
-        assert await self.cloud.core.sagas.idle()
+        while (await self.cloud.admin.get(path, status=200)).json["status"] != "active":
+            await asyncio.sleep(0.01)
         await self.put("/image/v2/cache/" + path.rpartition("/")[2], status=202)
 
     async def image(self, name: str) -> None:

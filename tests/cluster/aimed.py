@@ -7,6 +7,9 @@ own, by HTTP. The points come from the registry of sagas: a new one is struck at
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import json
 import signal
 import threading
@@ -19,7 +22,20 @@ from typing import Any
 from skyhold.cmd.compose import services
 from tests.cluster.cloud import QUIET_S, Processes
 
-C, N = "/compute/v2.1", "/network/v2.0"
+C, G, N = "/compute/v2.1", "/image/v2", "/network/v2.0"
+SERVERLESS = ("compute.boot", "image.import", "image.hash_location")
+CONTENT = b"what a disk may hold" * 50_000
+STORES = """\
+[file]
+type = "file"
+default = true
+
+[second]
+type = "file"
+
+[web]
+type = "http"
+"""
 PAUSE_S = {"serve": 1.0, "host": 2.5}
 """A host is paused for longer than a verb waits for its answer."""
 FITTING = (0, 200, 202, 204, 404, 409)
@@ -50,12 +66,20 @@ def points() -> list[Point]:
 class Aimed(Processes):
     def __init__(self, home: Path) -> None:
         self.aim = home / "sky" / "run" / "aim"
+        (home / "sky").mkdir(mode=0o700)
+        (home / "sky" / "image-stores.toml").write_text(STORES)
+        self.web = Web(home / "web")
         super().__init__(
-            home, path=Path(__file__).parent / "aim", more={"SKYHOLD_TEST_AIM": str(self.aim)}
+            home, '[outbound]\nallow = ["127.0.0.1/32"]\n', path=Path(__file__).parent / "aim",
+            more={"SKYHOLD_TEST_AIM": str(self.aim)},
         )
         self.image = self.wanted("/image/v2/images?name=tiny", "images")
         self.flavor = self.wanted(f"{C}/flavors", "flavors")
         self.network = self.wanted(f"{N}/networks?name=private", "networks")
+
+    def close(self) -> None:
+        super().close()
+        self.web.close()
 
     def wish(self) -> Call:
         return "POST", f"{C}/servers", {"server": {
@@ -71,7 +95,7 @@ class Aimed(Processes):
 
     def strike(self, point: Point) -> float:
         """Set the saga going, let it be struck at its step, mend what was done; the seconds until all was at rest."""
-        server = self.server() if point.saga != "compute.boot" else ""
+        server = self.server() if point.saga not in SERVERLESS else ""
         call = BEGIN[point.saga](self, server)
         self.aim.write_text(json.dumps(
             {"saga": point.saga, "step": point.step, "victim": point.victim, "deed": point.deed}
@@ -112,8 +136,25 @@ class Aimed(Processes):
             time.sleep(0.05)
         self.rest()
         assert len(self.guests()) == 1, "only the guest of `first`"
-        for image in self.call("GET", "/image/v2/images?name=aimed")[1]["images"]:
-            assert self.call("DELETE", f"/image/v2/images/{image['id']}")[0] == 204
+        for image in self.call("GET", f"{G}/images?name=aimed")[1]["images"]:
+            assert self.call("DELETE", f"{G}/images/{image['id']}")[0] == 204
+
+
+class Web:
+    """A site that has one file, for imports and locations."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "disk").write_bytes(CONTENT)
+        quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+        here = functools.partial(quiet, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), here)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/disk"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def action(body: Any) -> Callable[[Aimed, str], Call]:
@@ -123,6 +164,24 @@ def action(body: Any) -> Callable[[Aimed, str], Call]:
 def detach(cloud: Aimed, server: str) -> Call:
     port = cloud.wanted(f"{N}/ports?device_id={server}", "ports")
     return "DELETE", f"{C}/servers/{server}/os-interface/{port}", None
+
+
+def image(cloud: Aimed) -> str:
+    """An image that waits for its content."""
+    wish = {"name": "aimed", "disk_format": "raw", "container_format": "bare"}
+    status, made = cloud.call("POST", f"{G}/images", wish)
+    assert status == 201, made
+    return str(made["id"])
+
+
+def import_image(cloud: Aimed, _: str) -> Call:
+    wish = {"method": {"name": "web-download", "uri": cloud.web.url}, "stores": ["file", "second"]}
+    return "POST", f"{G}/images/{image(cloud)}/import", wish
+
+
+def add_location(cloud: Aimed, _: str) -> Call:
+    promised = {"os_hash_algo": "sha256", "os_hash_value": hashlib.sha256(CONTENT).hexdigest()}
+    return "POST", f"{G}/images/{image(cloud)}/locations", {"url": cloud.web.url, "validation_data": promised}
 
 
 BEGIN: dict[str, Callable[[Aimed, str], Call]] = {
@@ -135,4 +194,6 @@ BEGIN: dict[str, Callable[[Aimed, str], Call]] = {
         "POST", f"{C}/servers/{server}/os-interface", {"interfaceAttachment": {"net_id": cloud.network}}
     ),
     "compute.detach_port": detach,
+    "image.import": import_image,
+    "image.hash_location": add_location,
 }
