@@ -65,7 +65,7 @@ MEMBER = "/v3/groups/{group_id}/users/{user_id}"
 @routes.get("/v3/groups", policy=policy.LIST_GROUPS, query=GroupQuery, reply=MANY)
 async def index(ctx: Context, query: GroupQuery) -> Page:
     """List groups."""
-    await freshness.freshen_asked(ctx, query.domain_id)
+    await freshness.freshen_asked(ctx, "group", query.domain_id)
     return await ctx.read(list_page, query)
 
 
@@ -80,7 +80,7 @@ async def create(ctx: Context, want: GroupCreate) -> Group:
 @routes.get("/v3/groups/{group_id}", policy=policy.GET_GROUP, reply=ONE)
 async def show(ctx: Context, group_id: str) -> Group:
     """Show a group."""
-    await freshness.freshen_one(ctx, group_id)
+    await freshness.freshen_one(ctx, store, group_id)
     return view(ctx, await ctx.read(store.get, group_id))
 
 
@@ -103,14 +103,14 @@ async def delete(ctx: Context, group_id: str) -> None:
 )
 async def members(ctx: Context, group_id: str, query: users.UserQuery) -> Page:
     """List a group's members."""
-    await freshness.freshen_one(ctx, group_id)
+    await freshness.freshen_one(ctx, store, group_id)
     return await ctx.read(list_members, group_id, query)
 
 
 @routes.get("/v3/users/{user_id}/groups", policy=policy.LIST_GROUPS_FOR_USER, query=GroupQuery, reply=MANY)
 async def of_user(ctx: Context, user_id: str, query: GroupQuery) -> Page:
     """List the groups of a user."""
-    await freshness.freshen_one(ctx, user_id)
+    await freshness.freshen_one(ctx, users.store, user_id)
     return await ctx.read(list_of_user, user_id, query)
 
 

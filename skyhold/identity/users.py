@@ -101,7 +101,7 @@ MANY = collection("users", User, links="links")
 @routes.get("/v3/users", policy=policy.LIST_USERS, query=UserQuery, reply=MANY)
 async def index(ctx: Context, query: UserQuery) -> Page:
     """List users."""
-    await freshness.freshen_asked(ctx, query.domain_id)
+    await freshness.freshen_asked(ctx, "user", query.domain_id)
     return await ctx.read(list_page, query)
 
 
@@ -115,7 +115,7 @@ async def create(ctx: Context, want: UserCreate) -> User:
 @routes.get("/v3/users/{user_id}", policy=policy.GET_USER, reply=ONE)
 async def show(ctx: Context, user_id: str) -> User:
     """Show a user."""
-    await freshness.freshen_one(ctx, user_id)
+    await freshness.freshen_one(ctx, store, user_id)
     return await ctx.read(get, user_id)
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context, internal
+from skyhold.core.store import Store
 from skyhold.identity.directories import reflecting
 from skyhold.identity.directories.known import Connected, directories, of_domain
 from skyhold.identity.tables import ID_MAPPINGS
@@ -33,19 +34,26 @@ async def freshen(ctx: Context, domain_id: str | None) -> None:
         await take_over(ctx, connected, ctx.core.settings.identity.directory_fresh_s)
 
 
-async def freshen_asked(ctx: Context, asked: str | None) -> None:
-    """Before a list: of the domain asked for, else of the one that the caller's token is for."""
-    await freshen(ctx, asked or ctx.creds.domain_id)
+async def freshen_asked(ctx: Context, kind: str, asked: str | None) -> None:
+    """Before a list of users or groups: of the domain asked for, else of the one that the token is for.
+
+    Whoever may not list it must not learn either that it has a directory, and how that does.
+    """
+    domain_id = asked or ctx.creds.domain_id
+    if domain_id and ctx.rule is not None and ctx.allows(ctx.rule, {f"target.{kind}.domain_id": domain_id}):
+        await freshen(ctx, domain_id)
 
 
-async def freshen_one(ctx: Context, id: str) -> None:
-    """The user or group with this id, as its directory says now. Raises Unavailable."""
+async def freshen_one(ctx: Context, store: Store, id: str) -> None:
+    """The user or group with this id, as its directory says now. Raises Unavailable, and NotFound as
+    `store` does: only who may see it makes its directory be asked."""
     if not await directories(ctx.core).all():
         return
     known = await ctx.read(entry, id)
     connected = None if known is None else await of_domain(ctx, known[0])
     if connected is None or known is None:
         return
+    await ctx.read(store.get, id)
     domain_id, kind, local_id = known
     if kind == "group" or is_fresh(connected, ctx.core.settings.identity.directory_fresh_s):
         await freshen(ctx, domain_id)

@@ -53,6 +53,7 @@ def signed_in(tx: Tx, ctx: Context, domain_id: str, person: Person, teams: Seque
     changed += [leave(tx, user_id, group_id) for group_id in sorted(now - wanted)]
     if any(changed):
         void(tx)
+        journal.record(tx, "user.groups", OF_USERS.find(tx, user_id))
     return user_id
 
 
@@ -108,6 +109,7 @@ def team(tx: Tx, ctx: Context, domain_id: str, given: Team) -> None:
     changed += [leave(tx, user_id, id) for user_id in sorted(now - members)]
     if any(changed):
         void(tx)
+        journal.record(tx, "group.members", OF_GROUPS.find(tx, id))
 
 
 def mapping(tx: Tx, domain_id: str, kind: str, local_id: str) -> bool:
@@ -226,6 +228,9 @@ def team_differs(known: dict[str, Any], domain_id: str, given: Team) -> bool:
 def lose(tx: Tx, ctx: Context, ids: Sequence[str]) -> None:
     """Entries that their directory has no more: nobody signs in as them, no token of theirs counts."""
     some = {"ids": list(ids)}
+    for store in (OF_USERS, OF_GROUPS):
+        for row in tx.all(sa.select(*store.table.c).where(among(store.table.c.id, "ids")), some):
+            journal.record(tx, f"{store.kind}.gone", store.Row._make(row))
     tx.execute(ID_MAPPINGS.update().where(among(M.id, "ids")).values(gone=True), some)
     tx.execute(
         USERS.update().where(among(USERS.c.id, "ids")).values(enabled=False, generation=USERS.c.generation + 1), some

@@ -60,8 +60,9 @@ class LdapDirectory:
         return await self._run(self._everything, wait_s=LONG_S)
 
     def close(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
         idle, self._idle = self._idle, []
         for each in idle:
             quietly(each.connection.unbind)

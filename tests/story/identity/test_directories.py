@@ -330,6 +330,9 @@ async def test_a_directory_that_is_away_takes_nobody_else_along(cloud: Cloud, tm
         assert refused.status == 503 and "right" not in refused.json["error"]["message"]
         await cloud.admin.get(f"{V3}/users", {"domain_id": domain_id}, status=503)
         await cloud.admin.get(f"{V3}/users/{user_id}", status=503)
+        # Whoever may not see them learns nothing of their directory.
+        await other.get(f"{V3}/users/{user_id}", status=404)
+        await other.get(f"{V3}/users", {"domain_id": domain_id}, status=(200, 403))
         # A token that is out counts until the directory says otherwise.
         await cloud.client(token).get(f"{V3}/auth/projects", status=200)
         assert set(await listed(cloud, "users", other.domain_id)) == {other.user_name}
