@@ -48,6 +48,9 @@ def give_way() -> None:
 
 
 THREAD_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="image", initializer=give_way)
+WAITING_THREADS = 32
+WAITING_POOL = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="image-far", initializer=give_way)
+"""For stores across a network: who waits for one of them must not keep the others' threads."""
 
 DISCARDING: set[asyncio.Task[None]] = set()
 
@@ -216,8 +219,13 @@ async def at_start(core: Core) -> None:
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(THREAD_POOL, lambda: call(*args, **kw))
+    """A method of something `far` (a store, reader or writer across a network) waits among its like."""
+    far = getattr(getattr(call, "__self__", None), "far", False)
+    return await in_pool(WAITING_POOL if far else THREAD_POOL, call, *args, **kw)
+
+
+async def in_pool(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, lambda: call(*args, **kw))
 
 
 async def discard(core: Core, gone: Iterable[tuple[str, str]]) -> None:

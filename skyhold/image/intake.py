@@ -73,6 +73,10 @@ class Intake:
             self._writer.write(chunk)
 
     @property
+    def far(self) -> bool:
+        return self._writer is not None and self._writer.far
+
+    @property
     def sha512(self) -> str:
         """Of what was taken so far."""
         return self._sha512.hexdigest()
@@ -132,9 +136,9 @@ async def next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
 
 async def read_through(reader: Reader, sink: Sink, tell: Callable[[int], Awaitable[None]]) -> None:
     """A blob through a sink, in threads; `tell` hears how many bytes have gone."""
-    at = 0
+    at, pool = 0, blobs.WAITING_POOL if reader.far else blobs.THREAD_POOL
     while at < reader.size_bytes:
-        piece = await blobs.in_thread(step, reader, sink, at)
+        piece = await blobs.in_pool(pool, step, reader, sink, at)
         if not piece:
             raise StoreAway(f"The content ended after {at} of {reader.size_bytes} bytes.")
         at += piece

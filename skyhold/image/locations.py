@@ -87,7 +87,7 @@ async def index(ctx: Context, image_id: str) -> list[dict[str, Any]]:
 async def looked_at(core: Core, url: str) -> tuple[str, int]:
     """The store that reads the URL, and how long its content says it is. Raises Invalid."""
     place = blobs.stores_of(core).for_url(url)
-    size_bytes: int = await blobs.in_thread(size_of, place, url)
+    size_bytes: int = await blobs.in_pool(blobs.WAITING_POOL, size_of, place, url)
     return place.name, size_bytes
 
 

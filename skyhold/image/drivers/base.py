@@ -26,8 +26,10 @@ class StoreAway(Exception):
 
 
 class Writer(Protocol):
-    """One blob being written. It can be seen by nobody until `commit`, and is gone after `abort`;
+    """One blob being written; `far` as its store's. It can be seen by nobody until `commit`, and is gone after `abort`;
     `abort` after either is allowed and does nothing."""
+
+    far: bool
 
     def write(self, piece: bytes) -> None:
         """Append. Raises StoreFull."""
@@ -44,6 +46,7 @@ class Reader(Protocol):
     never are other bytes read."""
 
     size_bytes: int
+    far: bool
 
     def ready(self, offset: int, length: int) -> bytes | bytearray | None:
         """What is in memory already, at most `length` bytes; None when that would mean waiting."""

@@ -81,6 +81,8 @@ class FakeStore:
 
 
 class FakeWriter:
+    far = False
+
     def __init__(self, store: FakeStore, key: str) -> None:
         self._store, self._key = store, key
         self._pieces: list[bytes] | None = []
@@ -108,6 +110,8 @@ class FakeWriter:
 
 
 class FakeReader:
+    far = False
+
     def __init__(self, content: bytes) -> None:
         self._content = content
         self.size_bytes = len(content)

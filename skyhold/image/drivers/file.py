@@ -108,6 +108,8 @@ class FileStore:
 
 
 class FileWriter:
+    far = False
+
     def __init__(self, target: Path) -> None:
         self._target, self._part = target, part_of(target)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -146,6 +148,8 @@ class FileWriter:
 
 
 class FileReader:
+    far = False
+
     def __init__(self, path: Path) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by `close`, or with its last reference
         self._fd = self._file.fileno()

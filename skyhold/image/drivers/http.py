@@ -60,6 +60,8 @@ class HttpReader:
     It has an event loop of its own that only runs inside its calls, since those are made in threads.
     """
 
+    far = True
+
     def __init__(self, outbound: Outbound, url: str) -> None:
         self._outbound, self._url = outbound, url.partition("#")[0]
         self._loop = asyncio.new_event_loop()

@@ -129,6 +129,8 @@ def named(key: str) -> str:
 class RbdWriter:
     """Grows the RBD image ahead of what is written, and cuts it to size at the end."""
 
+    far = False
+
     def __init__(self, store: RbdStore, key: str, size_bytes: int) -> None:
         self._store, self._key, self._size, self._at = store, key, size_bytes, 0
         self._open = True
@@ -163,6 +165,8 @@ class RbdWriter:
 
 class RbdReader:
     """Reads the snapshot, opened anew for each piece: what was deleted meanwhile is told, and not read as zeros."""
+
+    far = False
 
     def __init__(self, store: RbdStore, key: str) -> None:
         self._store, self._key = store, key

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +41,26 @@ async def image_of(s: Run) -> Any:
 
 def deleted(image_id: str) -> Abort:
     return Abort(f"Image {image_id} was deleted while it was imported.")
+
+
+MOST_AT_ONCE: Final = 16
+MOST_OF_A_PROJECT: Final = 4
+
+
+@contextmanager
+def turn(s: Run, project_id: str | None) -> Iterator[bool]:
+    """Whether this import may move bytes now, in this process. Others wait: a slow web server must hold up neither the
+    imports of other projects nor the sagas of other services."""
+    moving: Counter[str] = s.ctx.core.shelf.setdefault("image.moving", Counter())
+    owner = project_id or ""
+    if moving.total() >= MOST_AT_ONCE or moving[owner] >= MOST_OF_A_PROJECT:
+        yield False
+        return
+    moving[owner] += 1
+    try:
+        yield True
+    finally:
+        moving[owner] -= 1
 
 
 def limit_of(tx: Tx, ctx: Context, row: Any) -> int:

@@ -9,12 +9,12 @@ size, and only with our own hash does a host boot from it.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Kept, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.image import blobs, locations, quotas, states, tasks
 from skyhold.image.drivers.base import NoSuchBlob, StoreAway
@@ -22,6 +22,8 @@ from skyhold.image.images.store import store
 from skyhold.image.imports import staged
 from skyhold.image.intake import Intake, Received, read_through
 from skyhold.image.logic.inspection import Inspection, Refused
+
+WAIT_S: Final = 0.5
 
 
 class HashKept(Kept, kw_only=True):
@@ -42,6 +44,10 @@ class HashLocation(Saga):
 
     async def read(self, s: Run) -> Outcome:
         row = await staged.image_of(s)
+        with staged.turn(s, row.project_id) as mine:
+            return await self._read(s, row) if mine else Again(WAIT_S)
+
+    async def _read(self, s: Run, row: Any) -> Outcome:
         settings = s.ctx.core.settings.image
         look = Look(Inspection(row.disk_format, row.container_format, settings.virtual_size_limit_bytes))
         other = s.kept.algorithm if s.kept.algorithm not in ("", "sha512") else ""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -25,6 +26,8 @@ from skyhold.image.images.store import set_terms, store
 from skyhold.image.imports import plugins, sources, staged
 from skyhold.image.imports.shape import COPY_IMAGE, GLANCE_DOWNLOAD, WEB_DOWNLOAD
 from skyhold.image.intake import Received, read_through
+
+WAIT_S: Final = 0.5
 
 
 class ImportKept(Kept, kw_only=True):
@@ -55,8 +58,10 @@ class ImportImage(Saga):
     Kept = ImportKept
 
     async def bring(self, s: Run) -> Outcome:
+        return await in_turn(s, self._bring)
+
+    async def _bring(self, s: Run, row: Any) -> Outcome:
         """Content from elsewhere into staging; what was staged, or is in a store, is there."""
-        row = await staged.image_of(s)
         limit_bytes = await s.read(staged.limit_of, row)
         if s.kept.method["name"] == WEB_DOWNLOAD:
             async with sources.from_web(s, s.kept.method["uri"], limit_bytes) as source:
@@ -68,19 +73,23 @@ class ImportImage(Saga):
         return None
 
     async def prepare(self, s: Run) -> Outcome:
+        return await in_turn(s, self._prepare)
+
+    async def _prepare(self, s: Run, row: Any) -> Outcome:
         """One plug-in a commit: each makes another content of what is staged, or leaves it."""
         wanted = s.ctx.core.settings.image.import_plugins
         if s.kept.copying or s.kept.plugins_done >= len(wanted):
             return None
-        row = await staged.image_of(s)
         name = wanted[s.kept.plugins_done]
         await plugins.run(s, row, name)
         s.kept.plugins_done += 1
         return Again(0) if s.kept.plugins_done < len(wanted) else None
 
     async def inspect(self, s: Run) -> Outcome:
+        return await in_turn(s, self._inspect)
+
+    async def _inspect(self, s: Run, row: Any) -> Outcome:
         """What the content really is, before any store has it."""
-        row = await staged.image_of(s)
         if s.kept.copying:
             # A location that nobody hashed can't be copied with care.
             if row.sha512 is None:
@@ -91,8 +100,10 @@ class ImportImage(Saga):
         return None
 
     async def place(self, s: Run) -> Outcome:
+        return await in_turn(s, self._place)
+
+    async def _place(self, s: Run, row: Any) -> Outcome:
         """One store a commit."""
-        row = await staged.image_of(s)
         through = {name for name, _ in s.kept.placed} | set(s.kept.failed)
         left = [name for name in s.kept.stores if name not in through]
         if not left:
@@ -129,6 +140,13 @@ class ImportImage(Saga):
         tasks.end(tx, s.kept.task_id, states.FAILURE, s.error)
 
     cancelled = failed
+
+
+async def in_turn(s: Run, step: Callable[[Run, Any], Awaitable[Outcome]]) -> Outcome:
+    """The step with the image's row, as soon as there is room for one more that moves bytes."""
+    row = await staged.image_of(s)
+    with staged.turn(s, row.project_id) as mine:
+        return await step(s, row) if mine else Again(WAIT_S)
 
 
 def message_at_end(s: Run) -> str:

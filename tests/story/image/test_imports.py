@@ -27,6 +27,7 @@ from skyhold.core.context import internal
 from skyhold.core.settings import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
+from skyhold.image.imports import staged as staged_bytes
 from skyhold.image.loops import uploads
 from tests.story.image.conftest import House, ImageUser, start_house
 
@@ -438,3 +439,21 @@ async def test_tasks_are_as_their_schemas_say(house: House) -> None:
         jsonschema_rs.Draft4Validator(schema | {"additionalProperties": False}).validate(
             (await admin.get(path, status=200)).json
         )
+
+
+async def test_slow_servers_hold_up_neither_other_projects_nor_uploads(open_house: House, site: str) -> None:
+    """More imports from a server that stalls than one project may have under way at once."""
+    slow, me = open_house.someone(), open_house.someone()
+    for _ in range(staged_bytes.MOST_OF_A_PROJECT + 2):
+        image = await slow.image()
+        body = {"method": {"name": "web-download", "uri": site + "/slow"}}
+        await slow.post(f"/v2/images/{image['id']}/import", body, status=202)
+    mine = await me.image()
+    body = {"method": {"name": "web-download", "uri": site + "/disk"}}
+    await me.post(f"/v2/images/{mine['id']}/import", body, status=202)
+    async with asyncio.timeout(20):
+        while (await me.look(mine["id"]))["status"] != "active":
+            await asyncio.sleep(0.05)
+        assert (await me.image(CONTENT))["status"] == "active"
+    moving = open_house.core.shelf["image.moving"]
+    assert moving[slow.project_id] == staged_bytes.MOST_OF_A_PROJECT and moving[me.project_id] == 0
