@@ -24,7 +24,7 @@ from skyhold.image.tables import BLOBS, IMAGES
 RESOURCES = set(quotas.quota.defaults)
 COLUMNS = (
     IMAGES.c.id, IMAGES.c.project_id, IMAGES.c.status, IMAGES.c.blob, IMAGES.c.size_bytes, IMAGES.c.locations,
-    IMAGES.c.staged_bytes,
+    IMAGES.c.staged_bytes, IMAGES.c.importing,
 )
 
 

@@ -35,13 +35,18 @@ def mib(size_bytes: int | None) -> int:
 
 
 def held(row: Any) -> dict[str, int]:
-    """By resource; `row` has project_id, status, size_bytes and staged_bytes, or is None."""
+    """By resource; `row` has project_id, status, size_bytes, staged_bytes and importing, or is None."""
     if row is None or not row.project_id:
         return dict.fromkeys((COUNT, SIZE, STAGED, UPLOADING), 0)
     return {
-        COUNT: 1, SIZE: mib(row.size_bytes), UPLOADING: int(row.status in UNDER_WAY),
+        COUNT: 1, SIZE: mib(row.size_bytes), UPLOADING: int(row.status in UNDER_WAY or copied(row)),
         STAGED: mib(row.staged_bytes) if row.status in STAGING else 0,
     }
+
+
+def copied(row: Any) -> bool:
+    """Whether an active image is on its way into further stores."""
+    return bool(row.importing and row.importing["stores"])
 
 
 def follow(tx: Tx, before: Any, after: Any) -> None:

@@ -129,3 +129,18 @@ async def test_an_image_given_away_counts_for_its_new_owner(house: House) -> Non
     await admin.change(image["id"], mine, status=413)
     assert (await used(other))["image_count_total"] == 1
     await nothing_drifts(house)
+
+
+async def test_a_copy_into_another_store_counts_while_it_is_under_way(house: House) -> None:
+    me, admin, slow = house.someone(), house.someone("admin"), FakeStore(name="b", delay_s=0.3)
+    house.keep_in(FakeStore(name="a"), slow)
+    image, other = await me.image(b"x" * 1000), await me.image()
+    house.bound(image_count_uploading=1)
+    wish = {"method": {"name": "copy-image"}, "stores": ["b"]}
+    await admin.post(f"/v2/images/{image['id']}/import", wish, status=202)
+    assert (await used(me))["image_count_uploading"] == 1
+    await me.upload(other["id"], b"x", status=413)
+    await quiet(house)
+    assert (await me.look(image["id"]))["stores"] == "a,b"
+    assert (await used(me))["image_count_uploading"] == 0
+    await nothing_drifts(house)
