@@ -31,6 +31,8 @@ from skyhold.identity.federation.tables import PROTOCOLS, PROVIDERS
 routes = Routes()
 BY_PROTOCOL = "/v3/auth/OS-FEDERATION/websso/{protocol_id}"
 BY_PROVIDER = "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso"
+AS_DOCUMENTED = BY_PROVIDER.replace("/protocols/", "/protocol/")
+"""The API reference leaves a letter out; clients that follow it must get in too."""
 
 
 class StartQuery(Shape, extra="ignore"):
@@ -62,6 +64,7 @@ async def by_protocol_too(ctx: Context, protocol_id: str, query: StartQuery) -> 
 
 
 @routes.get(BY_PROVIDER, policy=PUBLIC, query=StartQuery)
+@routes.get(AS_DOCUMENTED, policy=PUBLIC, query=StartQuery)
 async def by_provider(ctx: Context, idp_id: str, protocol_id: str, query: StartQuery) -> Reply:
     """Sign a browser in by an identity provider."""
     origin = trusted(ctx, query.origin)

@@ -159,7 +159,7 @@ def part_of(local: Mapping[str, Any], found: list[Value], version: str) -> Outco
     root = domain_of(local.get("domain"), found) if version != "1.0" else None
     projects = local.get("projects")
     return Outcome(
-        user=user_of(local["user"], found, root) if "user" in local else None,
+        user=user_of(local["user"], found, root, version) if "user" in local else None,
         group_ids=once(group_ids_of(local, found)),
         groups=once(groups_of(local, found, root)),
         projects=once(projects_of(projects, found, root)) if projects is not None else (),
@@ -167,11 +167,13 @@ def part_of(local: Mapping[str, Any], found: list[Value], version: str) -> Outco
     )
 
 
-def user_of(user: Mapping[str, Any], found: list[Value], root: Domain | None) -> User:
+def user_of(user: Mapping[str, Any], found: list[Value], root: Domain | None, version: str) -> User:
+    """In 1.0 only a local user has a domain of its own choice; others are in the identity provider's."""
+    local = user.get("type") == "local"
+    domain = domain_of(user.get("domain"), found) if local or version != "1.0" else None
     given = {name: text(user[name], found) for name in ("id", "name", "email") if user.get(name)}
     return User(
-        given.get("id"), given.get("name"), given.get("email"),
-        domain_of(user.get("domain"), found) or root, user.get("type") == "local",
+        given.get("id"), given.get("name"), given.get("email"), domain or root, local,
     )
 
 

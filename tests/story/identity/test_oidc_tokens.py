@@ -123,3 +123,10 @@ async def test_an_issuer_that_cannot_be_asked_is_503_and_one_that_lies_about_its
         idp = await by_oidc(cloud, issuer)
         agree(cloud, oidc={idp: {"openid": {"issuer": issuer.url + "/", "client_id": CLIENT}}})
         await bring(cloud, idp, issuer.sign(), 401)
+
+
+async def test_an_issuer_in_a_private_network_is_the_operators_to_allow(cloud: Cloud) -> None:
+    async with alice() as issuer:
+        idp = await by_oidc(cloud, issuer, agreed={"issuer": "https://10.77.0.7/realm"})
+        refused = await bring(cloud, idp, issuer.sign(), 503)
+    assert "outbound.allow" in refused.json["error"]["message"]

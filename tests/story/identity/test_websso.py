@@ -55,6 +55,8 @@ async def test_key_13_a_browser_signs_in_and_the_dashboard_gets_a_token(cloud: C
     agree(cloud, trusted_dashboards=[DASHBOARD])
     async with alice() as issuer:
         idp = await by_oidc(cloud, issuer)
+        path = f"{SSO}/identity_providers/{idp}/protocol/openid/websso"
+        await cloud.client().get(path, {"origin": DASHBOARD}, status=302)
         started = await start(cloud, idp)
         asked = parse_qs(urlsplit(started.headers["location"]).query)
         assert asked["code_challenge_method"] == ["S256"] and asked["nonce"] and asked["state"]

@@ -115,6 +115,12 @@ def test_a_local_user_is_one_that_is_here() -> None:
     assert apply([rule(local, FIRST)], JOE).user == expected
 
 
+def test_in_1_0_who_is_not_local_is_in_the_providers_domain_whatever_is_said() -> None:
+    local = {"user": {"name": "{0}", "domain": {"id": "elsewhere"}}}
+    assert apply([rule(local, FIRST)], JOE).user == user("joe")
+    assert apply([rule(local, FIRST)], JOE, "2.0").user == user("joe", domain=Domain("elsewhere"))
+
+
 def projects(*names: str) -> list[dict[str, Any]]:
     return [{"name": name, "roles": [{"name": "member"}]} for name in names]
 

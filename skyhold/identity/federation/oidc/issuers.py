@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlencode
 import orjson
 
 from skyhold.core import errors
-from skyhold.core.outbound import Outbound
+from skyhold.core.outbound import Outbound, Refused
 from skyhold.identity.federation.agreements import Oidc, safe
 
 if TYPE_CHECKING:
@@ -76,9 +76,21 @@ class Issuer:
             return self._keys[1]
 
     async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        answer = await self._outbound.request(
-            "GET", url, headers={"Accept": "application/json", **(headers or {})}, limit_bytes=LIMIT_BYTES
-        )
+        return await self._ask("GET", url, {"Accept": "application/json", **(headers or {})})
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, redirects: int = 3
+    ) -> dict[str, Any]:
+        try:
+            answer = await self._outbound.request(
+                method, url, headers=headers, body=body, redirects=redirects, limit_bytes=LIMIT_BYTES
+            )
+        except Refused as refused:
+            # The user aimed at nothing: it is the operator's to allow.
+            raise errors.Unavailable(
+                f"The identity provider can't be asked: {refused.message} The setting outbound.allow names ranges "
+                "that may.", reason=refused.reason,
+            ) from None
         return parsed(answer.status, answer.body)
 
     async def post(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any]:
@@ -91,11 +103,7 @@ class Issuer:
         else:
             form = {**form, "client_id": agreement.client_id}
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = await self._outbound.request(
-            "POST", await self.endpoint(endpoint), headers=headers, body=urlencode(form).encode(), redirects=0,
-            limit_bytes=LIMIT_BYTES,
-        )
-        return parsed(answer.status, answer.body)
+        return await self._ask("POST", await self.endpoint(endpoint), headers, urlencode(form).encode(), redirects=0)
 
     async def userinfo(self, access_token: str) -> dict[str, Any]:
         return await self._get(

@@ -8,7 +8,6 @@ API reference on SAML assertions, SAML 2.0 Core.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from datetime import UTC, datetime
 from html import escape
@@ -81,7 +80,7 @@ async def wrapped(ctx: Context, want: Wish) -> Reply:
 @routes.get(party.IDP_METADATA, policy=PUBLIC)
 async def metadata(ctx: Context) -> Reply:
     """Show what other clouds must know of this one as an identity provider."""
-    return Reply((await asyncio.to_thread(described, ctx)).encode(), content_type="text/xml; charset=utf-8")
+    return Reply((await party.aside(ctx.core, lambda: described(ctx))).encode(), content_type="text/xml; charset=utf-8")
 
 
 async def made(ctx: Context, want: Wish) -> tuple[str, Any]:
@@ -97,7 +96,7 @@ async def made(ctx: Context, want: Wish) -> tuple[str, Any]:
     if valid.bounds:
         raise errors.Forbidden("A token of a delegation is not passed on to another cloud.", reason="restricted")
     provider, told = await ctx.read(facts, valid, want.scope.service_provider.id)
-    return await asyncio.to_thread(signed, ctx, valid, provider, told), provider
+    return await party.aside(ctx.core, lambda: signed(ctx, valid, provider, told)), provider
 
 
 def facts(tx: Tx, ctx: Context, valid: Valid, provider_id: str) -> tuple[Any, dict[str, list[str]]]:

@@ -8,7 +8,6 @@ Everything here blocks, and runs in a thread. Source: SAML 2.0 Core, Profiles 4.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -211,7 +210,7 @@ async def request(ctx: Context, provider_id: str, protocol_id: str, agreement: S
     def ask() -> tuple[str, str]:
         return consumer(ctx.core, provider_id, protocol_id, agreement).request(state)
 
-    return await asyncio.to_thread(ask)
+    return await party.aside(ctx.core, ask)
 
 
 async def envelope(
@@ -220,7 +219,7 @@ async def envelope(
     def ask() -> str:
         return consumer(ctx.core, provider_id, protocol_id, agreement).envelope(seal)
 
-    return await asyncio.to_thread(ask)
+    return await party.aside(ctx.core, ask)
 
 
 async def judged(
@@ -229,7 +228,7 @@ async def judged(
     def judge() -> Word:
         return consumer(ctx.core, provider_id, protocol_id, agreement).judge(xml, request_id)
 
-    return await asyncio.to_thread(judge)
+    return await party.aside(ctx.core, judge)
 
 
 async def metadata(ctx: Context) -> str:
@@ -245,7 +244,7 @@ async def metadata(ctx: Context) -> str:
         config = SPConfig().load(settings(ctx.core, party.url(ctx.core, party.SP_METADATA), programs, None))
         return str(entity_descriptor(config))
 
-    return await asyncio.to_thread(describe)
+    return await party.aside(ctx.core, describe)
 
 
 def in_form(told: Mapping[str, Any]) -> bytes:

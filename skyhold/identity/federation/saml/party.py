@@ -7,10 +7,14 @@ needed, unless the operator names files; other parties learn the certificate fro
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from skyhold.core import errors
 from skyhold.identity.federation.agreements import agreements
@@ -18,6 +22,10 @@ from skyhold.identity.federation.agreements import agreements
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
+T = TypeVar("T")
+
+WORKERS = 2
+WAITING_MOST = 64
 YEARS = 10
 BITS = 3072
 BASE = "/v3/auth/OS-FEDERATION/saml2"
@@ -47,6 +55,32 @@ def tool() -> str:
     return found
 
 
+class Bench:
+    """Where the blocking work is done: a few threads of its own, and a bounded queue before them, for anybody can
+    send something to verify."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="saml")
+        self._waiting = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Raises Unavailable when too much waits."""
+        if self._waiting >= WAITING_MOST:
+            raise errors.Unavailable("Too many sign-ins by SAML at once: try again in a moment.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+
+async def aside(core: Core, work: Callable[[], T]) -> T:
+    found: Bench | None = core.shelf.get("identity.saml_bench")
+    if found is None:
+        found = core.shelf["identity.saml_bench"] = Bench()
+    return await found.run(work)
+
+
 def files(core: Core) -> Files:
     """Slow when the key is made: not for the event loop."""
     told = agreements(core).own_saml
@@ -55,7 +89,12 @@ def files(core: Core) -> Files:
     folder = core.settings.keys_dir / "saml"
     made = Files(str(folder / "certificate.pem"), str(folder / "key.pem"))
     if not Path(made.certificate).exists():
-        make(core, made)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (folder / "lock").open("w") as lock:
+            # Two that are first at once, in threads or processes, must not mix their halves.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not Path(made.certificate).exists():
+                make(core, made)
     return made
 
 
@@ -75,7 +114,6 @@ def make(core: Core, into: Files) -> None:
         .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365 * YEARS)).sign(key, hashes.SHA256())
     )
-    Path(into.key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem, format = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     write(Path(into.key), key.private_bytes(pem, format, serialization.NoEncryption()))
     write(Path(into.certificate), certificate.public_bytes(pem))
