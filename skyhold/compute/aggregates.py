@@ -59,6 +59,7 @@ class Aggregate(Shape):
 
 
 ONE = envelope("aggregate", Aggregate)
+NUMBER_TRIES = 50
 
 # ---- routes --------------------------------------------------------------------------------
 
@@ -134,17 +135,24 @@ def show_one(tx: Tx, ctx: Context, aggregate_id: str) -> Aggregate:
 
 def insert(tx: Tx, ctx: Context, want: Create) -> Aggregate:
     """Upstream prints neither hosts nor metadata of a new aggregate. Raises Conflict for a taken name."""
-    if tx.first(sa.select(AGGREGATES.c.id).where(AGGREGATES.c.name == want.name)):
-        raise name_taken(want.name)
-    number = (tx.scalar(sa.select(sa.func.max(AGGREGATES.c.number))) or 0) + 1
     metadata = {ZONE_KEY: want.availability_zone} if want.availability_zone else {}
-    try:
-        with tx.nested():
-            row = store.insert(tx, id=ctx.new_id(), number=number, name=want.name, metadata=metadata)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict("Another aggregate was created at the same moment; try again.") from None
+    row = insert_with_number(tx, id=ctx.new_id(), name=want.name, metadata=metadata)
     journal.record(tx, "aggregate.create", row)
     return Aggregate(**outline(row))
+
+
+def insert_with_number(tx: Tx, **values: Any) -> Any:
+    """The next number may be another's who asks at the same moment: then the one after it is next."""
+    for _ in range(NUMBER_TRIES):
+        if tx.first(sa.select(AGGREGATES.c.id).where(AGGREGATES.c.name == values["name"])):
+            raise name_taken(values["name"])
+        number = (tx.scalar(sa.select(sa.func.max(AGGREGATES.c.number))) or 0) + 1
+        try:
+            with tx.nested():
+                return store.insert(tx, number=number, **values)
+        except sa.exc.IntegrityError:
+            continue
+    raise errors.Conflict(f"Aggregate {values['name']} found no free number among all that are made now; try again.")
 
 
 def change(tx: Tx, ctx: Context, aggregate_id: str, want: Update) -> Aggregate:

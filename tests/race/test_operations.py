@@ -87,7 +87,7 @@ def gives_its_reason(answer: Answer) -> bool:
     name, fault = next(iter(answer.json.items()))
     fault = fault[0] if name == "errors" else fault
     words = str(fault.get("detail") or fault.get("message")).split()
-    return bool(fault.get("reason")) and len(words) > 4
+    return bool(fault.get("reason")) and len(words) > 3
 
 
 async def nothing_lost(duel: Duel, version: dict[str, str]) -> None:

@@ -187,3 +187,13 @@ async def test_of_many_deletes_and_actions_on_one_server_delete_wins(ground: Gro
             *(Call(ground.user, "DELETE", server) for _ in range(3)),
         ])
     await ground.user.get(server, status=404)
+
+
+async def test_numbers_that_count_up_are_enough_for_all_who_ask(ground: Ground, jitter: Jitter) -> None:
+    """Aggregates have small numbers, one after the other: whoever asks at the same moment gets the next."""
+    async with counted(ground, jitter):
+        answers = await crowd([
+            Call(ground.admin, "POST", f"{C}/os-aggregates", {"aggregate": {"name": name()}}) for _ in range(AT_ONCE)
+        ])
+    assert statuses(answers) == {200: AT_ONCE}
+    assert len({answer.json["aggregate"]["id"] for answer in answers}) == AT_ONCE
