@@ -57,9 +57,14 @@ def run(settings: Settings) -> None:
 def run_one(settings: Settings, number: int, life: int, sockets: Sequence[int]) -> None:
     """One of several control processes; workers.py starts it and says when it is to end."""
     prepare(settings)
-    with alone(settings.run_dir / f"control-{number}.lock"):
-        threading.Thread(target=end_with, args=(life,), daemon=True).start()
-        live(settings, number, [socket.socket(fileno=each) for each in sockets])
+    try:
+        with alone(settings.run_dir / f"control-{number}.lock"):
+            threading.Thread(target=end_with, args=(life,), daemon=True).start()
+            live(settings, number, [socket.socket(fileno=each) for each in sockets])
+    except Exception as error:
+        if sentence := known(error, settings.home):
+            sys.exit(sentence)
+        raise
 
 
 def prepare(settings: Settings) -> None:

@@ -24,22 +24,27 @@ log = structlog.get_logger("serve")
 PAUSE_S = 1.0
 """Before a process that ended is started anew: one that can't live must not take all of the machine."""
 LOOK_S = 0.1
+YOUNG_S = 60.0
 
 
 def run(settings: Settings, sockets: Sequence[socket.socket]) -> None:
-    """Until SIGTERM or SIGINT, which they are told too; then until the last of them has ended."""
+    """Until SIGTERM or SIGINT, which they are told too; then until the last of them has ended. One that can't even
+    start, and has said why, ends all of it."""
     told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told.append(number))
     life, ours = os.pipe()
     living: dict[int, subprocess.Popen[bytes]] = {}
     ended: dict[int, float] = {}
+    began = time.monotonic()
     try:
         while not told:
             for number in range(1, settings.http.processes + 1):
                 if number in living and living[number].poll() is not None:
-                    log.warning("a control process ended; it is started anew", number=number,
-                                status=living.pop(number).returncode)
+                    status = living.pop(number).returncode
+                    if status > 0 and number not in ended and time.monotonic() - began < YOUNG_S:
+                        sys.exit(status)
+                    log.warning("a control process ended; it is started anew", number=number, status=status)
                     ended[number] = time.monotonic()
                 if number not in living and time.monotonic() - ended.get(number, -PAUSE_S) >= PAUSE_S:
                     living[number] = start(settings, number, sockets, life)

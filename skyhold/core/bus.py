@@ -180,6 +180,7 @@ class Bus:
         return [link.hello for link in self._links.values()]
 
     async def start(self) -> None:
+        self._stopping = False
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)

@@ -58,6 +58,11 @@ def command(home: Path, env: dict[str, str], *words: str) -> subprocess.Complete
     )
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def environment(home: Path, path: Path = REPO) -> dict[str, str]:
     ours = {"HOME": str(home), "PYTHONPATH": f"{path}:{REPO}"}
     return {name: value for name, value in os.environ.items() if not name.startswith("SKYHOLD_")} | ours
@@ -72,8 +77,7 @@ class Processes:
     ) -> None:
         self.home = home / "sky"
         self.env = environment(home, path) | (more or {})
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.home.mkdir(mode=0o700, exist_ok=True)
         fake = '[host]\nhypervisor = "fake"\nnetwork = "fake"\n'
         (self.home / "skyhold.toml").write_text(f"{fake}[http]\nport = {self.port}\n{settings}")

@@ -21,7 +21,7 @@ import pytest
 
 from skyhold.cmd import processes
 from skyhold.events.logic import signing
-from tests.cluster.cloud import QUIET_S, Processes
+from tests.cluster.cloud import QUIET_S, Processes, command, environment, free_port
 from tests.cluster.test_chaos import lift_limits
 from tests.kit.databases import Servers
 
@@ -191,6 +191,23 @@ def test_keys_rotated_in_one_process_are_the_others_too(pair: Processes) -> None
                 pair.admin_token = before_admin
         pair.sign_in()
         assert pair.call("DELETE", f"/events/v1/webhooks/{made['webhook']['id']}")[0] == 204
+
+
+def test_processes_that_can_not_start_say_why_and_are_not_tried_for_ever(tmp_path: Path, servers: Servers) -> None:
+    home, url = tmp_path / "sky", servers.fresh("postgresql")
+    home.mkdir(mode=0o700)
+    (home / "keys/master").mkdir(parents=True)
+    (home / "keys/master/0").write_bytes(b"half a key")
+    (home / "skyhold.toml").write_text(
+        f'[host]\nhypervisor = "fake"\nnetwork = "fake"\n[http]\nport = {free_port()}\nprocesses = 2\n'
+        f'[database]\nurl = "{url}"\n'
+    )
+    up = command(home, environment(tmp_path), "up")
+    assert up.returncode == 1 and f"The key {home}/keys/master/0 is damaged" in up.stdout + up.stderr
+    assert "Traceback" not in up.stdout + up.stderr
+    (home / "skyhold.toml").write_text("[http]\nprocesses = 2\n")
+    serve = command(home, environment(tmp_path), "serve")
+    assert serve.returncode == 1 and "SQLite has one control process" in serve.stderr
 
 
 @contextmanager

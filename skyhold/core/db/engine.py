@@ -36,6 +36,11 @@ what it made was made, by a transaction it could not see when it looked. Looking
 """Tries after which a write goes into the lane where conflicting ones run one after another."""
 
 
+UNLIMITED = {
+    "postgresql": ("SET idle_in_transaction_session_timeout = 0", "SET idle_in_transaction_session_timeout = 2000"),
+    "mariadb": ("SET SESSION idle_transaction_timeout = 0", "SET SESSION idle_transaction_timeout = 2"),
+}
+"""A change of the schema may think between two statements: nobody else has anything to do meanwhile."""
 SCHEMA_LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(7300212)", "SELECT pg_advisory_unlock(7300212)"),
     "mariadb": ("SELECT get_lock('skyhold.schema', 600)", "SELECT release_lock('skyhold.schema')"),
@@ -44,11 +49,11 @@ SCHEMA_LOCKS = {
 
 
 IDLE_LIMITS: dict[str, dict[str, Any]] = {
-    "postgresql": {"server_settings": {"idle_in_transaction_session_timeout": "1000"}},
-    "mariadb": {"init_command": "SET SESSION idle_transaction_timeout = 1"},
+    "postgresql": {"server_settings": {"idle_in_transaction_session_timeout": "2000"}},
+    "mariadb": {"init_command": "SET SESSION idle_transaction_timeout = 2"},
 }
-"""After a second the server rolls back a transaction that nobody goes on with: a process that was paused in the middle
-of one must not keep its rows from the others. When it wakes, it does the operation again."""
+"""After two seconds the server rolls back a transaction that nobody goes on with: a process that was paused in the
+middle of one must not keep its rows from the others. When it wakes, it does the operation again."""
 
 
 class Database(Protocol):
@@ -196,7 +201,9 @@ class ServerDatabase:
 
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         lock, unlock = SCHEMA_LOCKS[self.name]
+        lift, limit = UNLIMITED[self.name]
         async with self._engine.connect() as conn:
+            await conn.execute(sa.text(lift))
             await conn.execute(sa.text(lock))
             await conn.commit()
             try:
@@ -205,6 +212,7 @@ class ServerDatabase:
             finally:
                 await conn.rollback()
                 await conn.execute(sa.text(unlock))
+                await conn.execute(sa.text(limit))
                 await conn.commit()
         return answer
 
