@@ -113,12 +113,14 @@ class Processes:
     def call(self, method: str, path: str, body: Any = None, *, admin: bool = False) -> tuple[int, Any]:
         """(status, answer); status 0 when the connection broke and nobody knows what became of it."""
         headers = {
-            "X-Auth-Token": self.admin_token if admin else self.token, "Content-Type": "application/json",
+            "X-Auth-Token": self.admin_token if admin else self.token,
+            "Content-Type": "application/octet-stream" if isinstance(body, bytes) else "application/json",
             "OpenStack-API-Version": "compute 2.90",
         }
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
+            connection.request(method, path, sent, headers)
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text else None
