@@ -53,7 +53,11 @@ Held = tuple[str, str, str, str, str, bool, str, Via | None, str]
 whether it is inherited; then where that came from: group, place, role. A plain tuple, for there are many."""
 
 A = ASSIGNMENTS.c
-ROWS = sa.select(A.actor_type, A.actor_id, A.target_type, A.target_id, A.role_id, A.inherited)
+# Without a conversion of its own for any column, SQLAlchemy hands rows on as the driver made them.
+ROWS = sa.select(
+    A.actor_type, A.actor_id, A.target_type, A.target_id, A.role_id,
+    sa.type_coerce(A.inherited, sa.Integer).label("inherited"),
+)
 
 
 def list_page(tx: Tx, ctx: Context, query: AssignmentQuery) -> bytes:
@@ -171,7 +175,7 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
 def members_of(tx: Tx, given: Sequence[Any], only: str | None) -> dict[str, list[tuple[str, str]]]:
     """Each group's (member, group)."""
     found: dict[str, list[tuple[str, str]]] = {}
-    if any(row.actor_type == "group" for row in given):
+    if any(row[0] == "group" for row in given):
         statement = sa.select(MEMBERSHIPS.c.group_id, MEMBERSHIPS.c.user_id)
         if only:
             statement = statement.where(MEMBERSHIPS.c.user_id == only)
@@ -189,7 +193,7 @@ class Places(dict[tuple[str, str, bool], list[tuple[str, str, Via | None]]]):
         wanted = target_ids(tx, query)
         self._wanted = None if wanted is None else {(target_type(query), id) for id in wanted}
         self._only_inherited = query.inherited_to is not None
-        self._tree = Tree(tx) if any(row.inherited for row in given) else None
+        self._tree = Tree(tx) if any(row[5] for row in given) else None
 
     def __missing__(self, asked: tuple[str, str, bool]) -> list[tuple[str, str, Via | None]]:
         kind, target_id, inherited = asked
