@@ -13,7 +13,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
@@ -38,7 +38,8 @@ class EndpointGroupCreate(Shape, extra="keep"):
 
 
 class EndpointGroupChange(Shape, extra="keep"):
-    name: str = field(optional=True, min=1, max=255)
+    # The client sends null for what it was not told to change.
+    name: str | None = field(optional=True, min=1, max=255)
     filters: Filters = field(optional=True)
     description: str | None = field(optional=True)
 
@@ -109,7 +110,7 @@ def insert(tx: Tx, ctx: Context, want: EndpointGroupCreate) -> EndpointGroup:
 
 def change(tx: Tx, ctx: Context, endpoint_group_id: str, want: EndpointGroupChange) -> EndpointGroup:
     row = store.get(tx, ctx, endpoint_group_id)
-    values = given(name=want.name, description=want.description, filters=want.filters)
+    values = given(name=ABSENT if want.name is None else want.name, description=want.description, filters=want.filters)
     if "filters" in values:
         values["filters"] = row.filters | checked(values["filters"])
     row = store.update(tx, row, **values, extra=row.extra | extra_of(want))

@@ -312,3 +312,32 @@ async def test_a_chain_has_an_end(cloud: Cloud) -> None:
         assert made is not None
         holder = made
     assert await app_credential(world, holder, Wish()) is None
+
+
+async def test_invariant_11_secrets_of_delegations_reach_no_log_and_no_event(
+    cloud: Cloud, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each is used rightly, then wrongly, then in a body that isn't understood."""
+    owner = await cloud.project(["admin"])
+    made, granted = await oauth1.danced(cloud, owner)
+    await oauth1.sign_in(cloud, oauth1.signing(made, granted))
+    await oauth1.sign_in(cloud, oauth1.signing(made, granted | {"oauth_token": "x"}), 401)
+    path = f"{V3}/users/{owner.user_id}"
+    key = (await owner.post(
+        f"{path}/credentials/OS-EC2", {"tenant_id": owner.project_id}, status=201
+    )).json["credential"]
+    request = ec2.signed(key)
+    await ec2.ask(cloud.admin, request)
+    await ec2.ask(cloud.admin, {**request, "path": "/else"}, 401)
+    body = {"application_credential": {"name": "logged", "secret": "a-secret-of-an-application-credential"}}
+    secret = body["application_credential"]["secret"]
+    client = (await owner.post(f"{path}/application_credentials", body, status=201)).json["application_credential"]
+    await oauth2.ask(cloud, oauth2.as_client(client))
+    await oauth2.ask(cloud, oauth2.as_client({**client, "id": "nobody"}), 401)
+    wrong = {"credential": {"type": "ec2", "blob": [key["secret"]], "user_id": owner.user_id}}
+    answer = await owner.post(f"{V3}/credentials", wrong, status=400)
+    assert key["secret"].encode() not in answer.body
+    told = "".join(capfd.readouterr())
+    told += (await cloud.admin.get("/events/v1/events", {"limit": 1000}, status=200)).body.decode()
+    for each in (made["secret"], granted["oauth_token_secret"], key["secret"], request["signature"], secret):
+        assert each not in told
