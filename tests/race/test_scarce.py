@@ -151,6 +151,18 @@ async def test_a_quota_of_servers_is_never_passed(ground: Ground, jitter: Jitter
         await ground.admin.put(quota, {"quota_set": {"instances": -1}}, status=200)
 
 
+async def test_a_quota_of_images_is_never_passed(ground: Ground, jitter: Jitter) -> None:
+    user = await ground.cloud.project(["member"])
+    registered = f"{V3}/registered_limits?resource_name=image_count_total"
+    (one,) = (await ground.admin.get(registered, status=200)).json["registered_limits"]
+    limit = {"project_id": user.project_id, "resource_name": "image_count_total", "resource_limit": 3}
+    limit |= {name: one[name] for name in ("service_id", "region_id")}
+    await ground.admin.post(f"{V3}/limits", {"limits": [limit]}, status=201)
+    async with counted(ground, jitter):
+        found = statuses(await crowd([Call(user, "POST", "/image/v2/images", {"name": "one"})] * AT_ONCE))
+    assert found == {201: 3, 413: AT_ONCE - 3}
+
+
 async def test_room_is_never_given_twice(ground: Ground, jitter: Jitter) -> None:
     path, _ = await a_provider(ground, VCPU=10)
     version = {"OpenStack-API-Version": "placement 1.39"}
