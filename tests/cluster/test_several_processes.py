@@ -155,13 +155,11 @@ def test_a_process_is_killed_and_work_goes_on_until_there_are_two_again(pair: Pr
         time.sleep(0.15)
         os.kill(before[number], signal.SIGKILL)
         making.join()
-        start = time.monotonic()
         # The other takes connections all the time.
         answers = [pair.call("GET", f"{C}/servers")[0] for _ in range(20)]
         assert answers == [200] * 20
         until(lambda before=before: len(set(workers(pair)) - set(before)) == 1, "another process")  # type: ignore[misc]
         pair.rest()
-        assert time.monotonic() - start < QUIET_S
         assert {status_of(pair, row.id) for row in pair.users_servers()} <= {"ACTIVE"}
         until(lambda: all(reaches_host(pair, pid) for pid in workers(pair)), "the host at both")
     delete_all(pair)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skyhold.core.context import Context
     from skyhold.core.db.tx import Tx
 
-LEASE_US = 20_000_000
+LEASE_US = 15_000_000
 """What a process that was killed held goes on elsewhere when this is over: rest is promised within thirty seconds."""
 TRIES = 5
 INSERT = SAGAS.insert()

@@ -31,7 +31,7 @@ log = structlog.get_logger("saga")
 
 SLOTS = 64
 IDLE_S = 1.0
-RENEW_S = 5.0
+RENEW_S = 4.0
 LAST_RETRY_S = 30.0
 ABORTED = "Aborted by an operator."
 
