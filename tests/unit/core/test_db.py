@@ -21,7 +21,7 @@ from skyhold.core.context import Context, internal
 from skyhold.core.db.columns import metadata, number, table, text
 from skyhold.core.db.engine import is_conflict, open_database
 from skyhold.core.db.sqlite import SqliteDatabase
-from tests.kit.databases import caller, core_on, make_tables, rows_of
+from tests.kit.databases import caller, core_on, core_tables, make_tables, rows_of
 
 COUNTERS = table(
     "test_counters", sa.Column("name", text(64), primary_key=True), sa.Column("n", number(), nullable=False)
@@ -164,7 +164,7 @@ def test_only_known_conflicts_are_run_again(code: Any) -> None:
 
 async def test_a_rehearsal_answers_and_leaves_the_database_as_it_was(counters: Core) -> None:
     await internal(counters).write(put, "a")
-    before = await rows_of(counters, *metadata.tables.values(), COUNTERS)
+    before = await rows_of(counters, *core_tables(), COUNTERS)
     rehearsal, rung = caller(counters, dry_run=True), []
 
     def much(tx: Any, ctx: Context) -> str:
@@ -178,7 +178,7 @@ async def test_a_rehearsal_answers_and_leaves_the_database_as_it_was(counters: C
     assert await rehearsal.write(much) == "would work"
     with pytest.raises(errors.Conflict):
         await rehearsal.write(put_and_fail, "d")
-    assert await rows_of(counters, *metadata.tables.values(), COUNTERS) == before
+    assert await rows_of(counters, *core_tables(), COUNTERS) == before
     assert rung == []
 
 
@@ -261,7 +261,7 @@ async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
 async def single(tmp_path: Path) -> Any:
     core = core_on("", tmp_path)
     core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
-    await core.db.alter(metadata.create_all)
+    await core.db.alter(lambda conn: metadata.create_all(conn, tables=core_tables()))
     await make_tables(core, COUNTERS)
     yield core
     await core.db.close()
