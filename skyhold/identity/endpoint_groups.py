@@ -40,7 +40,7 @@ class EndpointGroupCreate(Shape, extra="keep"):
 class EndpointGroupChange(Shape, extra="keep"):
     # The client sends null for what it was not told to change.
     name: str | None = field(optional=True, min=1, max=255)
-    filters: Filters = field(optional=True)
+    filters: Filters | None = field(optional=True)
     description: str | None = field(optional=True)
 
 
@@ -110,7 +110,8 @@ def insert(tx: Tx, ctx: Context, want: EndpointGroupCreate) -> EndpointGroup:
 
 def change(tx: Tx, ctx: Context, endpoint_group_id: str, want: EndpointGroupChange) -> EndpointGroup:
     row = store.get(tx, ctx, endpoint_group_id)
-    values = given(name=ABSENT if want.name is None else want.name, description=want.description, filters=want.filters)
+    values = given(description=want.description)
+    values |= {name: value for name in ("name", "filters") if (value := getattr(want, name)) not in (ABSENT, None)}
     if "filters" in values:
         values["filters"] = row.filters | checked(values["filters"])
     row = store.update(tx, row, **values, extra=row.extra | extra_of(want))
