@@ -14,6 +14,10 @@ REL = "https://docs.openstack.org/api/openstack-identity/3/rel"
 EXT = "https://docs.openstack.org/api/openstack-identity/3/ext"
 
 
+ALIASES = {"/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocol/{protocol_id}/websso"}
+"""Second spellings of an address, which stand in for the first one in its relation."""
+
+
 async def home(cloud: Cloud, path: str) -> dict[str, Any]:
     answer = await cloud.client().get(path, headers={"Accept": "application/json-home"}, status=200)
     assert answer.headers["content-type"] == "application/json-home"
@@ -28,7 +32,7 @@ async def test_json_home_knows_every_address(cloud: Cloud) -> None:
     assert (await home(cloud, "/identity/"))[f"{REL}/users"] == {"href": "/v3/users"}
     routes = {r.path for each in cloud.core.services["identity"].routes for r in each.all if r.path.startswith("/v3/")}
     told = {("/v3" + (each.get("href") or each["href-template"])) for each in found.values()}
-    assert told == routes, "two addresses share a relation"
+    assert told == routes - ALIASES, "two addresses share a relation"
 
 
 async def test_without_asking_for_it_versions_are_told(cloud: Cloud) -> None:
