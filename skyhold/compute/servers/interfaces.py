@@ -77,11 +77,13 @@ async def show(ctx: Context, server_id: str, port_id: str) -> Interface:
 )
 async def attach(ctx: Context, server_id: str, want: InterfaceAttach) -> Interface:
     """Attach a port, made now or existing, and wait until it is plugged."""
-    port_id, saga_id = await ctx.write(begin_attach, server_id, want)
-    error = None if ctx.dry_run else await ctx.core.sagas.wait(saga_id, PATIENCE_S)
-    if error:
-        raise errors.Conflict(f"Port {port_id} could not be attached: {error}")
-    return await ctx.read(one_of, server_id, port_id)
+    begun, saga_id = await ctx.write(begin_attach, server_id, want)
+    if ctx.dry_run:
+        # It was rolled back: there is nothing to wait for, and nothing to read.
+        return begun
+    if error := await ctx.core.sagas.wait(saga_id, PATIENCE_S):
+        raise errors.Conflict(f"Port {begun.port_id} could not be attached: {error}")
+    return await ctx.read(one_of, server_id, begun.port_id)
 
 
 @routes.delete(INTERFACES + "/{port_id}", policy=policy.INTERFACES_DELETE, status=202)
@@ -93,7 +95,7 @@ async def detach(ctx: Context, server_id: str, port_id: str) -> None:
 # ---- operations ----------------------------------------------------------------------------
 
 
-def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) -> tuple[str, str]:
+def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) -> tuple[Interface, str]:
     """(port, saga). Raises Invalid for contradicting wishes, Conflict in a wrong state."""
     if want.port_id and (want.net_id or want.fixed_ips):
         raise errors.Invalid("Give port_id, or net_id with an address: not both.")
@@ -113,7 +115,7 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
     network.bind(tx, ctx, server.id, server.host_id)
     action = actions.begin(tx, ctx, server, "attach_interface")
     kept = AttachPort.Kept(server_id=server.id, host_id=server.host_id, action_id=action)
-    return port.id, AttachPort.start(tx, ctx, subject=port.id, kept=kept)
+    return view(port), AttachPort.start(tx, ctx, subject=port.id, kept=kept)
 
 
 def begin_detach(tx: Tx, ctx: Context, server_id: str, port_id: str) -> None:
