@@ -39,6 +39,7 @@ ASKS_OUTSIDE = {
     "skyhold/compute/drivers/qemu/driver.py": "the same",
     "skyhold/compute/drivers/qemu/images.py": "the same",
     "skyhold/compute/drivers/qemu/snapshots.py": "sends snapshots to this cloud",
+    "skyhold/image/imports/sources.py": "asks the image service of another region, at the address in the catalogue",
 }
 ANOTHERS_CLIENT = {"aiohttp", "requests", "httpx", "urllib3", "http.client", "urllib.request", "ftplib", "telnetlib"}
 

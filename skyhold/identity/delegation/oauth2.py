@@ -114,7 +114,8 @@ def owner(tx: Tx, ctx: Context, client_id: str, said: dict[str, list[str]]) -> P
     user, row = user_by(tx, USERS.c.id == client_id), users.store.find(tx, client_id)
     if mapping is None or user is None or row is None:
         raise failed()
-    meant = parse(mapping.rules, mapping.schema_version).apply(said).user
+    # A user that is here is meant: its domain is the mapping's to say, which 1.0 leaves to users called local.
+    meant = parse(mapping.rules, max(mapping.schema_version, "2.0")).apply(said).user
     told = {"id": user.id, "name": user.name, "email": row.extra.get("email"), "domain_id": user.domain_id,
             "domain_name": user.domain_name}
     if meant is None or not fits(meant, told):
