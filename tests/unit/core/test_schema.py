@@ -25,13 +25,14 @@ from skyhold.core.db.engine import Database, open_database
 from skyhold.core.schema import WrongSchema, prepare_schema
 from skyhold.core.tables import SCHEMA
 from skyhold.migrations import upgrade
+from tests.kit import schemas
 
-SECOND = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9001"
+down_revision = "{schema.HEAD}"
 
 
 def upgrade():
@@ -39,8 +40,8 @@ def upgrade():
         batch.add_column(sa.Column("note", sa.String(20), nullable=True))
 """
 BROKEN = """
-revision = "0003"
-down_revision = "0002"
+revision = "9002"
+down_revision = "9001"
 
 
 def upgrade():
@@ -61,8 +62,12 @@ def scripts(tmp_path: Path) -> Path:
     """A later release's migrations."""
     copy = tmp_path / "migrations"
     shutil.copytree(upgrade.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "versions" / "0002_notes.py").write_text(SECOND)
+    (copy / "versions" / "9001_notes.py").write_text(NEXT)
     return copy
+
+
+def differences(conn: sa.Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(conn, opts={"compare_type": False}), metadata))
 
 
 def leases_columns(conn: sa.Connection) -> set[str]:
@@ -83,10 +88,6 @@ async def test_an_empty_database_is_made_whole_and_stamped(db: Database) -> None
 async def test_what_is_made_is_what_is_declared(db: Database) -> None:
     """Each declaration survives being made and read back, so a forgotten migration would show."""
     await prepare_schema(db)
-
-    def differences(conn: sa.Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(conn, opts={"compare_type": False}), metadata))
-
     assert await db.alter(differences) == []
 
 
@@ -94,13 +95,35 @@ async def test_an_old_database_is_refused_then_migrated_then_taken(
     db: Database, scripts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await prepare_schema(db)
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "9001")
     with pytest.raises(WrongSchema, match="skyhold migrate"):
         await prepare_schema(db)
-    assert await upgrade.migrate(db, scripts) == ["0002"]
+    assert await upgrade.migrate(db, scripts) == ["9001"]
     assert "note" in await db.alter(leases_columns)
     await prepare_schema(db)
     assert await upgrade.migrate(db, scripts) == []
+
+
+@pytest.mark.parametrize("revision", schemas.revisions())
+async def test_every_release_migrates_to_what_is_declared(db: Database, revision: str) -> None:
+    """The released schema itself is laid out, not what this program thinks it was."""
+
+    def lay_out(conn: sa.Connection) -> None:
+        for statement in schemas.statements(revision, conn.dialect.name):
+            conn.exec_driver_sql(statement.replace("%", "%%"))
+        conn.execute(SCHEMA.insert(), {"version_num": revision})
+
+    await db.alter(lay_out)
+    newer = await upgrade.migrate(db)
+    assert (newer[-1:] or [revision]) == [schema.HEAD]
+    assert await db.alter(differences) == []
+    await prepare_schema(db)
+
+
+def test_the_newest_schema_is_written_down() -> None:
+    """A release whose SQL nobody kept could never be tested as the past of a later one."""
+    written = {name: schemas.file_of(schema.HEAD, name).read_text() for name in schemas.DIALECTS}
+    assert written == {name: schemas.printed(name) for name in schemas.DIALECTS}
 
 
 async def test_a_newer_database_is_refused(db: Database, scripts: Path) -> None:
@@ -112,13 +135,13 @@ async def test_a_newer_database_is_refused(db: Database, scripts: Path) -> None:
 
 async def test_a_step_that_fails_keeps_those_before_it(db: Database, scripts: Path) -> None:
     await prepare_schema(db)
-    (scripts / "versions" / "0003_broken.py").write_text(BROKEN)
+    (scripts / "versions" / "9002_broken.py").write_text(BROKEN)
     with pytest.raises(RuntimeError, match="no"):
         await upgrade.migrate(db, scripts)
-    assert await db.alter(schema.found) in ("0002", "0001")
-    (scripts / "versions" / "0003_broken.py").unlink()
+    assert await db.alter(schema.found) in ("9001", schema.HEAD)
+    (scripts / "versions" / "9002_broken.py").unlink()
     await upgrade.migrate(db, scripts)
-    assert await db.alter(schema.found) == "0002"
+    assert await db.alter(schema.found) == "9001"
     assert "note" in await db.alter(leases_columns)
 
 
