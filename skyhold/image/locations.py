@@ -249,7 +249,7 @@ def appended(tx: Tx, row: Any, given: dict[str, Any], seen: dict[str, tuple[str,
     place, size_bytes = seen[url]
     metadata = {name: value for name, value in given.get("metadata", {}).items() if name != "store"}
     locations = [*before, {"store": place, "url": url, "metadata": metadata}]
-    values = agreed(row, promised(given.get("validation_data", {})))
+    values = agreed(row, given.get("validation_data", {}))
     if row.status == states.ACTIVE:
         new = store.update(tx, row, locations=locations, **values)
     else:
@@ -259,18 +259,21 @@ def appended(tx: Tx, row: Any, given: dict[str, Any], seen: dict[str, tuple[str,
     return new
 
 
-def agreed(row: Any, promise: Promise) -> dict[str, Any]:
-    """Column values for what was promised. Raises Conflict when the image is known to hash to something else."""
+def agreed(row: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Column values for what was promised. Raises Conflict when the image is known to hash to something else, and
+    Invalid for hashes that can't be any: in this order, as upstream."""
     known_algorithm = row.hash_algo or ("sha512" if row.sha512 else None)
     known = {"os_hash_algo": known_algorithm, "os_hash_value": row.hash_value or row.sha512, "checksum": row.checksum}
-    said = {"os_hash_algo": promise.algorithm or None, "os_hash_value": promise.value or None,
-            "checksum": promise.checksum}
-    for name, value in said.items():
-        if value is not None and row.locations and value != known[name]:
-            raise errors.Conflict(f"{name} is {known[name]} already, and can't become {value}.")
+    if row.locations:
+        for name, value in known.items():
+            if given.get(name) not in (None, value):
+                raise errors.Conflict(f"{name} is {value} already, and can't become {str(given[name])[:128]}.")
+    promise = promised(given)
     if row.locations or not (promise.value or promise.checksum):
         return {}
-    return {"hash_algo": said["os_hash_algo"], "hash_value": said["os_hash_value"], "checksum": promise.checksum}
+    return {
+        "hash_algo": promise.algorithm or None, "hash_value": promise.value or None, "checksum": promise.checksum,
+    }
 
 
 def replaced(tx: Tx, ctx: Context, row: Any, given: Any, seen: dict[str, tuple[str, int]]) -> Any:
