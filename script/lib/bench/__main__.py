@@ -18,8 +18,6 @@ from cloud import Cloud
 from figures import Figure, Line
 from lines import compute, footprint, guests, identity, image, network, placement
 
-from tests.kit.databases import Servers
-
 SUBJECTS: list[tuple[list[Line], Callable[..., Cloud]]] = [
     (identity.LINES, Cloud.fake),
     (network.LINES, Cloud.fake),
@@ -60,9 +58,15 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(only: list[str], image: Path | None, database: str) -> Iterator[Figure]:
+    if database == "sqlite":
+        yield from measured_on(lambda: "", only, image)
+        return
+    # The tests' private servers, and so the tests' packages: only who asks for them needs those.
+    from tests.kit.databases import Servers
+
     servers = Servers()
     try:
-        yield from measured_on(lambda: "" if database == "sqlite" else servers.fresh(database), only, image)
+        yield from measured_on(lambda: servers.fresh(database), only, image)
     finally:
         servers.stop()
 
