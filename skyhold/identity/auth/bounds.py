@@ -33,6 +33,8 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """The delegation whose token made this one (grounds.link): what bounds that bounds this."""
     holder: UserView | None = None
     """Whose roles count, where it isn't the token's user: the trustor of a trust."""
+    generation: int = 0
+    """The sum over the people it rests on: when one is disabled or changes the password, tokens under it are void."""
     speaks_as: UserView | None = None
     """Whom the token shows as its user, where it isn't the one who signed in: impersonation."""
     access_rules: AccessRules | None = None

@@ -8,7 +8,7 @@ delegation made with a delegated token hangs on that one, so a token rests on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +54,10 @@ def link(name: str, id: str) -> str:
     return f"{name}:{id}"
 
 
+def generation(bounds: Iterable[Bound]) -> int:
+    return sum(bound.generation for bound in bounds)
+
+
 def application_credential(tx: Tx, ctx: Context, id: str) -> Bound:
     row = tx.first(sa.select(*APP_CREDENTIALS.c).where(APP_CREDENTIALS.c.id == id))
     if row is None:
@@ -82,7 +86,8 @@ def trust(tx: Tx, ctx: Context, id: str) -> Bound:
     return Bound(
         project_id=row.project_id, role_ids=tuple(row.roles) if row.project_id else None, all_roles=True,
         ends_at=row.expires_at, holder=trustor if row.redelegated_trust_id is None else None,
-        speaks_as=trustor if row.impersonation else None, shown={"OS-TRUST:trust": shown},
+        generation=trustor.generation + trustee.generation, speaks_as=trustor if row.impersonation else None,
+        shown={"OS-TRUST:trust": shown},
         # The trustor too: an EC2 key made under impersonation is the trustor's.
         signers=(trustee.id, trustor.id) if row.impersonation else (trustee.id,), made_with=row.made_with,
     )

@@ -89,7 +89,7 @@ async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
             raise errors.Forbidden(why, reason="token_not_passed_on")
     projects = {bound.project_id for bound in valid.bounds} - {None}
     return Proof(
-        user_id=token.user_id, user_generation=token.user_generation,
+        user_id=token.user_id, user_generation=valid.user_generation,
         methods=tuple(dict.fromkeys((*token.methods, "token"))), ends_at=valid.ends_at,
         chain_id=token.chain_id or token.audit_id, parent=token, carries=token.carried,
         default_project_id=valid.user.default_project_id, options=valid.user.options,

@@ -17,7 +17,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.shapes import ABSENT
 from skyhold.identity import grants
-from skyhold.identity.auth import payload, shape, trusting, validate
+from skyhold.identity.auth import grounds, payload, shape, trusting, validate
 from skyhold.identity.auth.payload import SECOND_US, Token
 from skyhold.identity.auth.proof import Proof, denied
 from skyhold.identity.auth.subjects import PlaceView, domain_ids, place_by
@@ -53,6 +53,8 @@ def issue(tx: Tx, ctx: Context, proof: Proof, wish: Wish) -> Valid:
         scope_generation=place.generation if place else 0, **{**proof.carries, **choice.carries},
     )
     try:
+        resting = grounds.generation(grounds.of_token(tx, ctx, token))
+        token = msgspec.structs.replace(token, user_generation=token.user_generation + resting)
         return shortened(validate.read(tx, ctx, token))
     except errors.NotFound:
         raise denied() from None

@@ -42,6 +42,11 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
         """When it stops to count: its own end, or that of what it rests on."""
         return min([self.token.expires_at, *(bound.ends_at for bound in self.bounds if bound.ends_at is not None)])
 
+    @property
+    def user_generation(self) -> int:
+        """Of the user alone, without those whom the token rests on."""
+        return self.token.user_generation - grounds.generation(self.bounds)
+
     def credentials(self, text: str) -> Credentials:
         token, user, place = self.token, self.user, self.place
         project = place if token.scope == "project" else None
@@ -71,11 +76,11 @@ def read(tx: Tx, ctx: Context, token: Token, late_s: int = 0) -> Valid:
         raise gone("it has expired")
     if revoked(tx, token):
         raise gone("it was revoked")
-    user = user_by(tx, USERS.c.id == token.user_id)
-    if user is None or user.generation != token.user_generation:
-        raise gone("its user is gone, disabled, or has a new password")
-    place = place_of(tx, token)
     bounds = tuple(grounds.of_token(tx, ctx, token))
+    user = user_by(tx, USERS.c.id == token.user_id)
+    if user is None or user.generation + grounds.generation(bounds) != token.user_generation:
+        raise gone("its user, or one whom it rests on, is gone, was disabled, or has a new password")
+    place = place_of(tx, token)
     for bound in bounds:
         check(bound, token, place, since)
     roles = () if token.scope == "unscoped" else roles_in(tx, token, place, bounds)

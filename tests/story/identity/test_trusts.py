@@ -328,3 +328,14 @@ async def test_bad_input_for_trusts(cloud: Cloud) -> None:
                   {"redelegation_count": -1}, {"redelegation_count": "a"}, {"allow_redelegation": "a"}):
         answer = await trust(trustor, trustor, trustee, 400, **wrong)
         assert answer["error"]["code"] == 400
+
+
+async def test_a_trustor_who_was_disabled_does_not_revive_old_tokens(cloud: Cloud) -> None:
+    trustor, trustee = await pair(cloud)
+    made = await trust(trustor, trustor, trustee)
+    client = await acting(cloud, trustee, made)
+    await client.get("/network/v2.0/networks", status=200)
+    for enabled in (False, True):
+        await cloud.admin.patch(f"{V3}/users/{trustor.user_id}", {"user": {"enabled": enabled}}, status=200)
+        await client.get("/network/v2.0/networks", status=401)
+    await (await acting(cloud, trustee, made)).get("/network/v2.0/networks", status=200)
