@@ -34,9 +34,9 @@ KITS = {"clients", "cluster", "contract", "race", "tenancy"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whatever asks for the cloud runs in the cloud's event loop; kits are marked as such, and the product's
-    sagas, which wait out a lease on shared databases, run on the databases of the kits alone."""
-    beyond = {item for item in items if item.path.parent.name == "sagas" and database_of(item) not in KIT_DATABASES}
+    """Whatever asks for the cloud runs in the cloud's event loop; kits are marked as such. The product's sagas, which
+    wait out a lease on shared databases, and stories that call themselves kits run on the kits' databases alone."""
+    beyond = {item for item in items if is_long(item) and database_of(item) not in KIT_DATABASES}
     config.hook.pytest_deselected(items=list(beyond))
     items[:] = [item for item in items if item not in beyond]
     for item in items:
@@ -44,6 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.kit)
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def is_long(item: pytest.Item) -> bool:
+    return item.path.parent.name == "sagas" or item.get_closest_marker("kit") is not None
 
 
 def database_of(item: pytest.Item) -> str:

@@ -16,6 +16,9 @@ from skyhold.core.wire.fields import Envelope
 from skyhold.identity.service import SERVICE
 from tests.kit.cloud import Cloud
 
+# Every route, with dozens of requests each.
+pytestmark = pytest.mark.kit
+
 ROUTES = [route for routes in SERVICE.routes for route in routes.all]
 JUNK: list[Any] = [None, 5, "x", [], {}, [[]], {"id": []}, {"name": {"a": 1}}]
 QUERY = (
