@@ -26,34 +26,44 @@ if TYPE_CHECKING:
 Operation = Callable[..., Any]
 T = TypeVar("T")
 
-RETRIED = {"40001", "40P01", 1213, 1205}
-"""Serialization failure and deadlock: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
+CUT_SHORT = "57014"
+"""PostgreSQL's SQLSTATE of a statement that reached its time limit."""
+RETRIED = {"40001", "40P01", CUT_SHORT, 1213, 1205}
+"""Serialization failure and deadlock too: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
 TRIES = 12
 LANE_AFTER = 2
+"""Tries after which a write goes into the lane where conflicting ones run one after another."""
 LOOKS_AGAIN = 3
 """Tries for an operation that broke a constraint it had not counted on: what it referred to was removed, or
 what it made was made, by a transaction it could not see when it looked. Looking again, it gives the right answer."""
-"""Tries after which a write goes into the lane where conflicting ones run one after another."""
 
-
-UNLIMITED = {
-    "postgresql": ("SET idle_in_transaction_session_timeout = 0", "SET idle_in_transaction_session_timeout = 2000"),
-    "mariadb": ("SET SESSION idle_transaction_timeout = 0", "SET SESSION idle_transaction_timeout = 2"),
-}
-"""A change of the schema may think between two statements: nobody else has anything to do meanwhile."""
 SCHEMA_LOCKS = {
     "postgresql": ("SELECT pg_advisory_lock(7300212)", "SELECT pg_advisory_unlock(7300212)"),
     "mariadb": ("SELECT get_lock('skyhold.schema', 600)", "SELECT release_lock('skyhold.schema')"),
 }
 """Processes that start at once on an empty database must not make its tables twice."""
 
-
-IDLE_LIMITS: dict[str, dict[str, Any]] = {
-    "postgresql": {"server_settings": {"idle_in_transaction_session_timeout": "2000"}},
-    "mariadb": {"init_command": "SET SESSION idle_transaction_timeout = 2"},
+LIMITS = {
+    "postgresql": {"idle_in_transaction_session_timeout": 2000, "statement_timeout": 10_000},
+    "mariadb": {"idle_transaction_timeout": 2},
 }
-"""After two seconds the server rolls back a transaction that nobody goes on with: a process that was paused in the
-middle of one must not keep its rows from the others. When it wakes, it does the operation again."""
+"""After two seconds (milliseconds here, seconds there) the server rolls back a transaction that nobody goes on with: a
+process that was paused in the middle of one must not keep its rows from the others. When it wakes, it does the
+operation again. To PostgreSQL a process that paused between the two messages of one statement is not idle, so
+statements have a limit too, longer than any of ours takes."""
+
+
+def on_connect(name: str) -> dict[str, Any]:
+    """The driver's arguments that set the limits."""
+    if name == "postgresql":
+        return {"server_settings": {limit: str(value) for limit, value in LIMITS[name].items()}}
+    (command,) = limiting(name)
+    return {"init_command": command}
+
+
+def limiting(name: str, lifted: bool = False) -> list[str]:
+    """A change of the schema may think between two statements, and take long: nobody else has anything to do."""
+    return [f"SET SESSION {limit} = {0 if lifted else value}" for limit, value in LIMITS[name].items()]
 
 
 class Database(Protocol):
@@ -123,7 +133,7 @@ class ServerDatabase:
         self._engine = create_async_engine(
             url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
-            connect_args=IDLE_LIMITS[self.name],
+            connect_args=on_connect(self.name),
         )
 
         # Under READ COMMITTED each statement sees what is committed then, inside a transaction or not: on PostgreSQL,
@@ -145,6 +155,8 @@ class ServerDatabase:
                     return await conn.run_sync(run)
             except sa.exc.DBAPIError as error:
                 # One lost connection empties the whole pool: the next try has a new one.
+                if code_of(error) == CUT_SHORT:
+                    raise unreachable() from error
                 if not error.connection_invalidated:
                     raise
             except OSError:
@@ -162,6 +174,8 @@ class ServerDatabase:
                 if code_of(error) in FULL:
                     raise full("database") from error
                 overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
+                if code_of(error) == CUT_SHORT and attempt == LOOKS_AGAIN - 1:
+                    raise unreachable() from error
                 if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
             except LostBeforeCommit:
@@ -201,18 +215,17 @@ class ServerDatabase:
 
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         lock, unlock = SCHEMA_LOCKS[self.name]
-        lift, limit = UNLIMITED[self.name]
         async with self._engine.connect() as conn:
-            await conn.execute(sa.text(lift))
-            await conn.execute(sa.text(lock))
+            for command in [*limiting(self.name, lifted=True), lock]:
+                await conn.execute(sa.text(command))
             await conn.commit()
             try:
                 answer = await conn.run_sync(change)
                 await conn.commit()
             finally:
                 await conn.rollback()
-                await conn.execute(sa.text(unlock))
-                await conn.execute(sa.text(limit))
+                for command in [unlock, *limiting(self.name)]:
+                    await conn.execute(sa.text(command))
                 await conn.commit()
         return answer
 
