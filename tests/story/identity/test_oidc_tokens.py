@@ -20,12 +20,13 @@ from tests.kit.cloud import Cloud
 from tests.kit.federated import agree, bring, by_oidc
 from tests.kit.oidc_issuer import CLIENT, a_key, oidc_issuer
 
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86_400
+"""Tests may run an hour after they were collected: all that is now and then is a day apart."""
 
 
 def by_hand(issuer: str, algorithm: str, secret: bytes = b"") -> str:
     """What libraries refuse to sign: with nothing, or with the public key as if it were a secret."""
-    told = {"iss": issuer, "sub": "a", "aud": CLIENT, "exp": NOW + 600, "preferred_username": "a", "email": "e"}
+    told = {"iss": issuer, "sub": "a", "aud": CLIENT, "exp": NOW + DAY, "preferred_username": "a", "email": "e"}
     head = ".".join(plain(json.dumps(each).encode()) for each in ({"alg": algorithm, "kid": "one"}, told))
     return f"{head}.{plain(hmac.digest(secret, head.encode(), 'sha256')) if secret else ''}"
 
@@ -39,7 +40,7 @@ def alice() -> Any:
 
 
 @pytest.mark.parametrize("claims", [
-    {"exp": NOW - 3600}, {"exp": ...}, {"exp": "soon"}, {"nbf": NOW + 3600}, {"iat": NOW + 3600},
+    {"exp": NOW - DAY}, {"exp": ...}, {"exp": "soon"}, {"nbf": NOW + DAY}, {"iat": NOW + DAY},
     {"aud": "somebody-else"}, {"aud": ...}, {"aud": 7}, {"iss": "https://evil.test"}, {"iss": ...},
     {"nonce": "an id token"}, {"at_hash": "an id token"},
 ], ids=repr)
@@ -95,8 +96,8 @@ async def test_a_new_key_is_found_and_unknown_ones_are_not_asked_for_again_and_a
 async def test_opaque_tokens_are_asked_about(cloud: Cloud) -> None:
     async with alice() as issuer:
         idp = await by_oidc(cloud, issuer, agreed={"introspect": True})
-        told = {"active": True, "sub": "alice-7", "client_id": CLIENT, "exp": NOW + 600, **issuer.claims}
-        issuer.active |= {"good": told, "other": {**told, "client_id": "other"}, "old": {**told, "exp": NOW - 600},
+        told = {"active": True, "sub": "alice-7", "client_id": CLIENT, "exp": NOW + DAY, **issuer.claims}
+        issuer.active |= {"good": told, "other": {**told, "client_id": "other"}, "old": {**told, "exp": NOW - DAY},
                           "foreign": {**told, "iss": "https://evil.test"}, "ended": {"active": False}}
         await bring(cloud, idp, "good")
         for text in ("other", "old", "foreign", "ended", "unknown"):
