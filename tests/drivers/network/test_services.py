@@ -135,7 +135,7 @@ async def test_a_guest_gets_its_address_by_dhcp(served: NativeLab, tmp_path: Pat
     script = tmp_path / "lease"
     script.write_text(f'#!/bin/sh\n[ "$1" = bound ] && env > {tmp_path}/env; exit 0\n')
     script.chmod(0o755)
-    client = ("udhcpc", "-i", "eth0", "-n", "-q", "-t3", "-T1", "-O", "staticroutes", "-s", str(script))
+    client = ("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-t3", "-T1", "-O", "staticroutes", "-s", str(script))
     done = await asyncio.to_thread(guest.run, *client)
     assert done.returncode == 0, done.stderr
     lease = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
