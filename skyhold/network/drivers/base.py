@@ -232,3 +232,8 @@ VERBS: dict[str, tuple[type, type]] = {
     "net.probe": (Nothing, Capabilities),
 }
 """Verb name to the structs of its question and its answer. Verbs are only ever added to."""
+
+
+def differs(held: Desired, wanted: Desired) -> bool:
+    """In anything but the revision, which says how new a wish is and not what is wished."""
+    return msgspec.structs.replace(held, revision=wanted.revision) != wanted

@@ -13,8 +13,6 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
-import msgspec
-
 from skyhold.network.drivers.base import (
     Applied,
     Capabilities,
@@ -29,6 +27,7 @@ from skyhold.network.drivers.base import (
     SecurityGroup,
     Snapshot,
     Subnet,
+    differs,
 )
 from skyhold.network.drivers.native.verdict import ICMP, ICMPV6, PROTOCOLS, Flow, permitted
 
@@ -277,8 +276,3 @@ def _key(wanted: Desired) -> Key:
 
 def _line(key: Key) -> str:
     return f"{key[0]} {key[1]}"
-
-
-def differs(held: Desired, wanted: Desired) -> bool:
-    """In anything but the revision."""
-    return msgspec.structs.replace(held, revision=wanted.revision) != wanted

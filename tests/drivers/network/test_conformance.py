@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from skyhold.network.drivers.base import ChangeSet, SecurityRule, Snapshot
@@ -281,6 +282,9 @@ async def test_reconcile_reports_and_only_then_repairs(lab: Lab) -> None:
     assert not await lab.pings("a1", "10.1.0.12", 0.3)
     diff = await lab.engine.reconcile(wanted, dry_run=True)
     assert (diff.missing, diff.extra, diff.changed) == ([], [], [])
+    newer = Snapshot(objects=[msgspec.structs.replace(one, revision=one.revision + 1) for one in wanted.objects])
+    diff = await lab.engine.reconcile(newer, dry_run=True)
+    assert (diff.missing, diff.extra, diff.changed) == ([], [], []), "said anew is not changed"
 
 
 async def test_a_restarted_engine_goes_on(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from skyhold.network.drivers.base import Applied, ChangeSet, Deleted, Desired, Diff, Port, Snapshot
+from skyhold.network.drivers.base import Applied, ChangeSet, Deleted, Desired, Diff, Port, Snapshot, differs
 from skyhold.network.drivers.native import names, netns, tap
 from skyhold.network.drivers.native.flows import Change, outlawed, suspects, translated
 from skyhold.network.drivers.native.kernel import Kernel, NftError
@@ -243,7 +243,7 @@ def _differences(held: dict[ObjectKey, Desired], wanted: dict[ObjectKey, Desired
     def line(key: ObjectKey) -> str:
         return f"{key[0]} {key[1]}"
 
-    changed = [key for key, one in wanted.items() if key in held and held[key] != one]
+    changed = [key for key, one in wanted.items() if key in held and differs(held[key], one)]
     return Diff(
         missing=[line(key) for key in wanted if key not in held],
         extra=[line(key) for key in held if key not in wanted],
