@@ -93,6 +93,14 @@ def test_wlk_01_02_03_07_09_10_the_walkthrough(real: Real, tmp_path: Path) -> No
     until_closed(other)
 
 
+def test_the_audit_finds_nothing_on_real_hosts_and_networks(real: Real) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "skyhold", "admin", "audit", "--home", str(real.home)], capture_output=True, text=True,
+        timeout=60, env=os.environ | {"HOME": str(real.home.parent / "user")},
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "Everything fits together."), done.stdout + done.stderr
+
+
 def test_reboot_pause_suspend_on_a_real_guest(real: Real) -> None:
     key = real.home / "first.pem"
     address = re.search(r"@(\S+)$", real.ssh_line)[1]  # type: ignore[index]
