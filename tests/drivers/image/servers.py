@@ -100,8 +100,10 @@ def wait_for(host: str, port: int) -> None:
 @pytest.fixture(scope="session")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The configuration file of a cluster with one monitor, one disk that is a file, and a pool."""
-    if os.geteuid() != 0 or not all(map(shutil.which, ("ceph-mon", "ceph-osd", "ceph", "rbd"))):
-        pytest.skip("needs root, and Ceph's packages")
+    if os.geteuid() != 0:
+        pytest.skip("only root can run a cluster")
+    missing = [name for name in ("ceph-mon", "ceph-osd", "ceph", "rbd") if shutil.which(name) is None]
+    assert not missing, f"{', '.join(missing)} not found: script/test installs Ceph's packages"
     home = tmp_path_factory.mktemp("ceph")
     conf = home / "ceph.conf"
     conf.write_text(CONF.format(fsid=uuid.uuid4(), port=free_port(), home=home))
