@@ -7,23 +7,40 @@ SKYHOLD_WRITE_PAGES=1 the page is written anew instead of held to the result.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.saga.base import Outcome
+from skyhold.core.saga.runner import Run
+from skyhold.image.sagas.import_image import ImportImage
+from skyhold.image.service import SERVICE
 from tests.clients.pages import Page
 from tests.clients.walks import CLIENTS, Result, client, steps
-from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
+from tests.kit.cloud import ADMIN_PASSWORD, present, start_cloud
 
 PAGE = Page("image")
+SLOW_S = 1.0
+
+
+class SlowImport(ImportImage):
+    """Longer than a few commands take: what a walk types next must not rely on an import that happened to be quick."""
+
+    async def bring(self, s: Run) -> Outcome:
+        await asyncio.sleep(SLOW_S)
+        return await super().bring(s)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Result]]:
     assert CLIENTS.exists(), f"{CLIENTS} holds no openstack client; script/test makes it"
-    made = await start_cloud(tmp_path_factory.mktemp("commands"))
+    imports = replace(SERVICE, sagas=[SlowImport, *(each for each in SERVICE.sagas if each is not ImportImage)])
+    services = [imports if each is SERVICE else each for each in present()]
+    made = await start_cloud(tmp_path_factory.mktemp("commands"), services)
     folder = tmp_path_factory.mktemp("files")
     (folder / "picture").write_bytes(empty())
     async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:

@@ -4,7 +4,8 @@
 The walks are the text files in folders beside this one; the page that shows their results is written by
 test_identity_commands.py. A line is a command as typed, without `openstack`; `name = command` keeps what it
 prints for later lines: `$name` is its id (`name.key = command`: another value), `$name.secret` its secret;
-`[user password project]` before a command says who types it, and `#` begins a remark.
+`until WORD: command` is typed again until it prints the word; `[user password project]` before a command says who
+types it, and `#` begins a remark.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import re
 import shlex
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,8 +25,11 @@ HERE = Path(__file__).parent
 REPO = HERE.parents[1]
 CLIENTS = Path(os.environ.get("SKYHOLD_CLIENTS_VENV", REPO / ".venv-clients"))
 SLOT = re.compile(r"\$(?P<name>[a-z_0-9]+)(?:\.(?P<key>[a-z_0-9]+))?")
-LINE = re.compile(r"^(?:(?P<keep>[a-z_0-9.]+) = )?(?:\[(?P<who>[^]]+)\] )?(?P<command>.+)$")
+LINE = re.compile(
+    r"^(?:(?P<keep>[a-z_0-9.]+) = )?(?:until (?P<until>\S+): )?(?:\[(?P<who>[^]]+)\] )?(?P<command>.+)$"
+)
 KEYS = ("id", "ID")
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Step:
     keep: str | None
     who: tuple[str, ...] | None
     command: str
+    until: str | None = None
 
     def name(self, names: list[str]) -> str | None:
         """Which of these commands it is; the longest that fits."""
@@ -60,6 +66,16 @@ class Client:
     kept: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def run(self, step: Step) -> Result:
+        """Its word not printed in time is a failure."""
+        end = time.monotonic() + PATIENCE_S
+        result = await self.once(step)
+        while step.until and step.until not in result.out:
+            if result.code or time.monotonic() > end:
+                return Result(step, result.code or 1, result.out, result.err or f"it never printed {step.until}")
+            result = await self.once(step)
+        return result
+
+    async def once(self, step: Step) -> Result:
         unknown = [found["name"] for found in SLOT.finditer(step.command) if found["name"] not in self.kept]
         if unknown:
             return Result(step, 1, "", f"there is no ${unknown[0]}: the command that should give it failed")
@@ -127,4 +143,4 @@ def step(walk: str, line: str) -> Step:
     found = LINE.match(line)
     assert found, f"{walk}: {line}"
     who = tuple(found["who"].split()) if found["who"] else None
-    return Step(walk, line, found["keep"], who, found["command"])
+    return Step(walk, line, found["keep"], who, found["command"], found["until"])
