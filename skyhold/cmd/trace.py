@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`skyhold admin trace`: all that a request did, from journal, sagas, instance actions and this machine's logs.
 
-All but the logs come from the control plane (core/operator/trace.py). Log files are searched as mapped
-bytes, because most of their lines belong to other requests.
+All but the logs come from the control plane (core/operator/trace.py), which also knows when it was: how their files
+are searched is log_files.py.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from skyhold.cmd import log_files
 from skyhold.cmd.admin import ask
 from skyhold.core.settings import Settings
 
@@ -27,7 +27,7 @@ def run(settings: Settings, request_id: str) -> int:
     """1 when nothing is known of the request."""
     told = ask(settings, lambda client: client.get(f"/admin/v1/trace/{request_id}"))
     written = [*journal_lines(told), *saga_lines(told), *service_lines(told)]
-    lines = sorted([*written, *log_lines(settings.log_dir, request_id)])
+    lines = sorted([*written, *log_lines(settings.log_dir, request_id, span_of(told))])
     for at, where, what in lines:
         print(f"{at}  {where:8} {what}")
     if not lines:
@@ -58,31 +58,36 @@ def service_lines(told: dict[str, Any]) -> Iterator[Line]:
         yield iso(one["at"]), one["service"], one["what"]
 
 
-def log_lines(directory: Path, request_id: str) -> Iterator[Line]:
-    for path in sorted(directory.glob("*.log")):
-        for line in lines_with(path, request_id.encode()):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and entry.get("request_id") == request_id:
-                more = " ".join(f"{name}={value}" for name, value in entry.items() if name not in PLAIN)
-                what = f"{entry.get('level', '')}: {entry.get('event', '')} {more}"
-                yield whole(str(entry.get("timestamp", ""))), path.stem, what
+def span_of(told: dict[str, Any]) -> log_files.Span:
+    """When the logs may say more of it; of a request that was refused, and so wrote nothing, the time is unknown."""
+    saga_times = [at for saga in told["sagas"] for at in (saga["created_at"], saga["ended_at"]) if at is not None]
+    times = [one["at"] for one in (*told["journal"], *told["services"])] + saga_times
+    return log_files.around(times, going_on=any(saga["ended_at"] is None for saga in told["sagas"]))
 
 
-def lines_with(path: Path, words: bytes) -> Iterator[bytes]:
-    """Every line of the file that has the words in it."""
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        text.madvise(mmap.MADV_SEQUENTIAL)
-        at = text.find(words)
-        while at >= 0:
-            end = text.find(b"\n", at)
-            end = end if end >= 0 else len(text)
-            yield text[text.rfind(b"\n", 0, at) + 1:end]
-            at = text.find(words, end)
+def log_lines(directory: Path, request_id: str, span: log_files.Span = log_files.FOREVER) -> Iterator[Line]:
+    for name, line in log_files.lines_with(directory, request_id.encode(), span):
+        if (found := json_line(line, request_id) or text_line(line)) is not None:
+            yield found[0], name, found[1]
+
+
+def json_line(line: bytes, request_id: str) -> tuple[str, str] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or entry.get("request_id") != request_id:
+        return None
+    more = " ".join(f"{name}={value}" for name, value in entry.items() if name not in PLAIN)
+    return whole(str(entry.get("timestamp", ""))), f"{entry.get('level', '')}: {entry.get('event', '')} {more}"
+
+
+def text_line(line: bytes) -> tuple[str, str] | None:
+    """One written with `log.format = "text"`."""
+    if log_files.STAMP.match(line) is None:
+        return None
+    at, _, what = line.decode(errors="replace").partition(" ")
+    return whole(at), what
 
 
 def iso(at_us: int) -> str:

@@ -31,6 +31,7 @@ class Cloud:
         self.port = free_port()
         self._env = {**os.environ, "HOME": str(self.directory / "user")}
         self._env.pop("SKYHOLD_HOME", None)
+        self.database_url = database or f"sqlite:///{self.home / 'skyhold.db'}"
         if database:
             self._env["SKYHOLD_DATABASE_URL"] = database
         self._token = ""
@@ -56,20 +57,22 @@ class Cloud:
         return self
 
     def __exit__(self, *why: object) -> None:
-        self._skyhold("down", "--destroy", check=False)
+        self.skyhold("down", "--destroy", check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def up(self) -> None:
-        self._skyhold("up", *self._start, "--port", str(self.port))
+        self.skyhold("up", *self._start, "--port", str(self.port))
 
     def down(self) -> None:
-        self._skyhold("down")
+        self.skyhold("down")
 
-    def _skyhold(self, word: str, *more: str, check: bool = True) -> None:
-        command = [sys.executable, "-m", "skyhold", word, "--home", str(self.home), *more]
+    def skyhold(self, *words: str, check: bool = True) -> str:
+        """What the command prints."""
+        command = [sys.executable, "-m", "skyhold", *words, "--home", str(self.home)]
         done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)
         if check and done.returncode:
-            sys.exit(f"`skyhold {word}` failed:\n{done.stderr}")
+            sys.exit(f"`skyhold {' '.join(words)}` failed:\n{done.stderr}")
+        return done.stdout
 
     # ---- asking ----------------------------------------------------------------------------
 

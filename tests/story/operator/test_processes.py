@@ -164,7 +164,7 @@ def test_the_logs_hold_no_secret_of_a_whole_story(running: Running) -> None:
 
     began = time.monotonic()
     told = running.skyhold("admin", "trace", request_id)
-    # How long the telling itself may take is tests/budget/test_trace.py's.
+    # How long the telling itself takes is a line of script/bench.
     assert time.monotonic() - began < 15, "a second, and the start of a Python on a busy machine"
     assert told.returncode == 0, told.stderr
     times = [line.split()[0] for line in told.stdout.splitlines()]
