@@ -13,7 +13,7 @@ from typing import Any
 
 from skyhold.cmd.client import Client, Refused
 from skyhold.core import tls
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def ask(settings: Settings, question: Callable[[Client], Any]) -> Any:

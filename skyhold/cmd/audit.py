@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from skyhold.cmd.admin import ask
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings, as_json: bool = False) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from skyhold.core import context
 from skyhold.core.app import Core
 from skyhold.core.service import Service
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def services() -> list[Service]:

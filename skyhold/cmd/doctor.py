@@ -26,7 +26,7 @@ from pathlib import Path
 
 import msgspec
 
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 IPv4Range = ipaddress.IPv4Network
 

@@ -13,7 +13,7 @@ import shutil
 from skyhold.cmd import processes
 from skyhold.cmd.prepare import CLIENT_DIR
 from skyhold.cmd.progress import Progress
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 GRACE_S = 10.0
 

@@ -15,7 +15,7 @@ from typing import Any
 from skyhold.cmd.client import Client
 from skyhold.cmd.problems import NotUp
 from skyhold.cmd.progress import Progress
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 ACTIVE_S = 120.0
 SSH_S = 180.0

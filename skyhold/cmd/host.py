@@ -12,7 +12,7 @@ import sys
 
 from skyhold.cmd import collector
 from skyhold.core import logs, tls
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings) -> int:

@@ -27,7 +27,7 @@ from skyhold.cmd.admin import ask
 from skyhold.cmd.client import Client
 from skyhold.core import errors
 from skyhold.core.outbound import Outbound
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.image import catalogue
 from skyhold.image.catalogue import Entry, NoDigest
 from skyhold.image.logic import compression

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from skyhold.core.settings import Settings
+    from skyhold.core.settings.whole import Settings
 
 
 def settings_of(home: Path | None) -> Settings:
-    from skyhold.core.settings import SettingsError, load
+    from skyhold.core.settings.load import load
+    from skyhold.core.settings.whole import SettingsError
 
     try:
         return load(home)
@@ -38,7 +39,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Exception as error:
             from skyhold.cmd.problems import disk_full
-            from skyhold.core.settings import default_home
+            from skyhold.core.settings.load import default_home
 
             sentence = disk_full(error, home_said() or default_home())
             if sentence is None:
@@ -130,7 +131,7 @@ def migrate(home: Path | None) -> None:
 @click.option("--file", "as_file", is_flag=True, help="As a commented settings file.")
 def settings(as_file: bool) -> None:
     """Print every setting with its default and meaning."""
-    from skyhold.core.settings import default_file, describe
+    from skyhold.core.settings.describe import default_file, describe
 
     if as_file:
         click.echo(default_file(), nl=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from skyhold.cmd import processes
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings) -> int:

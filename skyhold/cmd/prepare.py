@@ -17,7 +17,7 @@ from skyhold.cmd.client import Client
 from skyhold.cmd.problems import CannotStart
 from skyhold.cmd.progress import Progress
 from skyhold.cmd.serve import admin_password, write_private
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 FLAVORS = [
     # name, MiB of RAM, vCPUs, GiB of disk

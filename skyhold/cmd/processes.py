@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def start(settings: Settings, name: str) -> int:

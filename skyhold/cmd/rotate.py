@@ -7,7 +7,7 @@ The control plane does it (core/operator/keys.py), because it signs with them.
 from __future__ import annotations
 
 from skyhold.cmd.admin import ask
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings) -> int:

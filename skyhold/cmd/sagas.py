@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from skyhold.cmd.admin import ask
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 SAGAS = "/admin/v1/sagas"
 

@@ -26,7 +26,7 @@ import structlog
 from skyhold.cmd import collector, workers
 from skyhold.cmd.problems import known
 from skyhold.core import logs, tls
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core

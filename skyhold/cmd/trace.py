@@ -15,7 +15,7 @@ from typing import Any
 
 from skyhold.cmd import log_files
 from skyhold.cmd.admin import ask
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 Line = tuple[str, str, str]
 """Time as ISO 8601 in UTC, where it was said, and what."""

@@ -18,7 +18,8 @@ from skyhold.cmd.client import Refused
 from skyhold.cmd.problems import CannotStart, NotUp, disk_full
 from skyhold.cmd.progress import Progress
 from skyhold.core import tls
-from skyhold.core.settings import Settings, SettingsError, default_home, load
+from skyhold.core.settings.load import default_home, load
+from skyhold.core.settings.whole import Settings, SettingsError
 
 READY_S = 60.0
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 log = structlog.get_logger("serve")
 

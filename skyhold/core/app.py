@@ -28,7 +28,7 @@ from skyhold.core.policy.rules import Policy
 from skyhold.core.saga.runner import Runner
 from skyhold.core.schema import prepare_schema
 from skyhold.core.service import Service
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.core.shapes import guarded_fields, shape_in
 
 log = structlog.get_logger("core")

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from skyhold.core import errors
-from skyhold.core.settings import Settings, SettingsError
+from skyhold.core.settings.whole import Settings, SettingsError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LIFE = timedelta(days=90)

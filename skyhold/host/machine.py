@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from skyhold.compute.drivers.base import GuestDriver
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.host import verbs
 from skyhold.host.agent import Agent
 from skyhold.host.fences import Fences

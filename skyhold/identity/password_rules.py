@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
-from skyhold.core.settings import SecurityCompliance, SettingsError
+from skyhold.core.settings.sections import SecurityCompliance
+from skyhold.core.settings.whole import SettingsError
 from skyhold.identity.passwords import passwords
 from skyhold.identity.tables import PASSWORDS
 

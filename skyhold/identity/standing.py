@@ -15,7 +15,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context, internal
-from skyhold.core.settings import SecurityCompliance
+from skyhold.core.settings.sections import SecurityCompliance
 from skyhold.core.store import Store
 from skyhold.identity.auth.subjects import UserView
 from skyhold.identity.tables import SIGN_INS

@@ -23,7 +23,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.outbound import Outbound
-from skyhold.core.settings import Settings, SettingsError
+from skyhold.core.settings.whole import Settings, SettingsError
 from skyhold.image.drivers.base import BlobStore, StoreAway
 from skyhold.image.drivers.file import FileStore
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from skyhold.core.loops import Loop
 from skyhold.core.service import Service
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.image import (
     audit,
     blobs,

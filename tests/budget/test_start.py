@@ -18,7 +18,7 @@ HELP_CPU_S = 0.3
 CONTROL_PLANE = """
 import asyncio, sys
 from pathlib import Path
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 
 async def start(home):
     from skyhold.cmd.compose import control_plane
@@ -38,7 +38,8 @@ HOST = """
 import sys
 from pathlib import Path
 from skyhold.cmd import host
-from skyhold.core.settings import Host, Settings
+from skyhold.core.settings.sections import Host
+from skyhold.core.settings.whole import Settings
 from skyhold.host.machine import Machine
 Machine(Settings(home=Path(sys.argv[1]), host=Host(hypervisor="fake", network="fake")))
 print(*sys.modules)

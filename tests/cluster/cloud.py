@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from skyhold.cmd import processes
 from skyhold.cmd.client import Client
 from skyhold.compute.tables import SERVERS
-from skyhold.core.settings import load
+from skyhold.core.settings.load import load
 from skyhold.core.tables import SAGAS
 from skyhold.image.tables import IMAGES
 from tests.kit import recount

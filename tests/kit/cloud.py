@@ -23,7 +23,8 @@ from skyhold.core import logs
 from skyhold.core.app import Core
 from skyhold.core.http.server import make_server
 from skyhold.core.service import Service
-from skyhold.core.settings import Database, Http, Identity, Outbound, Settings
+from skyhold.core.settings.sections import Database, Http, Identity, Outbound
+from skyhold.core.settings.whole import Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"

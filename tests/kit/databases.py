@@ -26,7 +26,8 @@ import sqlalchemy as sa
 from skyhold.core.app import Core
 from skyhold.core.context import Context, Credentials
 from skyhold.core.service import Service
-from skyhold.core.settings import Database, Settings
+from skyhold.core.settings.sections import Database
+from skyhold.core.settings.whole import Settings
 
 KINDS = ("sqlite", "postgresql", "mariadb")
 START_S = 60.0

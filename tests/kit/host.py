@@ -17,7 +17,8 @@ from skyhold.compute.tables import HOSTS
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
-from skyhold.core.settings import Host, Settings
+from skyhold.core.settings.sections import Host
+from skyhold.core.settings.whole import Settings
 from skyhold.host.machine import Machine
 
 

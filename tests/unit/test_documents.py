@@ -20,9 +20,9 @@ import pytest
 import yaml
 
 from skyhold.cmd.compose import services
-from skyhold.core import settings
 from skyhold.core.policy.defaults import BASE
 from skyhold.core.policy.rules import Policy
+from skyhold.core.settings.load import load
 from skyhold.events.logic import signing
 
 REPO = Path(__file__).resolve().parents[2]
@@ -121,7 +121,7 @@ def test_settings_shown_are_settings(tmp_path: Path) -> None:
     for body in shown:
         assert tomllib.loads(body)
         (tmp_path / "skyhold.toml").write_text(body)
-        settings.load(tmp_path, {})
+        load(tmp_path, {})
 
 
 def test_the_receiver_shown_knows_a_delivery_of_ours() -> None:

@@ -16,7 +16,7 @@ import orjson
 
 from skyhold.core import errors
 from skyhold.core.http.routes import Stream
-from skyhold.core.settings import Http
+from skyhold.core.settings.sections import Http
 
 JSON_MEDIA = ("application/json",)
 CHUNK_BYTES = 1024 * 1024

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skyhold.core.context import Context
 from skyhold.core.http.caller import is_within
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings.whole import SettingsError
 from skyhold.identity import standing
 from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import Proof, denied, fresh

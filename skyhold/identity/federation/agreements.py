@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings.whole import SettingsError
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core

@@ -17,7 +17,7 @@ import msgspec
 from skyhold.core import errors
 from skyhold.core.outbound import Outbound
 from skyhold.core.saga.base import Abort
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.identity import facade as identity
 
 if TYPE_CHECKING:

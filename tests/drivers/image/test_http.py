@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from skyhold.core.outbound import Outbound
-from skyhold.core.settings import Outbound as Allowed
-from skyhold.core.settings import Settings
+from skyhold.core.settings.sections import Outbound as Allowed
+from skyhold.core.settings.whole import Settings
 from skyhold.image.drivers.base import NoSuchBlob, StoreAway
 from skyhold.image.drivers.http import HttpStore
 

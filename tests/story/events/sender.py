@@ -14,7 +14,8 @@ from pathlib import Path
 from skyhold.core import context
 from skyhold.core.app import Core
 from skyhold.core.context import Credentials
-from skyhold.core.settings import Identity, Outbound, Settings
+from skyhold.core.settings.sections import Identity, Outbound
+from skyhold.core.settings.whole import Settings
 from skyhold.events import webhooks
 from skyhold.events.reading import Wanted
 from skyhold.events.service import SERVICE as EVENTS

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings.whole import SettingsError
 from skyhold.identity.auth import external
 from skyhold.identity.logic.one_time import code, step_of
 from tests.kit.client import Answer, Client

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from skyhold.core.context import internal
-from skyhold.core.settings import Settings, SettingsError
+from skyhold.core.settings.whole import Settings, SettingsError
 from skyhold.identity import password_rules
 from skyhold.identity.loops import inactivity
 from tests.kit.client import Answer

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from skyhold.core.app import Core
-from skyhold.core.settings import Database, Settings
+from skyhold.core.settings.sections import Database
+from skyhold.core.settings.whole import Settings
 from skyhold.identity import facade
 from skyhold.identity.service import SERVICE
 from tests.kit.client import Client

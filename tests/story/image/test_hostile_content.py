@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from skyhold.core.settings import Image
+from skyhold.core.settings.sections import Image
 from tests.story.image.conftest import House, start_house
 from tests.unit.image import corpus
 

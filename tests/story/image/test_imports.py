@@ -24,7 +24,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from skyhold.core.context import internal
-from skyhold.core.settings import Image, Outbound
+from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.imports import staged as staged_bytes

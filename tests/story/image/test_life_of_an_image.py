@@ -169,7 +169,7 @@ async def test_a_full_store_says_so_and_keeps_nothing(house: House) -> None:
 
 
 async def test_an_image_beyond_the_limit_is_too_large(tmp_path: Path) -> None:
-    from skyhold.core.settings import Image
+    from skyhold.core.settings.sections import Image
 
     house = await start_house(tmp_path, image=Image(size_limit_bytes=1000))
     try:

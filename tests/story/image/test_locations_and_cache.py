@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from skyhold.core.settings import Image, Outbound
+from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from tests.story.image.conftest import House, ImageUser, start_house, user_of

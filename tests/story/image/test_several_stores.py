@@ -17,7 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from skyhold.core.context import internal
-from skyhold.core.settings import Image, SettingsError
+from skyhold.core.settings.sections import Image
+from skyhold.core.settings.whole import SettingsError
 from skyhold.image import audit, blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.tables import BLOBS, IMAGES

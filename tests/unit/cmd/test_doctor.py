@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from skyhold.cmd import doctor
-from skyhold.core.settings import Settings, load
+from skyhold.core.settings.load import load
+from skyhold.core.settings.whole import Settings
 
 SLOW = ("tcg", "1034 ns per loop iteration")
 

@@ -20,7 +20,8 @@ from skyhold.core.http.routes import PUBLIC, Routes
 from skyhold.core.http.server import make_server
 from skyhold.core.policy.rules import Rule
 from skyhold.core.service import Service
-from skyhold.core.settings import Http, Settings
+from skyhold.core.settings.sections import Http
+from skyhold.core.settings.whole import Settings
 
 RULE = Rule("toy:talk", "role:member", description="Talk.")
 routes = Routes()

@@ -19,8 +19,9 @@ from aiohttp import web
 
 from skyhold.core import errors
 from skyhold.core.outbound import Outbound, Refused, Unreachable, is_own, literal
-from skyhold.core.settings import Http, Settings, SettingsError
-from skyhold.core.settings import Outbound as OutboundSettings
+from skyhold.core.settings.sections import Http
+from skyhold.core.settings.sections import Outbound as OutboundSettings
+from skyhold.core.settings.whole import Settings, SettingsError
 
 
 def client(tmp_path: Path, *allow: str, public_url: str = "") -> Outbound:

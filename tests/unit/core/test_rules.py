@@ -21,7 +21,7 @@ from skyhold.core.policy.defaults import BASE
 from skyhold.core.policy.language import PolicyError
 from skyhold.core.policy.rules import Policy, Rule
 from skyhold.core.service import Service
-from skyhold.core.settings import Settings
+from skyhold.core.settings.whole import Settings
 from skyhold.core.shapes import Shape, envelope, field, guarded_fields, shape_in
 from skyhold.core.wire.kinds import Either, Kind, ListOf, MapOf, Nested, kinds_of
 

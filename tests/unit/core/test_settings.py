@@ -13,8 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from skyhold.core import settings
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings.describe import default_file, describe
+from skyhold.core.settings.load import default_home, load
+from skyhold.core.settings.sections import DEFAULT_QUOTAS, SECTIONS, Host
+from skyhold.core.settings.whole import SettingsError
 
 
 def write(home: Path, text: str) -> Path:
@@ -24,7 +26,7 @@ def write(home: Path, text: str) -> Path:
 
 
 def test_an_empty_home_gives_the_defaults(tmp_path):
-    got = settings.load(tmp_path, {})
+    got = load(tmp_path, {})
     assert got.http.port == 8780
     assert got.region == "RegionOne"
     assert got.public_url == "http://127.0.0.1:8780"
@@ -35,7 +37,7 @@ def test_an_empty_home_gives_the_defaults(tmp_path):
 
 def test_the_file_is_read_and_the_environment_wins(tmp_path):
     write(tmp_path, 'region = "North"\n[http]\nport = 9000\n[host]\ncpu_allocation_ratio = 4\n')
-    got = settings.load(tmp_path, {"SKYHOLD_HTTP_PORT": "9001", "SKYHOLD_HTTP_TRADITIONAL_PORTS": "true"})
+    got = load(tmp_path, {"SKYHOLD_HTTP_PORT": "9001", "SKYHOLD_HTTP_TRADITIONAL_PORTS": "true"})
     assert (got.region, got.http.port, got.http.traditional_ports) == ("North", 9001, True)
     assert got.host.cpu_allocation_ratio == 4.0
 
@@ -52,14 +54,14 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path):
     ],
 )
 def test_environment_values_take_the_type_of_their_setting(tmp_path, variable, text, section, key, value):
-    got = settings.load(tmp_path, {variable: text})
+    got = load(tmp_path, {variable: text})
     assert getattr(getattr(got, section), key) == value
 
 
 def test_naming_one_quota_leaves_the_others(tmp_path):
     write(tmp_path, "[compute.quotas]\ncores = 99\n")
-    got = settings.load(tmp_path, {"SKYHOLD_COMPUTE_QUOTAS": "instances=-1"})
-    assert got.compute.quotas == {**settings.DEFAULT_QUOTAS, "cores": 99, "instances": -1}
+    got = load(tmp_path, {"SKYHOLD_COMPUTE_QUOTAS": "instances=-1"})
+    assert got.compute.quotas == {**DEFAULT_QUOTAS, "cores": 99, "instances": -1}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_naming_one_quota_leaves_the_others(tmp_path):
 def test_a_file_that_is_wrong_is_refused_with_a_name(tmp_path, text, said):
     write(tmp_path, text)
     with pytest.raises(SettingsError) as refused:
-        settings.load(tmp_path, {})
+        load(tmp_path, {})
     for part in said:
         assert part in str(refused.value)
 
@@ -95,39 +97,39 @@ def test_a_file_that_is_wrong_is_refused_with_a_name(tmp_path, text, said):
 )
 def test_an_environment_that_is_wrong_is_refused(tmp_path, variable, text, said):
     with pytest.raises(SettingsError, match=said):
-        settings.load(tmp_path, {variable: text})
+        load(tmp_path, {variable: text})
 
 
 def test_variables_of_others_are_left_alone(tmp_path):
     environ = {"SKYHOLD_HOME": "/elsewhere", "SKYHOLD_CACHE": "/c", "SKYHOLD_TEST_X": "1", "PATH": "/bin"}
-    assert settings.load(tmp_path, environ).home == tmp_path
+    assert load(tmp_path, environ).home == tmp_path
 
 
 def test_home_comes_from_argument_then_environment_then_user(tmp_path, monkeypatch):
-    assert settings.load(None, {"SKYHOLD_HOME": str(tmp_path)}).home == tmp_path
+    assert load(None, {"SKYHOLD_HOME": str(tmp_path)}).home == tmp_path
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert settings.default_home({}) == Path("/var/lib/skyhold")
+    assert default_home({}) == Path("/var/lib/skyhold")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert settings.default_home({"XDG_DATA_HOME": "/d"}) == Path("/d/skyhold")
+    assert default_home({"XDG_DATA_HOME": "/d"}) == Path("/d/skyhold")
     monkeypatch.setattr(Path, "home", lambda: Path("/home/ann"))
-    assert settings.default_home({}) == Path("/home/ann/.local/share/skyhold")
+    assert default_home({}) == Path("/home/ann/.local/share/skyhold")
 
 
 def test_the_default_file_is_the_default(tmp_path):
-    text = settings.default_file()
-    assert settings.load(write(tmp_path / "a", text), {}) == settings.load(tmp_path / "a", {})
+    text = default_file()
+    assert load(write(tmp_path / "a", text), {}) == load(tmp_path / "a", {})
     bare = "\n".join(
         line[1:] if line.startswith("#") and line[1:2] != " " else line for line in text.split("\n")
     )
     named = tomllib.loads(bare)
-    assert len(named["host"]) == len(settings.Host.__struct_fields__)
-    got, want = settings.load(write(tmp_path / "b", bare), {}), settings.load(tmp_path / "empty", {})
+    assert len(named["host"]) == len(Host.__struct_fields__)
+    got, want = load(write(tmp_path / "b", bare), {}), load(tmp_path / "empty", {})
     assert msgspec.structs.replace(got, home=want.home) == want
 
 
 def test_every_setting_is_described():
-    rows = {row.name: row for row in settings.describe()}
-    count = 1 + sum(len(kind.__struct_fields__) for kind in settings.SECTIONS.values())
+    rows = {row.name: row for row in describe()}
+    count = 1 + sum(len(kind.__struct_fields__) for kind in SECTIONS.values())
     assert len(rows) == count
     assert all(row.meaning.endswith(".") for row in rows.values())
     assert rows["host.virt_type"].kind == "auto | kvm | tcg"
@@ -140,19 +142,19 @@ def test_every_setting_is_described():
     [("0.0.0.0", "http://127.0.0.1:8780"), ("::", "http://[::1]:8780"), ("fd00::1", "http://[fd00::1]:8780")],
 )
 def test_the_public_url_can_be_reached(tmp_path, host, url):
-    assert settings.load(tmp_path, {"SKYHOLD_HTTP_HOST": host}).public_url == url
+    assert load(tmp_path, {"SKYHOLD_HTTP_HOST": host}).public_url == url
 
 
 def test_the_public_url_can_be_set(tmp_path):
-    got = settings.load(tmp_path, {"SKYHOLD_HTTP_PUBLIC_URL": "https://cloud.example/"})
+    got = load(tmp_path, {"SKYHOLD_HTTP_PUBLIC_URL": "https://cloud.example/"})
     assert got.public_url == "https://cloud.example"
 
 
 def test_the_cloud_id_is_made_once_and_closed(tmp_path):
     home = tmp_path / "cloud"
-    first = settings.load(home, {})
+    first = load(home, {})
     with ThreadPoolExecutor(8) as pool:
-        seen = set(pool.map(lambda _: settings.load(home, {}).cloud_id, range(32)))
+        seen = set(pool.map(lambda _: load(home, {}).cloud_id, range(32)))
     assert seen == {first.cloud_id}
     assert len(first.cloud_id) == 32
     assert (home / "cloud-id").stat().st_mode & 0o777 == 0o600
@@ -160,13 +162,13 @@ def test_the_cloud_id_is_made_once_and_closed(tmp_path):
 
 
 def test_the_host_has_a_lasting_identity(tmp_path):
-    got = settings.load(tmp_path, {})
-    assert got.host_uuid == settings.load(tmp_path, {}).host_uuid
-    assert settings.load(tmp_path, {"SKYHOLD_HOST_UUID": "u", "SKYHOLD_HOST_NAME": "n"}).host_uuid == "u"
+    got = load(tmp_path, {})
+    assert got.host_uuid == load(tmp_path, {}).host_uuid
+    assert load(tmp_path, {"SKYHOLD_HOST_UUID": "u", "SKYHOLD_HOST_NAME": "n"}).host_uuid == "u"
 
 
 def test_prepare_makes_closed_directories(tmp_path):
-    got = settings.load(tmp_path / "home", {})
+    got = load(tmp_path / "home", {})
     got.prepare()
     for path in (got.home, got.run_dir, got.fernet_keys_dir, got.guests_dir, got.hosts_dir, got.images_dir):
         assert path.stat().st_mode & 0o777 == 0o700
@@ -175,8 +177,8 @@ def test_prepare_makes_closed_directories(tmp_path):
 
 def test_a_home_too_deep_for_sockets_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="too long"):
-        settings.load(Path("/" + "x" * 91), {})
-    assert settings.load(Path("/" + "x" * 90), {}).home.name == "x" * 90
+        load(Path("/" + "x" * 91), {})
+    assert load(Path("/" + "x" * 90), {}).home.name == "x" * 90
     assert (
-        settings.load(Path("/" + "x" * 91), {"SKYHOLD_BUS_URL": "amqp://broker"}).bus_url == "amqp://broker"
+        load(Path("/" + "x" * 91), {"SKYHOLD_BUS_URL": "amqp://broker"}).bus_url == "amqp://broker"
     )

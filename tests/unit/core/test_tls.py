@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from skyhold.core import tls
-from skyhold.core.settings import Http, Settings
+from skyhold.core.settings.sections import Http
+from skyhold.core.settings.whole import Settings
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

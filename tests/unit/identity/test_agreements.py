@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skyhold.core.settings import SettingsError
+from skyhold.core.settings.whole import SettingsError
 from skyhold.identity.federation.agreements import Agreements, load
 from skyhold.identity.logic.claims import assertion
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from skyhold.core.app import Core
-from skyhold.core.settings import Http, Settings
+from skyhold.core.settings.sections import Http
+from skyhold.core.settings.whole import Settings
 from tests.kit.client import Client
 from tests.unit.core.http.toy import GOOD, OTHER, TIMEOUT_S, TOY, Doorman, listening, received
 
