@@ -158,9 +158,9 @@ async def while_connected(
     has no end of its own ends in good order when its client isn't welcome any more, for the server is stopping."""
     try:
         async for chunk in chunks:
+            yield chunk
             if not connected():
                 raise ClientGone
-            yield chunk
             if not welcome():
                 return
     finally:

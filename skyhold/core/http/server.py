@@ -8,6 +8,8 @@ for ever for its end; this protocol bounds both, and drops a client that passes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -19,101 +21,144 @@ from skyhold.core.http.caller import CERTIFICATE
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
+HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
+HEAD_TOO_SLOW = b"408 Request Timeout"
+PIPELINED = 64
+"""Requests that may wait on one connection while an earlier one is answered: no client in use sends two."""
 
-def bounded_protocol(header_limit_bytes: int, timeout_s: float) -> type[HttpToolsProtocol]:
-    class BoundedProtocol(HttpToolsProtocol):
-        """Counts the bytes of a request's head and the time it takes to arrive, and waits only so long
-        for a client that doesn't read its answer. Bodies are bounded where they are read (body.py)."""
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._stopping = False
-            self._timer: asyncio.TimerHandle | None = None
+class Deadline:
+    """Something that happens unless it is called off in time; starting it anew calls off what was meant before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, act: Callable[..., object], *arguments: object) -> None:
+        self.stop()
+        self._timer = self._loop.call_later(seconds, act, *arguments)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Counts the bytes of a request that are no body and the time its head takes to arrive, and waits only so
+    long for a client that doesn't read its answer. Bodies are bounded where they are read (body.py)."""
+
+    def __init__(self, header_limit_bytes: int, timeout_s: float, **given: Any) -> None:
+        super().__init__(**given)
+        self._header_limit_bytes, self._timeout_s = header_limit_bytes, timeout_s
+        self._head_due, self._reading_due, self._next_due = (Deadline(self.loop) for _ in range(3))
+        self._in_head = self._stopping = False
+        self._bytes_beside_bodies = 0
+
+    # ---- what the connection does ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for due in (self._head_due, self._reading_due, self._next_due):
+            due.stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Heads, but also what surrounds a body's chunks and follows the last: none of it is ever handed on.
+        self._bytes_beside_bodies += len(data)
+        super().data_received(data)
+        if self._bytes_beside_bodies > self._header_limit_bytes:
+            self._refuse(HEAD_TOO_LARGE)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading_due.start(self._timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._reading_due.stop()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        self._stopping = True
+        super().shutdown()
+
+    # ---- what the parser finds ---------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self._in_head:
+            # A further request on this connection, perhaps behind one that is still answered.
             self._begin_head()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._end_head()
-            super().connection_lost(exc)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A chunked body may be followed by fields of its own: nobody asked for them, and they are no head.
+        if self._in_head:
+            super().on_header(name, value)
 
-        def data_received(self, data: bytes) -> None:
-            if self._in_head:
-                self._head_bytes += len(data)
-            super().data_received(data)
-            if self._in_head and self._head_bytes > header_limit_bytes:
-                self._refuse(b"431 Request Header Fields Too Large")
+    def on_headers_complete(self) -> None:
+        total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self._end_head()
+        if total > self._header_limit_bytes or len(self.pipeline) >= PIPELINED:
+            self._refuse(HEAD_TOO_LARGE)
+        if self.transport.is_closing():
+            return
+        transport = self.transport
+        # ASGI servers may put keys of their own into a scope; its type can't know them.
+        scope = cast(dict[str, Any], self.scope)
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
+        scope[CONNECTED] = lambda: not transport.is_closing()
+        scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
+        super().on_headers_complete()
 
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if not self._in_head:
-                # A further request on this connection, perhaps behind one that is still answered.
-                self._begin_head()
+    def on_body(self, body: bytes) -> None:
+        self._bytes_beside_bodies = 0
+        if not self.transport.is_closing():
+            super().on_body(body)
 
-        def on_headers_complete(self) -> None:
-            total = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            self._end_head()
-            if total > header_limit_bytes:
-                self._refuse(b"431 Request Header Fields Too Large")
-                return
-            transport = self.transport
-            # ASGI servers may put keys of their own into a scope; its type can't know them.
-            scope = cast(dict[str, Any], self.scope)
-            if (tls := transport.get_extra_info("ssl_object")) is not None:
-                scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
-            scope[CONNECTED] = lambda: not transport.is_closing()
-            scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
-            super().on_headers_complete()
+    def on_message_complete(self) -> None:
+        if not self.transport.is_closing() and self.cycle is not None:
+            super().on_message_complete()
 
-        def on_body(self, body: bytes) -> None:
-            if not self.transport.is_closing():
-                super().on_body(body)
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:
+            # Uvicorn reads on after each answer, and would queue faster than it answers.
+            self.flow.pause_reading()
+        elif self.timeout_keep_alive_task is not None and not self._in_head:
+            # Uvicorn stops waiting for the next request with any byte, be it of a body that nobody wants any more.
+            self._next_due.start(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
-        def on_message_complete(self) -> None:
-            if not self.transport.is_closing() and self.cycle is not None:
-                super().on_message_complete()
+    # ---- heads -------------------------------------------------------------------------------
 
-        def shutdown(self) -> None:
-            self._stopping = True
-            super().shutdown()
+    def _begin_head(self) -> None:
+        self._in_head, self._bytes_beside_bodies = True, 0
+        self._next_due.stop()
+        self._head_due.start(self._timeout_s, self._refuse, HEAD_TOO_SLOW)
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._stop_timer()
-            self._timer = self.loop.call_later(timeout_s, self.transport.abort)
+    def _end_head(self) -> None:
+        self._in_head, self._bytes_beside_bodies = False, 0
+        self._head_due.stop()
 
-        def resume_writing(self) -> None:
-            self._stop_timer()
-            super().resume_writing()
-
-        def _begin_head(self) -> None:
-            self._in_head, self._head_bytes = True, 0
-            self._stop_timer()
-            self._timer = self.loop.call_later(timeout_s, self._refuse, b"408 Request Timeout")
-
-        def _end_head(self) -> None:
-            self._in_head = False
-            self._stop_timer()
-
-        def _stop_timer(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-        def _refuse(self, status: bytes) -> None:
-            self._end_head()
-            if not self.transport.is_closing():
-                self.transport.write(
-                    b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-                )
-                self.transport.close()
-
-    return BoundedProtocol
+    def _refuse(self, status: bytes) -> None:
+        """Say so and hang up; only hang up while an earlier request is answered, for it would be taken for that."""
+        self._end_head()
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
 
 
 def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
     """A server for `app`; run it with `await server.serve(sockets=[…])`."""
     http = core.settings.http
+    protocol = partial(BoundedProtocol, http.header_limit_bytes, http.slow_client_timeout_s)
     config = uvicorn.Config(
-        app, http=bounded_protocol(http.header_limit_bytes, http.slow_client_timeout_s),
+        app, http=cast(type[asyncio.Protocol], protocol),
         ws="websockets-sansio", loop="none", lifespan="off", access_log=False, log_config=None,
         # Who asks is said by the token, and where we are by a setting: no header of a proxy is believed.
         proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10,

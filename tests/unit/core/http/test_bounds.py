@@ -53,12 +53,6 @@ async def test_a_large_head_of_a_second_request_is_431_too(port: int) -> None:
     assert b"HTTP/1.1 431" in answer
 
 
-async def test_a_large_head_behind_a_request_under_way_is_cut_off(port: int) -> None:
-    first = b"GET /toy/v1/slow HTTP/1.1\r\nHost: x\r\nX-Auth-Token: good:reader\r\n\r\n"
-    answer = await raw(port, first + b"GET /toy/v1 HTTP/1.1\r\nX-Big: ", *[b"a" * 4096] * 4, pause_s=0.01)
-    assert b"HTTP/1.1 431" in answer
-
-
 async def test_slow_heads_are_ended_in_time_however_many(port: int) -> None:
     async def trickle() -> bytes:
         parts = [b"GET /toy/v1 HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 20]

@@ -156,9 +156,10 @@ TIMEOUT_S = 0.4
 
 
 @asynccontextmanager
-async def listening(core: Core) -> AsyncIterator[int]:
+async def listening(core: Core, keep_alive_s: float = 75) -> AsyncIterator[int]:
     sock = socket.create_server(("127.0.0.1", 0))
     server = make_server(core, core.asgi)
+    server.config.timeout_keep_alive = keep_alive_s  # type: ignore[assignment]
     task = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started:
         await asyncio.sleep(0.005)
