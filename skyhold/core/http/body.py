@@ -110,13 +110,14 @@ class Watched:
     """An ASGI `receive` that remembers a disconnect: Falcon's stream ends in silence either way, and a
     chunked body has no length by which a missing end would show."""
 
-    def __init__(self, receive: Any, stall_s: float | None = None) -> None:
+    def __init__(self, receive: Any, stall_s: float | None = None, all_of_it: bool = False) -> None:
         self._receive, self._stall_s = receive, stall_s
+        self._ends = asyncio.get_running_loop().time() + (stall_s or 0) if all_of_it else None
         self.gone = False
 
     async def __call__(self) -> Any:
         try:
-            async with asyncio.timeout(self._stall_s):
+            async with asyncio.timeout(self._stall_s), asyncio.timeout_at(self._ends):
                 event = await self._receive()
         except TimeoutError:
             raise too_slow(self._stall_s or 0) from None
@@ -124,20 +125,20 @@ class Watched:
         return event
 
 
-def stream_of(req: falcon.asgi.Request, stall_s: float) -> Stream:
-    """The body in pieces; raises TooSlow when nothing comes for `stall_s` seconds."""
+def stream_of(req: falcon.asgi.Request, stall_s: float, all_of_it: bool = False) -> Stream:
+    """The body in pieces; raises TooSlow when nothing comes for `stall_s` seconds, or not `all_of_it` in them."""
     return Stream(
-        chunks=batched(req, stall_s), length=req.content_length, content_type=req.content_type or "",
+        chunks=batched(req, stall_s, all_of_it), length=req.content_length, content_type=req.content_type or "",
         headers=req.headers,
     )
 
 
-async def batched(req: falcon.asgi.Request, stall_s: float) -> AsyncIterator[bytes]:
+async def batched(req: falcon.asgi.Request, stall_s: float, all_of_it: bool) -> AsyncIterator[bytes]:
     """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread.
 
     Raises Invalid (reason client_gone) when the client went away before the end.
     """
-    watched = req.stream._receive = Watched(req.stream._receive, stall_s)
+    watched = req.stream._receive = Watched(req.stream._receive, stall_s, all_of_it)
     parts, size = [], 0
     async for chunk in req.stream:
         parts.append(chunk)

@@ -146,7 +146,9 @@ class Endpoint:
         if route.stream:
             if ctx.dry_run:
                 raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")
-            arguments.append(stream_of(req, self.core.settings.http.slow_client_timeout_s))
+            # Whoever has shown a token may send for hours while it moves, nobody else.
+            nobody = isinstance(route.policy, Public)
+            arguments.append(stream_of(req, self.core.settings.http.slow_client_timeout_s, all_of_it=nobody))
         return await route.handler(ctx, *arguments)
 
     def _reader(self, route: Route, spec: Any, version: Version) -> Callable[..., Any]:

@@ -27,6 +27,12 @@ async def test_an_upload_may_take_long_while_it_moves(port: int) -> None:
     assert received == [20]
 
 
+async def test_without_a_token_all_of_it_must_come_in_time(port: int) -> None:
+    head = b"POST /toy/v1/form HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+    assert b'{"bytes":20}' in await raw(port, head, *[b"a"] * 20)
+    assert (await raw(port, head, *[b"a"] * 20, pause_s=TIMEOUT_S / 10)).startswith(b"HTTP/1.1 408")
+
+
 async def test_an_upload_cut_off_in_the_middle_is_no_whole_one(port: int) -> None:
     for framing in (b"Content-Length: 1000\r\n", b"Transfer-Encoding: chunked\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

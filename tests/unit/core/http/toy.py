@@ -112,6 +112,11 @@ async def upload(ctx: Context, stream: Stream) -> None:
     received.append(size)
 
 
+@routes.post("/v1/form", policy=PUBLIC, stream=True)
+async def form(ctx: Context, stream: Stream) -> Any:
+    return {"bytes": sum([len(chunk) async for chunk in stream.chunks])}
+
+
 @routes.get("/v1/download/{size_mib}", policy=SEE)
 async def download(ctx: Context, size_mib: str) -> Reply:
     async def chunks() -> AsyncIterator[bytes]:
