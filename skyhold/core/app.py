@@ -17,6 +17,7 @@ import yaml
 from skyhold.core import context, errors, journal
 from skyhold.core.bus import Bus, socket_of
 from skyhold.core.context import Authenticator, Context, Credentials, Limits, NoLimits
+from skyhold.core.db import stalled
 from skyhold.core.db.engine import Database, open_database
 from skyhold.core.http.mount import Front
 from skyhold.core.http.routes import Public, Route
@@ -156,7 +157,10 @@ def own_loops(settings: Settings) -> list[Loop]:
     async def forget_journal(ctx: Context) -> None:
         await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
 
-    return [
+    loops = [
         Loop(journal.SEQUENCER, 1.0, number_journal, leased=False),
         Loop("core.journal_forget", 3600.0, forget_journal),
     ]
+    if settings.database_url.startswith("postgresql"):
+        loops.append(Loop("core.db_stalled", stalled.EVERY_S, stalled.run, leased=False))
+    return loops

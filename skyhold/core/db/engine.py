@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 Operation = Callable[..., Any]
 T = TypeVar("T")
 
-CUT_SHORT = "57014"
-"""PostgreSQL's SQLSTATE of a statement that reached its time limit."""
-RETRIED = {"40001", "40P01", CUT_SHORT, 1213, 1205}
+RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock too: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
 TRIES = 12
 LANE_AFTER = 2
@@ -44,13 +42,12 @@ SCHEMA_LOCKS = {
 """Processes that start at once on an empty database must not make its tables twice."""
 
 LIMITS = {
-    "postgresql": {"idle_in_transaction_session_timeout": 2000, "statement_timeout": 10_000},
+    "postgresql": {"idle_in_transaction_session_timeout": 2000},
     "mariadb": {"idle_transaction_timeout": 2},
 }
 """After two seconds (milliseconds here, seconds there) the server rolls back a transaction that nobody goes on with: a
 process that was paused in the middle of one must not keep its rows from the others. When it wakes, it does the
-operation again. To PostgreSQL a process that paused between the two messages of one statement is not idle, so
-statements have a limit too, longer than any of ours takes."""
+operation again. One that paused in the midst of a statement is not idle to PostgreSQL: core/db/stalled.py."""
 
 
 def on_connect(name: str) -> dict[str, Any]:
@@ -155,8 +152,6 @@ class ServerDatabase:
                     return await conn.run_sync(run)
             except sa.exc.DBAPIError as error:
                 # One lost connection empties the whole pool: the next try has a new one.
-                if code_of(error) == CUT_SHORT:
-                    raise unreachable() from error
                 if not error.connection_invalidated:
                     raise
             except OSError:
@@ -174,8 +169,6 @@ class ServerDatabase:
                 if code_of(error) in FULL:
                     raise full("database") from error
                 overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
-                if code_of(error) == CUT_SHORT and attempt == LOOKS_AGAIN - 1:
-                    raise unreachable() from error
                 if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
             except LostBeforeCommit:
