@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skyhold.cmd import first_server
-from skyhold.cmd.client import Client
+from skyhold.cmd.client import Client, Refused
 from skyhold.cmd.problems import CannotStart
 from skyhold.cmd.progress import Progress
 from skyhold.cmd.serve import admin_password, write_private
@@ -41,7 +41,7 @@ def run(settings: Settings, say: Progress, *, demo: bool, image: Path | None) ->
         demo_project(admin, demo_password, say)
         clouds["skyhold"] = cloud(settings, "demo", demo_password, "demo")
         write_clouds(settings, clouds, say)
-        client = Client(settings.public_url, "demo", demo_password, "demo")
+        client = demo_client(settings, demo_password)
         private_network(client, say)
         first_server.run(settings, client, say)
     else:
@@ -135,6 +135,14 @@ def demo_project(admin: Client, password: str, say: Progress) -> None:
 def create(admin: Client, kind: str, wish: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = admin.post(f"/identity/v3/{kind}s", {kind: {"domain_id": "default", **wish}})[kind]
     return made
+
+
+def demo_client(settings: Settings, password: str) -> Client:
+    try:
+        return Client(settings.public_url, "demo", password, "demo")
+    except Refused as error:
+        remedy = f"Write its password into {settings.home}/demo-password, or start with --no-demo."
+        raise Refused(error.status, f"{error.text} {remedy}") from None
 
 
 def private_network(demo: Client, say: Progress) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 
 from skyhold.cmd import prepare, processes
-from skyhold.cmd.client import Refused
+from skyhold.cmd.client import Refused, asked
 from skyhold.cmd.problems import CannotStart, NotUp, disk_full
 from skyhold.cmd.progress import Progress
 from skyhold.core import tls
@@ -130,7 +129,7 @@ def healthy(settings: Settings) -> bool:
 
 def page(settings: Settings, path: str) -> str:
     try:
-        with urllib.request.urlopen(settings.public_url + path, timeout=5) as answer:  # noqa: S310
+        with asked(settings.public_url + path, 5) as answer:
             text: str = answer.read().decode()
             return text
     except (urllib.error.URLError, TimeoutError, ConnectionError):

@@ -34,7 +34,6 @@ OWN_TEXT = {
 ASKS_OUTSIDE = {
     "skyhold/core/outbound.py": "the one client for whatever a user can aim",
     "skyhold/cmd/client.py": "the command line asks the operator's own cloud",
-    "skyhold/cmd/up.py": "asks its own cloud whether it is ready",
     "skyhold/compute/drivers/fake.py": "fetches images from this cloud, by a URL that the control plane gives",
     "skyhold/compute/drivers/qemu/driver.py": "the same",
     "skyhold/compute/drivers/qemu/images.py": "the same",

@@ -199,7 +199,8 @@ def _prose(
 
 
 def _of_target(match: language.Template) -> str:
-    return f"the target's {match.sole_key}" if match.sole_key else str(match)
+    # Identity's own rules say `target.user.domain_id`, the others' only `project_id`.
+    return f"the target's {match.sole_key.removeprefix('target.')}" if match.sole_key else str(match)
 
 
 def _holdings(creds: Creds) -> str:
