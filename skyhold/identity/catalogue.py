@@ -37,19 +37,19 @@ ROWS = (
 )
 
 
-async def catalogue_of(ctx: Context, project_id: str | None, user_id: str) -> Catalogue:
-    """Services with their endpoints, for a token with that project (or none) of that user."""
-    everything, filtered = await rows(ctx)
+async def catalogue_of(ctx: Context, project_id: str | None, user_id: str, epoch: int) -> Catalogue:
+    """Services with their endpoints, for a token with that project (or none) of that user; as of this epoch
+    (sessions.py) at least."""
+    everything, filtered = await rows(ctx, epoch)
     shown = await ctx.read(endpoint_filter.given_to, project_id) if filtered and project_id else None
     if shown is not None:
         everything = [row for row in everything if row.id in shown]
     return filled(everything, project_id, user_id)
 
 
-async def rows(ctx: Context) -> tuple[Any, bool]:
+async def rows(ctx: Context, epoch: int) -> tuple[Any, bool]:
     """All of the catalogue, and whether some projects see less of it."""
     keeper = sessions(ctx.core)
-    epoch = await keeper.epoch()
     if keeper.catalogue is None or keeper.catalogue[0] != epoch:
         keeper.catalogue = (epoch, await ctx.read(read_rows))
     found: tuple[Any, bool] = keeper.catalogue[1]

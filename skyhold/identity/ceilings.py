@@ -8,12 +8,14 @@ asks here through core's protocol Limits. A limit of this cloud's region wins ov
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from skyhold.core.context import Ceilings
 from skyhold.identity.logic import limit_models
+from skyhold.identity.slots import numbered, slots
 from skyhold.identity.tables import LIMITS, PROJECTS, REGISTERED_LIMITS, SERVICES
 
 if TYPE_CHECKING:
@@ -21,19 +23,23 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 R, L = REGISTERED_LIMITS.c, LIMITS.c
+DOMAIN_OF = sa.select(PROJECTS.c.domain_id).where(PROJECTS.c.id == sa.bindparam("project_id"))
 OF_SERVICE = sa.select(SERVICES.c.id).where(SERVICES.c.type == sa.bindparam("service_type"))
-IN_FORCE = (
-    sa.select(R.id, R.region_id, R.resource_name, R.default_limit, L.holder_id, L.resource_limit)
-    .select_from(REGISTERED_LIMITS.outerjoin(LIMITS, sa.and_(
-        L.registered_limit_id == R.id, L.holder_id.in_(sa.bindparam("holders", expanding=True)),
-    )))
-    .where(
-        R.service_id.in_(OF_SERVICE), R.region_id.in_(["", sa.bindparam("region")]),
-        R.resource_name.in_(sa.bindparam("names", expanding=True)),
+@lru_cache(maxsize=256)
+def in_force(holders: int, names: int) -> sa.Select[Any]:
+    """The statement for that many holders and names: it stands in the way of every quota that is taken."""
+    of_holder = sa.and_(L.registered_limit_id == R.id, L.holder_id.in_(slots("holder", holders)))
+    return (
+        sa.select(R.id, R.region_id, R.resource_name, R.default_limit, L.holder_id, L.resource_limit)
+        .select_from(REGISTERED_LIMITS.outerjoin(LIMITS, of_holder))
+        .where(
+            R.service_id.in_(OF_SERVICE), sa.or_(R.region_id == "", R.region_id == sa.bindparam("region")),
+            R.resource_name.in_(slots("name", names)),
+        )
+        # The region's own come last and win.
+        .order_by(R.region_id)
     )
-    # The region's own come last and win.
-    .order_by(R.region_id)
-)
+
 
 
 class UnifiedLimits:
@@ -61,7 +67,7 @@ class UnifiedLimits:
     def _domain(self, tx: Tx, project_id: str) -> str | None:
         """The project's domain; locked in a write, since its projects share what it may have."""
         p = PROJECTS.c
-        domain_id: str | None = tx.scalar(sa.select(p.domain_id).where(p.id == project_id))
+        domain_id: str | None = tx.scalar(DOMAIN_OF, {"project_id": project_id})
         if domain_id and tx.writing and tx.dialect != "sqlite":
             tx.first(sa.select(p.id).where(p.id == domain_id).with_for_update())
         return domain_id or None
@@ -71,9 +77,10 @@ class UnifiedLimits:
     ) -> list[dict[str, Any]]:
         """Of each name the registered limit that counts, with the project's and the domain's own."""
         found: dict[str, dict[str, Any]] = {}
-        for row in tx.all(IN_FORCE, {
-            "service_type": service_type, "region": self._settings.region, "names": list(names),
-            "holders": [project_id] if domain_id is None else [project_id, domain_id],
+        holders = [project_id] if domain_id is None else [project_id, domain_id]
+        for row in tx.all(in_force(len(holders), len(names)), {
+            "service_type": service_type, "region": self._settings.region, **numbered("holder", holders),
+            **numbered("name", names),
         }):
             known = found.get(row.resource_name)
             if known is None or known["id"] != row.id:

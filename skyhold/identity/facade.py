@@ -18,7 +18,7 @@ from skyhold.identity.auth import payload, subjects, validate
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.bootstrap import bootstrap
 from skyhold.identity.ceilings import UnifiedLimits
-from skyhold.identity.tables import ENDPOINTS, PROJECTS, SERVICES, USERS
+from skyhold.identity.tables import ENDPOINTS, PROJECTS, SERVICES
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -74,8 +74,8 @@ def same_rights(earlier: payload.Token, token: payload.Token) -> bool:
 
 
 def prepare(tx: Tx, ctx: Context, user_id: str, project_id: str, lifetime_s: int) -> payload.Token:
-    user = subjects.user_by(tx, USERS.c.id == user_id)
-    place = subjects.place_by(tx, PROJECTS.c.id == project_id)
+    user = subjects.user_with_id(tx, user_id)
+    place = subjects.place_with_id(tx, project_id)
     if user is None or place is None:
         raise errors.Unauthorized(f"User {user_id} or project {project_id} is gone or disabled.")
     now = ctx.now // payload.SECOND_US * payload.SECOND_US

@@ -16,7 +16,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Page, Shape, field
-from skyhold.core.store import Store, like_escape
+from skyhold.core.store import Filter, Store, like_escape
 from skyhold.identity import links
 
 TRUE_WORDS = ("", "1", "true", "t", "yes", "y", "on")
@@ -35,10 +35,13 @@ class NamedQuery(ListQuery, extra="keep"):
 
 def page(
     tx: Tx, ctx: Context, store: Store, query: Any, path: str, print_row: Callable[[Context, Any], Any], *,
-    equal: Sequence[str] = (), flags: Sequence[str] = (), where: Sequence[Any] = (), may: Rule | None = None,
+    equal: Sequence[str] = (), flags: Sequence[str] = (), filters: Sequence[Filter] = (), where: Sequence[Any] = (),
+    may: Rule | None = None, without: tuple[str, ...] = (),
 ) -> Page:
-    """`equal` and `flags` are columns that the query's attributes of that name filter by."""
-    filters = [(name, "eq", value) for name in equal if (value := getattr(query, name, None)) is not None]
+    """`equal` and `flags` are columns that the query's attributes of that name filter by; the others are as
+    the store takes them."""
+    filters = [*filters]
+    filters += [(name, "eq", value) for name in equal if (value := getattr(query, name, None)) is not None]
     filters += [
         (name, "eq", truthy(value)) for name in flags if (value := getattr(query, name, None)) is not None
     ]
@@ -46,6 +49,7 @@ def page(
     rows = store.page(
         tx, ctx, filters=filters, sort=[(store.key, "asc")], limit=query.limit, marker=query.marker,
         where=[*where, *(clause for clause in compared if clause is not None)], may=may,
+        without=without,
     )
     return printed(ctx, [print_row(ctx, row) for row in rows], rows, query, path, store.key)
 

@@ -24,7 +24,7 @@ from skyhold.identity import links, password_rules, permits, places, policy, sta
 from skyhold.identity.auth import events
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.auth.sessions import void
-from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.directories import freshness, read_only
 from skyhold.identity.federation import identities
 from skyhold.identity.listing import NamedQuery, page
@@ -332,7 +332,7 @@ def expiring(text: str) -> Any:
 
 
 def enabled_user(tx: Tx, ctx: Context, user_id: str) -> UserView | None:
-    return user_by(tx, USERS.c.id == user_id)
+    return user_with_id(tx, user_id)
 
 
 def taken(name: object) -> errors.Conflict:

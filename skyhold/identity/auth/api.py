@@ -92,7 +92,8 @@ async def catalogue(ctx: Context) -> dict[str, Any]:
     """The catalogue of the own token."""
     if ctx.creds.scope == "unscoped":
         raise errors.Forbidden("An unscoped token has no catalogue: ask for one with a scope.")
-    found = await catalogue_of(ctx, ctx.creds.project_id, ctx.user_id)
+    epoch = await sessions(ctx.core).epoch_of(ctx)
+    found = await catalogue_of(ctx, ctx.creds.project_id, ctx.user_id, epoch)
     return {"catalog": found, "links": {"self": f"{ctx.core.settings.public_url}/identity/v3/auth/catalog"}}
 
 

@@ -9,6 +9,7 @@ delegation made with a delegated token hangs on that one, so a token rests on a 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,8 +19,8 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.identity.auth.bounds import AccessRules, Bound
 from skyhold.identity.auth.payload import Token
-from skyhold.identity.auth.subjects import user_by
-from skyhold.identity.tables import ACCESS_RULES, ACCESS_TOKENS, APP_CREDENTIALS, CREDENTIALS, TRUSTS, USERS
+from skyhold.identity.auth.subjects import user_with_id
+from skyhold.identity.tables import ACCESS_RULES, ACCESS_TOKENS, APP_CREDENTIALS, CREDENTIALS, TRUSTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -58,8 +59,13 @@ def generation(bounds: Iterable[Bound]) -> int:
     return sum(bound.generation for bound in bounds)
 
 
+@cache
+def by_id(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(*table.c).where(table.c.id == sa.bindparam("id"))
+
+
 def application_credential(tx: Tx, ctx: Context, id: str) -> Bound:
-    row = tx.first(sa.select(*APP_CREDENTIALS.c).where(APP_CREDENTIALS.c.id == id))
+    row = tx.first(by_id(APP_CREDENTIALS), {"id": id})
     if row is None:
         raise gone("its application credential is gone")
     rules = access_rules(tx, row.access_rules)
@@ -72,10 +78,10 @@ def application_credential(tx: Tx, ctx: Context, id: str) -> Bound:
 
 def trust(tx: Tx, ctx: Context, id: str) -> Bound:
     """The roles of a trust that was passed on are those of the first trustor."""
-    row = tx.first(sa.select(*TRUSTS.c).where(TRUSTS.c.id == id))
+    row = tx.first(by_id(TRUSTS), {"id": id})
     if row is None:
         raise gone("its trust is gone")
-    trustor, trustee = (user_by(tx, USERS.c.id == user) for user in (row.trustor_user_id, row.trustee_user_id))
+    trustor, trustee = (user_with_id(tx, user) for user in (row.trustor_user_id, row.trustee_user_id))
     if trustor is None or trustee is None:
         raise gone("the trustor or the trustee of its trust is disabled")
     shown = {
@@ -94,7 +100,7 @@ def trust(tx: Tx, ctx: Context, id: str) -> Bound:
 
 
 def access_token(tx: Tx, ctx: Context, id: str) -> Bound:
-    row = tx.first(sa.select(*ACCESS_TOKENS.c).where(ACCESS_TOKENS.c.id == id))
+    row = tx.first(by_id(ACCESS_TOKENS), {"id": id})
     if row is None:
         raise gone("its access token is gone")
     shown = {"access_token_id": row.id, "consumer_id": row.consumer_id}
@@ -106,7 +112,7 @@ def access_token(tx: Tx, ctx: Context, id: str) -> Bound:
 
 def ec2_key(tx: Tx, ctx: Context, id: str) -> Bound:
     """It has all the roles that its owner, or what it was made with, has in its project."""
-    row = tx.first(sa.select(*CREDENTIALS.c).where(CREDENTIALS.c.id == id))
+    row = tx.first(by_id(CREDENTIALS), {"id": id})
     if row is None:
         raise gone("its EC2 key is gone")
     return Bound(project_id=row.project_id, passes_on=True, signers=(row.user_id,), made_with=row.made_with)

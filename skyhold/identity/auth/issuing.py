@@ -41,8 +41,8 @@ async def rendered(ctx: Context, known: Known, without_catalogue: bool) -> bytes
     printed = known.bodies.get(without_catalogue)
     if printed is None:
         creds = known.creds
-        found = None if without_catalogue else await catalogue_of(ctx, creds.project_id, creds.user_id)
+        found = None if without_catalogue else await catalogue_of(ctx, creds.project_id, creds.user_id, known.epoch)
         printed = known.bodies[without_catalogue] = body.printed(
-            known.valid, found, None if without_catalogue else await service_providers.offered(ctx)
+            known.valid, found, None if without_catalogue else await service_providers.offered(ctx, known.epoch)
         )
     return printed

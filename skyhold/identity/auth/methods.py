@@ -18,11 +18,11 @@ from skyhold.identity import standing
 from skyhold.identity.auth import external, grounds, shape, totp
 from skyhold.identity.auth.proof import Method, Proof, denied, fresh, joined, limited, missing
 from skyhold.identity.auth.sessions import sessions
-from skyhold.identity.auth.subjects import UserView, named_user, user_by
+from skyhold.identity.auth.subjects import UserView, named_user, user_with_id
 from skyhold.identity.delegation.oauth1 import signed, signing_in
 from skyhold.identity.directories.signing_in import by_directory
 from skyhold.identity.passwords import LONGEST, passwords
-from skyhold.identity.tables import APP_CREDENTIALS, USERS
+from skyhold.identity.tables import APP_CREDENTIALS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -130,7 +130,7 @@ def app_credential(tx: Tx, ctx: Context, given: shape.ByAppCredential) -> tuple[
     columns = APP_CREDENTIALS.c
     if given.id is not None:
         row = tx.first(sa.select(*columns).where(columns.id == given.id))
-        user = row and user_by(tx, USERS.c.id == row.user_id)
+        user = row and user_with_id(tx, row.user_id)
     else:
         if given.name is None or given.user is None:
             raise errors.Invalid("Expecting to find id, or name and user, in application_credential.")

@@ -18,9 +18,8 @@ from skyhold.core.keyring import KeySet
 from skyhold.identity.auth import body, payload
 from skyhold.identity.auth.payload import METHODS, SECOND_US, long, short
 from skyhold.identity.auth.proof import Proof, denied
-from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.logic import factors
-from skyhold.identity.tables import USERS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -112,7 +111,7 @@ async def offer(ctx: Context, proof: Proof, rules: list[list[str]]) -> Reply:
 
 
 def user_of(tx: Tx, ctx: Context, user_id: str) -> UserView:
-    found = user_by(tx, USERS.c.id == user_id)
+    found = user_with_id(tx, user_id)
     if found is None:
         raise denied()
     return found

@@ -20,9 +20,8 @@ from skyhold.identity import grants
 from skyhold.identity.auth import grounds, payload, shape, trusting, validate
 from skyhold.identity.auth.payload import SECOND_US, Token
 from skyhold.identity.auth.proof import Proof, denied
-from skyhold.identity.auth.subjects import PlaceView, domain_ids, place_by
+from skyhold.identity.auth.subjects import PlaceView, named_domain, named_project, place_with_id, project_with_id
 from skyhold.identity.auth.validate import Valid
-from skyhold.identity.tables import PROJECTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -116,8 +115,7 @@ def asked(tx: Tx, wish: shape.Scope) -> Choice:
     if wish.project is not None:
         return Choice("project", found(project(tx, wish.project)))
     if wish.domain is not None:
-        ids = domain_ids(wish.domain)
-        return Choice("domain", found(place_by(tx, PROJECTS.c.id.in_(ids))))
+        return Choice("domain", found(named_domain(tx, wish.domain)))
     if wish.system is not None:
         if not wish.system.all:
             raise errors.Invalid("Expecting to find all in system: true is the only system scope there is.")
@@ -127,7 +125,7 @@ def asked(tx: Tx, wish: shape.Scope) -> Choice:
 
 def only(tx: Tx, proof: Proof, wish: Wish) -> Choice:
     """An application credential gives its own project, whatever is asked for."""
-    place = found(place_by(tx, PROJECTS.c.id == proof.only_project_id))
+    place = found(place_with_id(tx, proof.only_project_id or ""))
     if wish is None:
         return Choice("project", place)
     if proof.parent is None:
@@ -145,19 +143,18 @@ def only(tx: Tx, proof: Proof, wish: Wish) -> Choice:
 
 def project(tx: Tx, given: shape.ProjectRef) -> PlaceView | None:
     if given.id is not None:
-        return place_by(tx, PROJECTS.c.id == given.id)
+        return place_with_id(tx, given.id)
     if given.name is None:
         raise errors.Invalid("Expecting to find id or name in project.")
     if given.domain is None:
         raise errors.Invalid("Expecting to find domain in project.")
-    inside = place_by(tx, PROJECTS.c.name == given.name, PROJECTS.c.domain_id.in_(domain_ids(given.domain)))
-    return inside or acting_domain(tx, given)
+    return named_project(tx, given.name, given.domain) or acting_domain(tx, given.name, given.domain)
 
 
-def acting_domain(tx: Tx, given: shape.ProjectRef) -> PlaceView | None:
+def acting_domain(tx: Tx, name: str, given: shape.DomainRef) -> PlaceView | None:
     """A domain that acts as a project is asked for by its own name within itself."""
-    ids = domain_ids(given.domain or shape.DomainRef())
-    return place_by(tx, PROJECTS.c.name == given.name, PROJECTS.c.domain_id == "", PROJECTS.c.id.in_(ids))
+    domain = named_domain(tx, given)
+    return domain if domain is not None and domain.name == name else None
 
 
 def found(place: PlaceView | None) -> PlaceView:
@@ -170,7 +167,7 @@ def by_default(tx: Tx, proof: Proof) -> Choice:
     """The user's default project if it is usable, else no scope."""
     if proof.default_project_id is None:
         return Choice("unscoped")
-    place = place_by(tx, PROJECTS.c.id == proof.default_project_id, PROJECTS.c.domain_id != "")
+    place = project_with_id(tx, proof.default_project_id)
     if place is None or not grants.direct(tx, proof.user_id, "project", place, proof.carries.get("group_ids", ())):
         return Choice("unscoped")
     return Choice("project", place)

@@ -32,11 +32,12 @@ RAISE = EPOCHS.update().where(EPOCHS.c.name == NAME).values(value=EPOCHS.c.value
 class Known:
     """A validated token: what it allows, and its printed forms once they were asked for."""
 
-    __slots__ = ("bodies", "creds", "epoch", "expires_at", "valid")
+    __slots__ = ("bodies", "creds", "epoch", "expires_at", "valid", "void_at")
 
     def __init__(self, epoch: int, valid: Valid, creds: Credentials) -> None:
         self.epoch, self.valid, self.creds = epoch, valid, creds
         self.expires_at = valid.ends_at
+        self.void_at = valid.ends_at if valid.until is None else min(valid.ends_at, valid.until)
         self.bodies: dict[bool, bytes] = {}
 
 
@@ -64,10 +65,9 @@ class Sessions:
 
         `asker` is the token that this very request was let in with: its epoch was asked for a moment ago.
         """
-        let_in = self._known.get(asker) if asker else None
-        epoch = await self.epoch() if let_in is None else let_in.epoch
+        epoch = await self._epoch_at(asker)
         known = self._known.get(text)
-        if known is not None and known.epoch == epoch and known.expires_at > self._core.clock():
+        if known is not None and known.epoch == epoch and known.void_at > self._core.clock():
             return known
         token = payload.unseal(self.keys, text)
         valid = await internal(self._core).read(validate.read, token, late_s)
@@ -82,6 +82,14 @@ class Sessions:
             self._epoch = await internal(self._core).read(lambda tx, ctx: tx.scalar(VALUE) or 0)
         return self._epoch
 
+    async def epoch_of(self, ctx: Context) -> int:
+        """The one that this request was let in under; asked for if it came without a token."""
+        return await self._epoch_at(ctx.creds.token)
+
+    async def _epoch_at(self, token: str | None) -> int:
+        let_in = self._known.get(token) if token else None
+        return await self.epoch() if let_in is None else let_in.epoch
+
     def raised(self) -> None:
         self._epoch += 1
         self._known.clear()
@@ -89,7 +97,7 @@ class Sessions:
     def remember(self, epoch: int, text: str, valid: Valid) -> Known:
         """`epoch` was asked for before the rows were read: what changed since is read again next time."""
         known = Known(epoch, valid, valid.credentials(text))
-        if (epoch == self._epoch or self._shared) and known.expires_at > self._core.clock():
+        if (epoch == self._epoch or self._shared) and known.void_at > self._core.clock():
             if len(self._known) >= MOST:
                 for old in list(self._known)[: MOST // 10]:
                     del self._known[old]

@@ -65,33 +65,78 @@ PLACE = (
     .where(PROJECTS.c.enabled.is_(True), DOMAINS.c.enabled.is_(True))
 )
 
+# Built once: putting a statement together takes longer than SQLite takes to answer it.
+IS_DOMAIN = PROJECTS.c.domain_id == ""
+DOMAIN_IDS = {
+    name: sa.select(PROJECTS.c.id).where(IS_DOMAIN, PROJECTS.c[name] == sa.bindparam("domain"))
+    for name in ("id", "name")
+}
+"""The one domain that is meant, by how it is named."""
 
-def user_by(tx: Tx, *clauses: sa.ColumnElement[bool]) -> UserView | None:
+USER_BY_ID = USER.where(USERS.c.id == sa.bindparam("id"))
+USER_NAMED = {
+    by: USER.where(USERS.c.name == sa.bindparam("name"), USERS.c.domain_id.in_(ids)) for by, ids in DOMAIN_IDS.items()
+}
+PLACE_BY_ID = PLACE.where(PROJECTS.c.id == sa.bindparam("id"))
+PROJECT_BY_ID = PLACE_BY_ID.where(sa.not_(IS_DOMAIN))
+PROJECT_NAMED = {
+    by: PLACE.where(PROJECTS.c.name == sa.bindparam("name"), PROJECTS.c.domain_id.in_(ids))
+    for by, ids in DOMAIN_IDS.items()
+}
+DOMAIN_NAMED = {by: PLACE.where(PROJECTS.c.id.in_(ids)) for by, ids in DOMAIN_IDS.items()}
+
+
+def user_with_id(tx: Tx, id: str) -> UserView | None:
     """An enabled user of an enabled domain."""
-    row = tx.first(USER.where(*clauses))
+    return user_by(tx, USER_BY_ID, id=id)
+
+
+def place_with_id(tx: Tx, id: str) -> PlaceView | None:
+    """An enabled project of an enabled domain, or an enabled domain."""
+    return place_by(tx, PLACE_BY_ID, id=id)
+
+
+def project_with_id(tx: Tx, id: str) -> PlaceView | None:
+    """An enabled project of an enabled domain; no domain, though it may act as a project."""
+    return place_by(tx, PROJECT_BY_ID, id=id)
+
+
+def user_by(tx: Tx, statement: sa.Select[Any], **named: str) -> UserView | None:
+    row = tx.first(statement, named)
     return None if row is None else UserView._make(row)
 
 
-def place_by(tx: Tx, *clauses: sa.ColumnElement[bool]) -> PlaceView | None:
-    """An enabled project of an enabled domain, or an enabled domain."""
-    row = tx.first(PLACE.where(*clauses))
+def place_by(tx: Tx, statement: sa.Select[Any], **named: str) -> PlaceView | None:
+    row = tx.first(statement, named)
     return None if row is None else PlaceView._make(row)
 
 
 def named_user(tx: Tx, given: shape.UserRef) -> UserView | None:
     """Raises Invalid when the reference names nobody at all."""
     if given.id is not None:
-        return user_by(tx, USERS.c.id == given.id)
+        return user_with_id(tx, given.id)
     if given.name is None or given.domain is None:
         raise errors.Invalid("Expecting to find id, or name and domain, in user. The server could not comply "
                              "with the request since it is either malformed or otherwise incorrect.")
-    return user_by(tx, USERS.c.name == given.name, USERS.c.domain_id.in_(domain_ids(given.domain)))
+    by, domain = domain_meant(given.domain)
+    return user_by(tx, USER_NAMED[by], name=given.name, domain=domain)
 
 
-def domain_ids(given: shape.DomainRef) -> Any:
-    """A subquery of the one domain that is meant."""
-    if given.id is None and given.name is None:
-        raise errors.Invalid("Expecting to find id or name in domain. The server could not comply with the "
-                             "request since it is either malformed or otherwise incorrect.")
-    by = PROJECTS.c.id == given.id if given.id is not None else PROJECTS.c.name == given.name
-    return sa.select(PROJECTS.c.id).where(PROJECTS.c.domain_id == "", by)
+def named_project(tx: Tx, name: str, given: shape.DomainRef) -> PlaceView | None:
+    by, domain = domain_meant(given)
+    return place_by(tx, PROJECT_NAMED[by], name=name, domain=domain)
+
+
+def named_domain(tx: Tx, given: shape.DomainRef) -> PlaceView | None:
+    by, domain = domain_meant(given)
+    return place_by(tx, DOMAIN_NAMED[by], domain=domain)
+
+
+def domain_meant(given: shape.DomainRef) -> tuple[str, str]:
+    """Whether it is told by id or name, and which. Raises Invalid when the reference names none at all."""
+    if given.id is not None:
+        return "id", given.id
+    if given.name is not None:
+        return "name", given.name
+    raise errors.Invalid("Expecting to find id or name in domain. The server could not comply with the "
+                         "request since it is either malformed or otherwise incorrect.")

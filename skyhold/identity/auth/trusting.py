@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.identity.auth.proof import Proof, denied
-from skyhold.identity.auth.subjects import PlaceView, place_by, user_by
-from skyhold.identity.tables import PROJECTS, TRUSTS, USERS
+from skyhold.identity.auth.subjects import PlaceView, place_with_id, user_with_id
+from skyhold.identity.tables import TRUSTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -35,11 +35,11 @@ def take(tx: Tx, ctx: Context, proof: Proof, trust_id: str) -> tuple[Any, PlaceV
         raise gone(trust_id)
     if row.trustee_user_id != proof.user_id:
         raise errors.Forbidden("User is not a trustee.", reason="not_trustee")
-    if user_by(tx, USERS.c.id == row.trustor_user_id) is None:
+    if user_with_id(tx, row.trustor_user_id) is None:
         raise errors.Forbidden("Trustor is disabled.", reason="trustor_disabled")
     place = None
     if row.project_id is not None:
-        place = place_by(tx, PROJECTS.c.id == row.project_id)
+        place = place_with_id(tx, row.project_id)
         if place is None:
             raise denied()
     if row.remaining_uses is not None and not tx.changed(USE, {"trust": row.id, "now": ctx.now}):

@@ -18,11 +18,16 @@ from skyhold.identity.auth import grounds
 from skyhold.identity.auth.bounds import Bound
 from skyhold.identity.auth.grounds import gone
 from skyhold.identity.auth.payload import SECOND_US, Token
-from skyhold.identity.auth.subjects import PlaceView, UserView, place_by, user_by
-from skyhold.identity.tables import PROJECTS, REVOCATIONS, USERS
+from skyhold.identity.auth.subjects import PlaceView, UserView, place_with_id, user_with_id
+from skyhold.identity.tables import REVOCATIONS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
+
+REVOKED = sa.select(REVOCATIONS.c.id).where(sa.or_(
+    sa.and_(REVOCATIONS.c.audit_id == sa.bindparam("audit_id"), REVOCATIONS.c.chain.is_(False)),
+    sa.and_(REVOCATIONS.c.audit_id == sa.bindparam("first"), REVOCATIONS.c.chain.is_(True)),
+)).limit(1)
 
 
 class Valid(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +41,8 @@ class Valid(msgspec.Struct, frozen=True, kw_only=True):
     place: PlaceView | None
     roles: grants.Roles
     bounds: tuple[Bound, ...] = ()
+    until: int | None = None
+    """When to look again, though nothing is changed: a membership that some role may come from ends then."""
 
     @property
     def ends_at(self) -> int:
@@ -77,21 +84,21 @@ def read(tx: Tx, ctx: Context, token: Token, late_s: int = 0) -> Valid:
     if revoked(tx, token):
         raise gone("it was revoked")
     bounds = tuple(grounds.of_token(tx, ctx, token))
-    user = user_by(tx, USERS.c.id == token.user_id)
+    user = user_with_id(tx, token.user_id)
     if user is None or user.generation + grounds.generation(bounds) != token.user_generation:
         raise gone("its user, or one whom it rests on, is gone, was disabled, or has a new password")
     place = place_of(tx, token)
     for bound in bounds:
         check(bound, token, place, since)
-    roles = () if token.scope == "unscoped" else roles_in(tx, token, place, bounds)
+    roles, until = ((), None) if token.scope == "unscoped" else roles_in(tx, token, place, bounds)
     speaks_as = next((bound.speaks_as for bound in bounds if bound.speaks_as is not None), user)
-    return Valid(token=token, user=speaks_as, place=place, roles=roles, bounds=bounds)
+    return Valid(token=token, user=speaks_as, place=place, roles=roles, bounds=bounds, until=until)
 
 
 def place_of(tx: Tx, token: Token) -> PlaceView | None:
     if token.scope not in ("project", "domain"):
         return None
-    place = place_by(tx, PROJECTS.c.id == token.scope_id)
+    place = place_with_id(tx, token.scope_id)
     if place is None or place.generation != token.scope_generation:
         raise gone(f"its {token.scope} is gone or disabled")
     return place
@@ -104,13 +111,16 @@ def check(bound: Bound, token: Token, place: PlaceView | None, since: int) -> No
         raise gone("what it rests on is for another project")
 
 
-def roles_in(tx: Tx, token: Token, place: PlaceView | None, bounds: tuple[Bound, ...]) -> grants.Roles:
-    """Never more than the holder has there now, and never more than each bound leaves."""
+def roles_in(
+    tx: Tx, token: Token, place: PlaceView | None, bounds: tuple[Bound, ...]
+) -> tuple[grants.Roles, int | None]:
+    """Never more than the holder has there now, and never more than each bound leaves; and until when that is so."""
     holders = {bound.holder.id for bound in bounds if bound.holder is not None} or {token.user_id}
     if len(holders) > 1:
         raise gone("it rests on the rights of two people")
     groups = token.group_ids if holders == {token.user_id} else ()
-    held = roles = grants.effective(tx, min(holders), token.scope, place, groups)
+    given = grants.given(tx, min(holders), token.scope, place, groups)
+    held = roles = grants.expand(tx, given.role_ids)
     for bound in bounds:
         if bound.role_ids is not None:
             left = set(grants.expand(tx, bound.role_ids))
@@ -119,13 +129,9 @@ def roles_in(tx: Tx, token: Token, place: PlaceView | None, bounds: tuple[Bound,
             roles = tuple(role for role in roles if role in left)
     if not roles:
         raise gone(f"there is no role left for it in that {token.scope}")
-    return roles
+    return roles, given.until
 
 
 def revoked(tx: Tx, token: Token) -> bool:
-    first = token.chain_id or token.audit_id
-    statement = sa.select(REVOCATIONS.c.id).where(sa.or_(
-        sa.and_(REVOCATIONS.c.audit_id == token.audit_id, REVOCATIONS.c.chain.is_(False)),
-        sa.and_(REVOCATIONS.c.audit_id == first, REVOCATIONS.c.chain.is_(True)),
-    ))
-    return tx.first(statement.limit(1)) is not None
+    named = {"audit_id": token.audit_id, "first": token.chain_id or token.audit_id}
+    return tx.first(REVOKED, named) is not None

@@ -20,11 +20,11 @@ from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Shape, field
 from skyhold.identity.auth import issuing
 from skyhold.identity.auth.proof import Proof, denied, fresh, limited
-from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.delegation import policy, sealing
 from skyhold.identity.delegation.credentials import BOUNDS, EC2, hash_of
 from skyhold.identity.logic.signatures import Signed, is_timely, matches, matches_s3
-from skyhold.identity.tables import CREDENTIALS, USERS
+from skyhold.identity.tables import CREDENTIALS
 
 NOBODY = "a secret of no key, so that an unknown access takes as long"
 
@@ -123,5 +123,5 @@ async def proved(ctx: Context, access: str, is_right: Callable[[str], bool]) -> 
 def key(tx: Tx, ctx: Context, access: str) -> tuple[Any, dict[str, Any], UserView] | None:
     c = CREDENTIALS.c
     row = tx.first(sa.select(*c).where(c.access_hash == hash_of(access), c.type == EC2))
-    user = row and user_by(tx, USERS.c.id == row.user_id)
+    user = row and user_with_id(tx, row.user_id)
     return None if user is None else (row, msgspec.json.decode(sealing.unseal(ctx, row.blob)), user)

@@ -19,11 +19,10 @@ from skyhold.identity import forms, users
 from skyhold.identity.auth import issuing, methods, receipts, shape
 from skyhold.identity.auth.proof import Proof, fresh
 from skyhold.identity.auth.sessions import Known
-from skyhold.identity.auth.subjects import user_by
+from skyhold.identity.auth.subjects import user_with_id
 from skyhold.identity.federation import mappings
 from skyhold.identity.issuer.granting import UNSTORED, Refused, basic
 from skyhold.identity.logic.mapping import User, parse
-from skyhold.identity.tables import USERS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -111,7 +110,7 @@ async def by_certificate(ctx: Context, client_id: str) -> Known:
 def owner(tx: Tx, ctx: Context, client_id: str, said: dict[str, list[str]]) -> Proof:
     """Raises Refused unless the mapping makes this very user of the certificate."""
     mapping = mappings.store.find(tx, ctx.core.settings.identity.oauth2_mapping)
-    user, row = user_by(tx, USERS.c.id == client_id), users.store.find(tx, client_id)
+    user, row = user_with_id(tx, client_id), users.store.find(tx, client_id)
     if mapping is None or user is None or row is None:
         raise failed()
     # A user that is here is meant: its domain is the mapping's to say, which 1.0 leaves to users called local.

@@ -47,7 +47,7 @@ async def freshen_asked(ctx: Context, kind: str, asked: str | None) -> None:
 async def freshen_one(ctx: Context, store: Store, id: str) -> None:
     """The user or group with this id, as its directory says now. Raises Unavailable, and NotFound as
     `store` does: only who may see it makes its directory be asked."""
-    if not await directories(ctx.core).all():
+    if not await directories(ctx.core).all(ctx):
         return
     known = await ctx.read(entry, id)
     connected = None if known is None else await of_domain(ctx, known[0])
@@ -91,7 +91,7 @@ async def take_over(ctx: Context, connected: Connected, age_s: float) -> None:
 
 async def run(ctx: Context) -> None:
     """Keeps true: who is gone from a directory, or disabled there, is so here within a few minutes."""
-    known = await directories(ctx.core).all()
+    known = await directories(ctx.core).all(ctx)
     for gone in reflecting.batches(await ctx.read(reflecting.strays, list(known))):
         await ctx.write(reflecting.lose, gone)
     for connected in list(known.values()):

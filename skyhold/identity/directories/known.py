@@ -81,9 +81,9 @@ class Directories:
         self._epoch: int | None = None
         self._known: dict[str, Connected] = {}
 
-    async def all(self) -> dict[str, Connected]:
-        """By the domain's id."""
-        epoch = await sessions(self._core).epoch()
+    async def all(self, ctx: Context) -> dict[str, Connected]:
+        """By the domain's id; as of when this request was let in."""
+        epoch = await sessions(self._core).epoch_of(ctx)
         if epoch != self._epoch:
             self._take(await internal(self._core).read(domain_config.with_driver, DRIVER))
             self._epoch = epoch
@@ -112,4 +112,4 @@ def directories(core: Core) -> Directories:
 
 
 async def of_domain(ctx: Context, domain_id: str | None) -> Connected | None:
-    return (await directories(ctx.core).all()).get(domain_id or "")
+    return (await directories(ctx.core).all(ctx)).get(domain_id or "")

@@ -15,7 +15,7 @@ from skyhold.core.context import Context, internal
 from skyhold.identity import standing
 from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import denied
-from skyhold.identity.auth.subjects import UserView, domain_ids, user_by
+from skyhold.identity.auth.subjects import DOMAIN_IDS, UserView, domain_meant, user_with_id
 from skyhold.identity.directories import reflecting
 from skyhold.identity.directories.known import Connected, directories
 from skyhold.identity.drivers.base import Person
@@ -33,7 +33,7 @@ async def by_directory(ctx: Context, given: shape.PasswordUser) -> UserView | No
 
     Raises Unauthorized for a wrong password or a disabled user, Unavailable.
     """
-    known = await directories(ctx.core).all()
+    known = await directories(ctx.core).all(ctx)
     if not known:
         return None
     where = await ctx.read(meant, given)
@@ -62,7 +62,8 @@ def meant(tx: Tx, ctx: Context, given: shape.PasswordUser) -> tuple[str, str | N
         return None if row is None else (row.domain_id, row.local_id)
     if given.name is None or given.domain is None:
         return None
-    domain_id = tx.scalar(domain_ids(given.domain))
+    by, domain = domain_meant(given.domain)
+    domain_id = tx.scalar(DOMAIN_IDS[by], {"domain": domain})
     mine = sa.select(USERS.c.id).where(
         USERS.c.domain_id == domain_id, USERS.c.name == given.name, USERS.c.id.not_in(sa.select(M.id))
     )
@@ -83,4 +84,4 @@ async def demand_password(ctx: Context, connected: Connected, person: Person | N
 
 
 def view(tx: Tx, ctx: Context, user_id: str) -> UserView | None:
-    return user_by(tx, USERS.c.id == user_id)
+    return user_with_id(tx, user_id)

@@ -18,12 +18,11 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import Proof, denied, fresh
-from skyhold.identity.auth.subjects import UserView, named_user, user_by
+from skyhold.identity.auth.subjects import UserView, named_user, user_with_id
 from skyhold.identity.federation import mappings, protocols, providers, shadows
 from skyhold.identity.federation.agreements import agreements
 from skyhold.identity.federation.tables import SAML_ASSERTIONS
 from skyhold.identity.logic.mapping import Assertion, Outcome, User, parse
-from skyhold.identity.tables import USERS
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +66,7 @@ def admit(tx: Tx, ctx: Context, word: Word) -> Proof:
     shadows.belong(tx, row.id, word.provider_id, groups, ttl_min)
     if outcome.projects or outcome.follows:
         shadows.provide(tx, ctx, row.id, outcome.projects, provider.domain_id, follows=outcome.follows)
-    user = user_by(tx, USERS.c.id == row.id)
+    user = user_with_id(tx, row.id)
     if user is None:
         raise denied()
     return fresh(ctx, user, "mapped", idp_id=word.provider_id, protocol_id=word.protocol_id, group_ids=groups)

@@ -18,7 +18,7 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links
-from skyhold.identity.auth.sessions import sessions, void
+from skyhold.identity.auth.sessions import void
 from skyhold.identity.federation import policy
 from skyhold.identity.federation.providers import named
 from skyhold.identity.federation.tables import SERVICE_PROVIDERS
@@ -161,9 +161,8 @@ def list_page(tx: Tx, ctx: Context, query: ServiceProviderQuery) -> Page:
     )
 
 
-async def offered(ctx: Context) -> list[dict[str, str]]:
+async def offered(ctx: Context, epoch: int) -> list[dict[str, str]]:
     """Those enabled, as a token names them; read once an epoch."""
-    epoch = await sessions(ctx.core).epoch()
     known: tuple[int, list[dict[str, str]]] | None = ctx.core.shelf.get("identity.service_providers")
     if known is None or known[0] != epoch:
         known = ctx.core.shelf["identity.service_providers"] = (epoch, await ctx.read(enabled))

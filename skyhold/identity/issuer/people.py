@@ -11,14 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from skyhold.core.db.tx import Tx
-from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.tables import GROUPS, MEMBERSHIPS, USERS
 
 MOST_GROUPS = 200
 
 
 def present(tx: Tx, user_id: str, generation: int) -> UserView | None:
-    user = user_by(tx, USERS.c.id == user_id)
+    user = user_with_id(tx, user_id)
     return user if user is not None and user.generation == generation else None
 
 

@@ -23,15 +23,15 @@ from skyhold.identity.views import project_view
 
 P, T = PROJECTS.c, PROJECT_TAGS.c
 EQUAL = ("name", "domain_id", "parent_id")
+UNSHOWN = ("generation", "created_at")
 
 
 def list_page(tx: Tx, ctx: Context, query: ProjectQuery) -> Page:
     # The common case has no clauses of its own, so that its statement is cached.
-    where = [*by_tags(query)]
-    only = "projects" if query.is_domain is None or not truthy(query.is_domain) else "domains"
-    where.append(P.is_domain.is_(only == "domains"))
+    domains = query.is_domain is not None and truthy(query.is_domain)
     return page(
-        tx, ctx, places.projects, query, "projects", project_view, equal=EQUAL, flags=["enabled"], where=where
+        tx, ctx, places.projects, query, "projects", project_view, equal=EQUAL, flags=["enabled"],
+        filters=[("is_domain", "eq", domains)], where=by_tags(query), without=UNSHOWN,
     )
 
 

@@ -189,11 +189,14 @@ async def test_memberships_last_beyond_the_token_as_long_as_the_provider_says(cl
         scoped = cloud.client(token_of(await rescope(cloud, token_of(answer), {"project": {"id": project}})))
         body = {"application_credential": {"name": "lasting"}}
         made = await scoped.post(f"{V3}/users/{user_id}/application_credentials", body, status=201)
-        assert await usable(cloud, made.json["application_credential"])
+        token = await usable(cloud, made.json["application_credential"])
+        await cloud.client(token).get("/compute/v2.1/servers", status=200)
         clock = cloud.core.clock
         start = clock()
         try:
             cloud.core.clock = lambda: start + 11 * 60_000_000
+            # Nothing was changed meanwhile that would void what is remembered of the token.
+            await cloud.client(token).get("/compute/v2.1/servers", status=401)
             assert not await usable(cloud, made.json["application_credential"])
             assert (await cloud.admin.get(f"{V3}/users/{user_id}/groups", status=200)).json["groups"] == []
         finally:
@@ -202,11 +205,12 @@ async def test_memberships_last_beyond_the_token_as_long_as_the_provider_says(cl
         assert (await cloud.admin.get(f"{V3}/users/{user_id}/groups", status=200)).json["groups"] == []
 
 
-async def usable(cloud: Cloud, made: dict[str, Any]) -> bool:
+async def usable(cloud: Cloud, made: dict[str, Any]) -> str | None:
+    """The token that the application credential gives, if any."""
     identity = {"methods": ["application_credential"],
                 "application_credential": {"id": made["id"], "secret": made["secret"]}}
     answer = await cloud.client().post(f"{V3}/auth/tokens", {"auth": {"identity": identity}}, status=(201, 401))
-    return answer.status == 201
+    return token_of(answer) if answer.status == 201 else None
 
 
 async def roles_of(cloud: Cloud, user_id: str) -> dict[str, str]:

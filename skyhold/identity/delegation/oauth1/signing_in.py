@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from skyhold.core.context import Context
 from skyhold.identity.auth.proof import Proof, denied, fresh, limited
-from skyhold.identity.auth.subjects import UserView, user_by
+from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.delegation.oauth1 import signed
 from skyhold.identity.delegation.oauth1.signed import Signed
-from skyhold.identity.tables import ACCESS_TOKENS, USERS
+from skyhold.identity.tables import ACCESS_TOKENS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
@@ -45,4 +45,4 @@ def find(tx: Tx, ctx: Context, given: Signed) -> tuple[Any, Any, UserView | None
     row = tx.first(sa.select(*c).where(c.id == given.token_id, c.consumer_id == given.consumer_id))
     if row is not None and row.expires_at is not None and row.expires_at <= ctx.now:
         row = None
-    return signed.consumer(tx, given.consumer_id), row, row and user_by(tx, USERS.c.id == row.user_id)
+    return signed.consumer(tx, given.consumer_id), row, row and user_with_id(tx, row.user_id)
