@@ -32,16 +32,14 @@ def test_the_line_that_up_prints_logs_in(real: Real) -> None:
     assert done.stdout.strip() == "first", done.stderr
 
 
-def test_up_again_is_quick_and_changes_nothing(real: Real) -> None:
+def test_up_again_changes_nothing(real: Real) -> None:
     before = real.json("server", "list")
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "skyhold", "up", "--home", str(real.home)], capture_output=True, text=True,
         timeout=60, env=os.environ | {"HOME": str(real.home.parent / "user")},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == real.ssh_line
-    assert time.monotonic() - began < 10
     assert real.json("server", "list") == before
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cloud import Cloud
 from figures import Figure, Line
-from lines import compute, footprint, guests, identity, image, network, operator, placement
+from lines import compute, events, footprint, guests, identity, image, network, operator, placement
 
 SUBJECTS: list[tuple[list[Line], Callable[..., Cloud]]] = [
     (identity.LINES, Cloud.fake),
@@ -25,6 +25,7 @@ SUBJECTS: list[tuple[list[Line], Callable[..., Cloud]]] = [
     (placement.LINES, Cloud.fake),
     (image.LINES, Cloud.fake),
     (footprint.LINES, Cloud.fake),
+    (events.LINES, Cloud.fake),
     (operator.LINES, Cloud.fake),
     (guests.LINES, Cloud.real),
 ]

@@ -162,10 +162,7 @@ def test_the_logs_hold_no_secret_of_a_whole_story(running: Running) -> None:
     verbs = [line for line in lines if line.get("event") == "verb" and line["request_id"] == request_id]
     assert "guest.ensure" in {line["verb"] for line in verbs}
 
-    began = time.monotonic()
     told = running.skyhold("admin", "trace", request_id)
-    # How long the telling itself takes is a line of script/bench.
-    assert time.monotonic() - began < 15, "a second, and the start of a Python on a busy machine"
     assert told.returncode == 0, told.stderr
     times = [line.split()[0] for line in told.stdout.splitlines()]
     assert times == sorted(times)
@@ -191,9 +188,7 @@ def test_the_commands_of_an_operator_answer(running: Running) -> None:
 
 
 def test_a_torn_directory_after_a_power_cut_starts_again(running: Running) -> None:
-    stopping = time.monotonic()
     assert running.skyhold("down").returncode == 0
-    assert time.monotonic() - stopping < 10
     run = running.home / "run"
     run.mkdir(exist_ok=True)
     for name in ("serve.pid", "host.pid", "control.lock", "host.lock"):

@@ -11,7 +11,6 @@ import json
 import shutil
 import stat
 import subprocess
-import time
 from io import BytesIO
 from pathlib import Path
 
@@ -96,15 +95,6 @@ def test_a_failed_write_keeps_the_older_drive(tmp_path, monkeypatch):
         config_drive.build(SERVER, drive)
     assert drive.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [drive]
-
-
-def test_a_drive_takes_less_than_fifty_milliseconds(tmp_path):
-    def once() -> float:
-        begin = time.perf_counter()
-        config_drive.build(SERVER, tmp_path / "drive.iso")
-        return time.perf_counter() - begin
-
-    assert min(once() for _ in range(5)) < 0.050
 
 
 @pytest.mark.skipif(

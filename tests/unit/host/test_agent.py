@@ -221,7 +221,9 @@ async def test_answers_nobody_came_back_for_are_forgotten(pair: Pair, monkeypatc
     for i in range(20):
         await pair.ask("slow", str(i), subject=f"g{i}", fence=1, key="k")
     pair.machine.gate.set()
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        while len(pair.machine.done) < 20:
+            await asyncio.sleep(0.005)
     await pair.ask("quick", "a", subject="x", fence=1, key="k")
     assert len(pair.agent._work) == 20
     monkeypatch.setattr(agents, "KEPT_S", -1.0)
