@@ -15,7 +15,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
-from skyhold.core.store import Store
+from skyhold.core.store import Store, locked
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import ListQuery, page
@@ -99,7 +99,7 @@ async def update(ctx: Context, region_id: str, want: RegionChange) -> Region:
 
 @routes.delete("/v3/regions/{region_id}", policy=policy.DELETE_REGION)
 async def delete(ctx: Context, region_id: str) -> None:
-    """Delete a region that no endpoint names."""
+    """Delete a region and all below it, which no endpoint names."""
     await ctx.write(remove, region_id)
 
 
@@ -155,19 +155,36 @@ def refuse_circle(tx: Tx, region_id: str, parent_id: str) -> None:
 
 
 def remove(tx: Tx, ctx: Context, region_id: str) -> None:
-    row = store.get(tx, ctx, region_id)
-    if tx.first(sa.select(ENDPOINTS.c.id).where(ENDPOINTS.c.region_id == row.id).limit(1)) is not None:
+    """With all regions below it, as upstream does. Raises Forbidden while one of them is in use."""
+    rows = with_below(tx, store.get(tx, ctx, region_id))
+    ids = [row.id for row in rows]
+    if tx.first(sa.select(ENDPOINTS.c.id).where(ENDPOINTS.c.region_id.in_(ids)).limit(1)) is not None:
         raise errors.Forbidden(
-            f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
+            f"Unable to delete region {region_id} because it or its child regions have associated endpoints.",
+            reason="in_use",
         )
     limited = REGISTERED_LIMITS.c
-    if tx.first(sa.select(limited.id).where(limited.region_id == row.id).limit(1)) is not None:
-        raise errors.Forbidden(f"Unable to delete region {row.id} because limits are registered for it.")
-    if tx.first(sa.select(REGIONS.c.id).where(REGIONS.c.parent_region_id == row.id).limit(1)) is not None:
-        raise errors.Forbidden(f"Unable to delete region {row.id} because it has child regions.")
-    store.delete(tx, row)
+    if tx.first(sa.select(limited.id).where(limited.region_id.in_(ids)).limit(1)) is not None:
+        raise errors.Forbidden(
+            f"Unable to delete region {region_id} because limits are registered for it or its child regions.",
+            reason="in_use",
+        )
+    for row in reversed(rows):
+        store.delete(tx, row)
+        journal.record(tx, "region.delete", row)
     void(tx)
-    journal.record(tx, "region.delete", row)
+
+
+def with_below(tx: Tx, top: Any) -> list[Any]:
+    """The locked row of a region and those of all below it, locked too. Level by level: nothing new comes below a
+    region that is locked."""
+    found = level = [top]
+    while level:
+        below = sa.select(*REGIONS.c).where(REGIONS.c.parent_region_id.in_([row.id for row in level]))
+        rows = tx.all(locked(below.order_by(REGIONS.c.id), tx.dialect != "sqlite"))
+        level = [store.Row._make(row) for row in rows]
+        found = [*found, *level]
+    return found
 
 
 # ---- queries -------------------------------------------------------------------------------

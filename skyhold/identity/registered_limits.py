@@ -2,7 +2,7 @@
 """Registered limits: which resources of a service are counted, and what a project may have by default.
 
 Limits of single projects and domains are limits.py; what is in force for somebody is ceilings.py. One
-that limits refer to can't become another's nor go: they would lose their meaning.
+that limits refer to neither changes nor goes: they were set with it in mind.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ def insert(tx: Tx, ctx: Context, want: RegisteredLimitCreate) -> Any:
 
 
 def change(tx: Tx, ctx: Context, registered_limit_id: str, want: RegisteredLimitChange) -> RegisteredLimit:
-    """Raises Forbidden for another service, region or resource while limits refer to it."""
+    """Raises Forbidden for any change while limits refer to it, as upstream does: the description's too."""
     row = store.get(tx, ctx, registered_limit_id)
+    refuse_referred(tx, row)
     values = given(service_id=want.service_id, resource_name=want.resource_name)
     if want.region_id is not ABSENT:
         values["region_id"] = want.region_id or ""
     if any(getattr(row, name) != value for name, value in values.items()):
-        refuse_referred(tx, row)
         check_ground(tx, values.get("service_id"), values.get("region_id"))
     values |= given(default_limit=want.default_limit, description=want.description)
     try:

@@ -335,6 +335,9 @@ REVOCATION_EVENTS = table(
     sa.Column("domain_id", text(64)),
     sa.Column("audit_id", text(32)),
     sa.Column("audit_chain_id", text(32)),
+    # Or a delegation, by the name that the event has for it, alone or together with its user and project.
+    sa.Column("ground", text(32)),
+    sa.Column("ground_id", text(64)),
     sa.Column("revoked_at", micros(), nullable=False),
     sa.Column("forget_at", micros(), nullable=False),
     sa.Index("identity_revocation_events_time", "revoked_at"),

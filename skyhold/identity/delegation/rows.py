@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from skyhold.core import journal
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
+from skyhold.identity.auth import events
 from skyhold.identity.auth.grounds import link
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.tables import (
@@ -61,8 +62,11 @@ def discard(tx: Tx, store: Store, row: Any) -> None:
     store.delete(tx, row)
     void(tx)
     journal.record(tx, f"{store.kind}.delete", row)
+    if store is consumers:
+        events.tell(tx, ground="consumer_id", ground_id=row.id)
     name = next((name for name, known in KINDS.items() if known is store), None)
     if name is not None:
+        tell(tx, name, row)
         discard_tail(tx, [link(name, row.id)])
 
 
@@ -83,4 +87,12 @@ def discard_made_with(tx: Tx, name: str, heads: list[str]) -> list[str]:
         tx.execute(table.delete().where(table.c.id.in_([row.id for row in found])))
     for row in found:
         journal.record(tx, f"{store.kind}.delete", row)
+        tell(tx, name, row)
     return [link(name, row.id) for row in found]
+
+
+def tell(tx: Tx, name: str, row: Any) -> None:
+    """For services that validate by themselves. Of credentials only EC2 keys give tokens."""
+    whose = {"user_id": row.user_id, "project_id": row.project_id} if name in ("app_cred_id", "ec2_key_id") else {}
+    if name != "ec2_key_id" or row.type == "ec2":
+        events.tell(tx, ground=name, ground_id=row.id, **whose)

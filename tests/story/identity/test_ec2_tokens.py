@@ -65,6 +65,15 @@ async def test_key_08_a_signed_request_becomes_a_token_of_the_keys_owner(cloud: 
     await ask(cloud.admin, signed(key), name="ec2Credentials")
 
 
+async def test_key_17_a_signed_request_is_never_asked_for_more(cloud: Cloud) -> None:
+    """As upstream: its client has no way to prove anything else, and its token is bounded by the key."""
+    user = await cloud.project(["member"])
+    key = await make_key(user, user.user_id, user.project_id)
+    body = {"user": {"options": {"multi_factor_auth_rules": [["password", "totp"]]}}}
+    await cloud.admin.patch(f"{V3}/users/{user.user_id}", body, status=200)
+    await ask(cloud.admin, signed(key))
+
+
 async def test_cve_2025_65073_only_services_and_administrators_turn_signatures_into_tokens(cloud: Cloud) -> None:
     user = await cloud.project(["manager"])
     key = await make_key(user, user.user_id, user.project_id)

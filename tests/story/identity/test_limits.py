@@ -103,10 +103,12 @@ async def test_what_limits_refer_to_keeps_its_meaning(cloud: Cloud) -> None:
     made = await registered(cloud, service["id"])
     limit = await limited(cloud, service["id"], 3, project_id=user.project_id)
     path = f"{V3}/registered_limits/{made['id']}"
-    await cloud.admin.patch(path, {"registered_limit": {"resource_name": "birds"}}, status=403)
+    wish: dict[str, Any]
+    for wish in ({"resource_name": "birds"}, {"default_limit": 11}, {"description": "x"}):
+        await cloud.admin.patch(path, {"registered_limit": wish}, status=403)
     await cloud.admin.delete(path, status=403)
-    await cloud.admin.patch(path, {"registered_limit": {"default_limit": 11}}, status=200)
     await cloud.admin.delete(f"{V3}/limits/{limit['id']}", status=204)
+    await cloud.admin.patch(path, {"registered_limit": {"default_limit": 11}}, status=200)
     await cloud.admin.delete(path, status=204)
 
 

@@ -105,6 +105,18 @@ async def test_key_16_the_whole_dance_ends_with_a_token_of_the_roles_agreed(clou
     await cloud.client().post(f"{V3}/auth/tokens", again, status=403)
 
 
+async def test_key_17_who_must_prove_more_must_so_with_an_access_token_too(cloud: Cloud) -> None:
+    """As upstream: rules ask every way of signing in, and may name this one."""
+    user = await administrator(cloud)
+    made, granted = await danced(cloud, user)
+    path, options = f"{V3}/users/{user.user_id}", {"multi_factor_auth_rules": [["password", "totp"]]}
+    await cloud.admin.patch(path, {"user": {"options": options}}, status=200)
+    await sign_in(cloud, signing(made, granted), 401)
+    options["multi_factor_auth_rules"].append(["oauth1"])
+    await cloud.admin.patch(path, {"user": {"options": options}}, status=200)
+    await sign_in(cloud, signing(made, granted))
+
+
 async def test_access_tokens_are_seen_and_taken_back(cloud: Cloud) -> None:
     user = await administrator(cloud)
     made, granted = await danced(cloud, user)

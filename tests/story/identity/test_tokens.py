@@ -7,6 +7,7 @@ What the roles in it come from is test_roles.py; application credentials have a 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
@@ -403,6 +404,34 @@ async def test_key_02_revocations_are_told_to_services(cloud: Cloud) -> None:
         admin = await admin_of(cloud.core)
         left = (await admin.get(f"{V3}/OS-REVOKE/events", status=200)).json["events"]
         assert not [event for event in left if event.get("user_id") == user.user_id]
+
+
+async def test_key_02_delegations_taken_back_are_told_with_all_that_hung_on_them(cloud: Cloud) -> None:
+    user, other, service = await cloud.project(), await cloud.project(), await cloud.project(["service"])
+    wish = {"trustor_user_id": user.user_id, "trustee_user_id": other.user_id, "impersonation": False,
+            "project_id": user.project_id, "roles": [{"name": "member"}]}
+    trust = (await user.post(f"{V3}/OS-TRUST/trusts", {"trust": wish}, status=201)).json["trust"]
+    await user.delete(f"{V3}/OS-TRUST/trusts/{trust['id']}", status=204)
+    mine = f"{V3}/users/{user.user_id}/application_credentials"
+    made = (await user.post(
+        mine, {"application_credential": {"name": "a", "unrestricted": True}}, status=201
+    )).json["application_credential"]
+    proof = {"methods": ["application_credential"],
+             "application_credential": {"id": made["id"], "secret": made["secret"]}}
+    answer = await cloud.client().post(TOKENS, {"auth": {"identity": proof}}, status=201)
+    script = cloud.client(answer.headers["x-subject-token"])
+    keys = f"{V3}/users/{user.user_id}/credentials/OS-EC2"
+    key = (await script.post(keys, {"tenant_id": user.project_id}, status=(200, 201))).json["credential"]
+    await user.delete(f"{mine}/{made['id']}", status=204)
+    consumer = (await cloud.admin.post(f"{V3}/OS-OAUTH1/consumers", {"consumer": {}}, status=201)).json["consumer"]
+    await cloud.admin.delete(f"{V3}/OS-OAUTH1/consumers/{consumer['id']}", status=204)
+    told = (await service.get(f"{V3}/OS-REVOKE/events", status=200)).json["events"]
+    about = [{k: v for k, v in event.items() if k not in ("issued_before", "revoked_at")} for event in told]
+    whose = {"user_id": user.user_id, "project_id": user.project_id}
+    assert {"OS-TRUST:trust_id": trust["id"]} in about
+    assert {"application_credential_id": made["id"], **whose} in about
+    assert {"ec2_credential_id": hashlib.sha256(key["access"].encode()).hexdigest(), **whose} in about
+    assert {"OS-OAUTH1:consumer_id": consumer["id"]} in about
 
 
 async def test_what_was_of_pki_tokens_says_so(cloud: Cloud) -> None:

@@ -143,12 +143,33 @@ async def test_regions_form_a_tree_without_circles(cloud: Cloud) -> None:
     await cloud.admin.post(f"{V3}/regions", {"region": {"id": b}}, status=409)
     await cloud.admin.post(f"{V3}/regions", {"region": {"parent_region_id": "nowhere"}}, status=404)
     await cloud.admin.patch(f"{V3}/regions/{a}", {"region": {"parent_region_id": b}}, status=400)
-    await cloud.admin.delete(f"{V3}/regions/{a}", status=403)
     below = (await cloud.admin.get(f"{V3}/regions", {"parent_region_id": a}, status=200)).json["regions"]
     assert [r["id"] for r in below] == [b]
     user = await cloud.project(["reader"])
     await user.get(f"{V3}/regions/{a}", status=200)
     await user.delete(f"{V3}/regions/{b}", status=403)
+
+
+async def test_a_region_goes_with_all_below_it_unless_one_is_in_use(cloud: Cloud) -> None:
+    a, b, c, d = (unique("r") for _ in range(4))
+    for id, parent in ((a, None), (b, a), (c, b), (d, a)):
+        body = {"region": {"id": id, "parent_region_id": parent}}
+        await cloud.admin.post(f"{V3}/regions", body, status=201)
+    service = await create(cloud.admin, "service", type="x")
+    body = {"service_id": service["id"], "interface": "public", "url": "http://x.test", "region_id": c}
+    made = (await cloud.admin.post(f"{V3}/endpoints", {"endpoint": body}, status=201)).json["endpoint"]
+    await cloud.admin.delete(f"{V3}/regions/{a}", status=403)
+    await cloud.admin.get(f"{V3}/regions/{d}", status=200)
+    await cloud.admin.delete(f"{V3}/endpoints/{made['id']}", status=204)
+    one = {"service_id": service["id"], "region_id": d, "resource_name": "things", "default_limit": 1}
+    limited = await cloud.admin.post(f"{V3}/registered_limits", {"registered_limits": [one]}, status=201)
+    await cloud.admin.delete(f"{V3}/regions/{a}", status=403)
+    await cloud.admin.delete(f"{V3}/registered_limits/{limited.json['registered_limits'][0]['id']}", status=204)
+    await cloud.admin.delete(f"{V3}/regions/{b}", status=204)
+    await cloud.admin.get(f"{V3}/regions/{c}", status=404)
+    await cloud.admin.delete(f"{V3}/regions/{a}", status=204)
+    for id in (a, b, c, d):
+        await cloud.admin.get(f"{V3}/regions/{id}", status=404)
 
 
 @pytest.mark.parametrize("url", [
