@@ -108,13 +108,16 @@ class Tree:
     base: str
 
     def user(self, uid: str, password: str = "", **more: Any) -> str:
-        dn = f"uid={escape(uid)},ou=Users,{self.base}"
+        dn = self.address(uid)
         values: dict[str, Any] = {"cn": uid, "sn": uid, "uid": uid, **more}
         if password:
             values["userPassword"] = password
         with self.slapd.root() as root:
             root.add(dn, "inetOrgPerson", values)
         return dn
+
+    def address(self, uid: str) -> str:
+        return f"uid={escape(uid)},ou=Users,{self.base}"
 
     def group(self, cn: str, *members: str, **more: Any) -> str:
         dn = f"cn={cn},ou=Groups,{self.base}"
