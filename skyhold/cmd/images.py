@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -139,17 +139,23 @@ def unpacked(path: Path, settings: Settings) -> Path:
         if kind is None:
             return path
         file.seek(0)
-        made, left = path.with_name(path.name + ".unpacked"), settings.image.size_limit_bytes
+        made = path.with_name(path.name + ".unpacked")
         with own_file(made) as target:
             try:
-                for piece in compression.unpacked(kind, file, PIECE_BYTES):
-                    left -= len(piece)
-                    if left < 0:
-                        raise Unusable(f"Unpacked, the image is larger than {settings.image.size_limit_bytes} bytes.")
-                    target.write(piece)
+                write_bounded(target, compression.unpacked(kind, file, PIECE_BYTES), settings.image.size_limit_bytes)
             except compression.Damaged as damaged:
                 raise Unusable(str(damaged)) from None
     return made
+
+
+def write_bounded(target: IO[bytes], pieces: Iterable[bytes], limit_bytes: int) -> None:
+    """A small file may unpack to more than any disk holds."""
+    left = limit_bytes
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise Unusable(f"Unpacked, the image is larger than {limit_bytes} bytes.")
+        target.write(piece)
 
 
 def own_file(path: Path) -> IO[bytes]:

@@ -34,27 +34,48 @@ def run(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told.append(number))
     life, ours = os.pipe()
-    living: dict[int, subprocess.Popen[bytes]] = {}
-    ended: dict[int, float] = {}
-    began = time.monotonic()
+    workers = [Worker(settings, number, sockets, life) for number in range(1, settings.http.processes + 1)]
     try:
         while not told:
-            for number in range(1, settings.http.processes + 1):
-                if number in living and living[number].poll() is not None:
-                    status = living.pop(number).returncode
-                    if status > 0 and number not in ended and time.monotonic() - began < YOUNG_S:
-                        sys.exit(status)
-                    log.warning("a control process ended; it is started anew", number=number, status=status)
-                    ended[number] = time.monotonic()
-                if number not in living and time.monotonic() - ended.get(number, -PAUSE_S) >= PAUSE_S:
-                    living[number] = start(settings, number, sockets, life)
+            for worker in workers:
+                worker.keep_alive()
             time.sleep(LOOK_S)
     finally:
-        for process in living.values():
-            process.send_signal(signal.SIGTERM)
-        for process in living.values():
-            process.wait()
+        for worker in workers:
+            worker.tell_to_end()
+        for worker in workers:
+            worker.wait()
         os.close(ours)
+
+
+class Worker:
+    """One control process after another, under the same number."""
+
+    def __init__(self, settings: Settings, number: int, sockets: Sequence[socket.socket], life: int) -> None:
+        self._start = lambda: start(settings, number, sockets, life)
+        self._number = number
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = time.monotonic()
+        self._ended: float | None = None
+
+    def keep_alive(self) -> None:
+        """Start it when it isn't there. Ends the program when the very first has failed early."""
+        now = time.monotonic()
+        if self._process is not None and (status := self._process.poll()) is not None:
+            if status > 0 and self._ended is None and now - self._began < YOUNG_S:
+                sys.exit(status)
+            log.warning("a control process ended; it is started anew", number=self._number, status=status)
+            self._process, self._ended = None, now
+        if self._process is None and (self._ended is None or now - self._ended >= PAUSE_S):
+            self._process = self._start()
+
+    def tell_to_end(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        if self._process is not None:
+            self._process.wait()
 
 
 def start(settings: Settings, number: int, sockets: Sequence[socket.socket], life: int) -> subprocess.Popen[bytes]:

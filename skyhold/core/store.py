@@ -199,29 +199,24 @@ class Store:
         shape, params = scope_params(scope)
         shared = self.shared(ctx) if self.shared and scope is not True else ()
         after = self._marker_values(tx, marker, sort, shape, params, shared) if marker else None
-        key = (
-            "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
-            tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without,
-        )
-        statement = None if shared or where else self._statements.get(key)
-        if statement is None:
-            statement = self._page_statement(shape, shared, filters, sort, after, limit)
-            if without:
-                statement = statement.with_only_columns(*self._columns_but(without))
-            if where:
-                statement = statement.where(*where)
-            elif not shared:
-                self._statements[key] = statement
-        for i, (_, op, value) in enumerate(filters):
-            if op in ("in", "notin"):
-                params |= {f"filter_{i}_{j}": item for j, item in enumerate(value)}
-            elif op not in ("isnull", "notnull"):
-                params[f"filter_{i}"] = value
-        params |= {f"after_{i}": value for i, value in enumerate(after or ()) if value is not None}
-        if limit is not None:
-            params["the_limit"] = limit
+
+        def made() -> Any:
+            statement = self._page_statement(shape, shared, filters, sort, after, limit).where(*where)
+            return statement.with_only_columns(*self._columns_but(without)) if without else statement
+
+        if shared or where:
+            statement = made()
+        else:
+            key = (
+                "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
+                tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without,
+            )
+            statement = self._statements.get(key)
+            if statement is None:
+                statement = self._statements[key] = made()
+        rows = tx.all(statement, params | page_params(filters, after, limit))
         make = self.Row._make
-        return [make(row) for row in tx.all(statement, params)]
+        return [make(row) for row in rows]
 
     def _page_statement(
         self, shape: Any, shared: Any, filters: Sequence[Filter], sort: Any, after: Any, limit: int | None
@@ -382,6 +377,17 @@ def filter_clause(column: Any, op: str, value: Any, i: int) -> Any:
     if op == "notnull":
         return column.is_not(None)
     return OPERATORS[op](column, sa.bindparam(f"filter_{i}", type_=column.type))
+
+
+def page_params(filters: Sequence[Filter], after: Sequence[Any] | None, limit: int | None) -> dict[str, Any]:
+    """The values of a page's statement: those of its filters, of its marker, and how many."""
+    params = {f"after_{i}": value for i, value in enumerate(after or ()) if value is not None}
+    for i, (_, op, value) in enumerate(filters):
+        if op in ("in", "notin"):
+            params |= {f"filter_{i}_{j}": item for j, item in enumerate(value)}
+        elif op not in ("isnull", "notnull"):
+            params[f"filter_{i}"] = value
+    return params if limit is None else params | {"the_limit": limit}
 
 
 def total_order(sort: Sequence[tuple[str, str]], key: str) -> list[tuple[str, str]]:

@@ -267,6 +267,10 @@ def guard_owner(
     if (device_owner, device_id) == before or not device_owner.startswith("network:"):
         return
     policy.require(ctx, f"{verb}:device_owner", target)
+    if device_owner == store.DHCP and device_id.startswith(store.DHCP_DEVICE):
+        # By this we know our own, which take no quota and go with their subnet.
+        raise errors.Conflict(f"The following device_id {device_id} is of the cloud's own DHCP servers.",
+                              kind="DeviceIDNotOwnedByTenant")
     if device_owner in (*store.INTERFACES, store.GATEWAY) and device_id:
         router = tx.first(sa.select(ROUTERS.c.project_id).where(ROUTERS.c.id == device_id))
         if router is not None and not policy.permitted(ctx, policy.UPDATE_ROUTER.name, router._mapping):

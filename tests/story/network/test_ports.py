@@ -182,6 +182,20 @@ async def test_nobody_hangs_a_leg_on_anothers_router(alice: Scene, mallory: Scen
     assert kind(await mallory.make("port", 409, **body)) == "DeviceIDNotOwnedByTenant"
 
 
+async def test_nobody_makes_a_port_that_the_cloud_takes_for_its_own(alice: Scene) -> None:
+    """Such ports take no quota and go with their network: a user's would leave its quota behind."""
+    network, subnet = await alice.network()
+    plain = (await alice.make("port", network_id=network))["id"]
+    for device in ("dhcp-", "dhcp-mine", f"dhcp-{subnet}"):
+        ours = {"device_owner": "network:dhcp", "device_id": device}
+        assert kind(await alice.make("port", 409, network_id=network, **ours)) == "DeviceIDNotOwnedByTenant"
+        assert kind(await alice.put("port", plain, 409, **ours)) == "DeviceIDNotOwnedByTenant"
+    await alice.put("port", plain, device_owner="network:dhcp", device_id="a server of mine")
+    assert kind(await alice.put("port", plain, 409, device_id="dhcp-mine")) == "DeviceIDNotOwnedByTenant"
+    await alice.delete("port", plain)
+    await alice.delete("network", network)
+
+
 async def test_a_network_with_ports_stays(alice: Scene) -> None:
     network, subnet = await alice.network()
     port = (await alice.make("port", network_id=network))["id"]
