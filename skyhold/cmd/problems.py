@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can keep a cloud from starting, each told in one sentence with the remedy."""
+"""What can keep a cloud from starting, each told in one sentence with the remedy.
+
+What a machine lacks is doctor.py. An accident that isn't known here keeps its traceback.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors that operations raise; about a dozen, named by what went wrong.
 
-How each is printed is the business of the API's dialect (core/dialect.py and each service's
+How each is printed is the business of the API's dialect (core/http/dialect.py and each service's
 errors.py). Every error carries a sentence for the user and a `reason` for programs; `extra` is
 for what a dialect or a reader may want besides (limits, states, hosts).
 """

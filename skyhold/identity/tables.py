@@ -203,7 +203,7 @@ APP_CREDENTIALS = table(
     sa.Column("roles", json(), nullable=False),
     # Ids of access rules, or null for no limit.
     sa.Column("access_rules", json()),
-    # The delegation whose token made it (delegation/chain.py), or null.
+    # The delegation whose token made it (delegation/making.py), or null.
     sa.Column("made_with", text(160)),
     sa.Column("created_at", micros(), nullable=False),
     sa.UniqueConstraint("user_id", "name", name="identity_app_credentials_name"),
@@ -232,7 +232,7 @@ CREDENTIALS = table(
     sa.Column("blob", long_text(), nullable=False),
     # SHA-256 of an EC2 key's access: what a signed request is found by. Null for other types.
     sa.Column("access_hash", text(64), unique=True),
-    # The delegation whose token made it (delegation/chain.py), or null.
+    # The delegation whose token made it (delegation/making.py), or null.
     sa.Column("made_with", text(160)),
     sa.Column("extra", json(), nullable=False),
     sa.Column("created_at", micros(), nullable=False),

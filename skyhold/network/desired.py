@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From rows to what a host should hold: the structs of drivers/base.py.
 
-Which host needs what is loops/dataplane.py and logic/views.py. Every function takes many ids and
+Which host needs what is loops/dataplane.py and logic/held.py. Every function takes many ids and
 asks a fixed number of queries. Revisions are left 0 here: composite objects (a group with its
 members) change when other rows do, so the sender stamps them with the time of reading.
 """

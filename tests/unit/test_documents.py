@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+import tokenize
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,7 @@ REPO = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_PATH = re.compile(r"`((?:skyhold|script|tests|docs)/[\w./-]+)`")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+MODULE = re.compile(r"(?<![\w/*<>}.-])(?:\.\./)*([\w/-]+\.py)\b")
 FUNCTION = re.compile(r"`((?:skyhold|tests)/[\w/]+\.py)`,\s+`([\w.]+)`")
 
 
@@ -88,6 +90,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_named_in_pages_exist(page: Path) -> None:
     for path in CODE_PATH.findall(prose(page)):
         assert (REPO / path).exists(), f"{page.name} names {path}"
+
+
+def test_modules_named_in_comments_exist() -> None:
+    """By the end of their path, as one speaks of a neighbour."""
+    tops = ("skyhold", "script", "tests")
+    files = [f"/{path.relative_to(REPO)}" for top in tops for path in (REPO / top).rglob("*.py")]
+    lost = [
+        f"{path}: {name}" for path in files for name in MODULE.findall(comments(REPO / path[1:]))
+        if not any(file.endswith("/" + name) for file in files)
+    ]
+    assert not lost
+
+
+def comments(path: Path) -> str:
+    with path.open("rb") as file:
+        told = [token.string for token in tokenize.tokenize(file.readline)
+                if token.type == tokenize.COMMENT or token.string.startswith('"""')]
+    return "\n".join(told)
 
 
 @pytest.mark.parametrize("page", ["docs/tour/README.md", "docs/security.md"])

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rights handed on: credentials, trusts, OAuth1 and OAuth2; how far each reaches is chain.py."""
+"""Rights handed on: credentials, trusts, OAuth1 and OAuth2; how far each reaches is
+identity/auth/grounds.py."""
