@@ -18,7 +18,7 @@ from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import NamedQuery, page
-from skyhold.identity.shapes import extra_of, given
+from skyhold.identity.shapes import NAME, extra_of, given
 from skyhold.identity.tables import SERVICES
 
 # ---- shape ---------------------------------------------------------------------------------
@@ -26,14 +26,14 @@ from skyhold.identity.tables import SERVICES
 
 class ServiceCreate(Shape, extra="keep"):
     type: str = field(min=1, max=255)
-    name: str | None = field(default="", max=255)
+    name: str = field(default="", min=1, max=255, pattern=NAME)
     description: str | None = field(default=None)
     enabled: bool = field(default=True)
 
 
 class ServiceChange(Shape, extra="keep"):
     type: str = field(optional=True, min=1, max=255)
-    name: str | None = field(optional=True, max=255)
+    name: str = field(optional=True, min=1, max=255, pattern=NAME)
     description: str | None = field(optional=True)
     enabled: bool = field(optional=True)
 

@@ -52,7 +52,7 @@ class UserCreate(Shape, extra="keep"):
     default_project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     enabled: bool = field(default=True)
     options: UserOptions = field(optional=True)
-    federated: list[identities.Federated] | None = field(optional=True, max_items=100)
+    federated: list[identities.Federated] = field(optional=True, max_items=100)
 
 
 class UserChange(Shape, extra="keep"):
@@ -62,7 +62,7 @@ class UserChange(Shape, extra="keep"):
     default_project_id: str | None = field(optional=True, min=1, max=64, pattern=ID)
     enabled: bool = field(optional=True)
     options: UserOptions = field(optional=True)
-    federated: list[identities.Federated] | None = field(optional=True, max_items=100)
+    federated: list[identities.Federated] = field(optional=True, max_items=100)
 
 
 class PasswordChange(Shape):
