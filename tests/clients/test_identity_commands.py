@@ -7,27 +7,18 @@ SKYHOLD_WRITE_PAGES=1 the page is written anew instead of held to the result.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import pytest_asyncio
 
 from tests.clients.pages import Page
-from tests.clients.walks import CLIENTS, Result, client, steps
-from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
+from tests.clients.walks import Result, walked
 
-PENDING: tuple[str, ...] = ()
-"""Beginnings of commands that no walk has yet."""
-PAGE = Page("identity", PENDING)
+PAGE = Page("identity")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Result]]:
-    assert CLIENTS.exists(), f"{CLIENTS} holds no openstack client; script/test makes it"
-    made = await start_cloud(tmp_path_factory.mktemp("commands"))
-    async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
-        yield [await typed.run(step) for step in steps(PAGE.folder)]
-    await made.core.stop()
+async def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    return await walked(PAGE.folder, tmp_path_factory.mktemp("commands"))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,6 @@ SKYHOLD_WRITE_PAGES=1 the page is written anew instead of held to the result.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -20,8 +19,8 @@ from skyhold.core.saga.runner import Run
 from skyhold.image.sagas.import_image import ImportImage
 from skyhold.image.service import SERVICE
 from tests.clients.pages import Page
-from tests.clients.walks import CLIENTS, Result, client, steps
-from tests.kit.cloud import ADMIN_PASSWORD, present, start_cloud
+from tests.clients.walks import Result, walked
+from tests.kit.cloud import present
 
 PAGE = Page("image")
 SLOW_S = 1.0
@@ -36,17 +35,13 @@ class SlowImport(ImportImage):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Result]]:
-    assert CLIENTS.exists(), f"{CLIENTS} holds no openstack client; script/test makes it"
+async def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     imports = replace(SERVICE, sagas=[SlowImport, *(each for each in SERVICE.sagas if each is not ImportImage)])
     services = [imports if each is SERVICE else each for each in present()]
-    made = await start_cloud(tmp_path_factory.mktemp("commands"), services)
     folder = tmp_path_factory.mktemp("files")
     (folder / "picture").write_bytes(empty())
-    async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
-        typed.kept |= {name: {"": str(folder / name)} for name in ("picture", "copy")}
-        yield [await typed.run(step) for step in steps(PAGE.folder)]
-    await made.core.stop()
+    files = {name: folder / name for name in ("picture", "copy")}
+    return await walked(PAGE.folder, tmp_path_factory.mktemp("commands"), services=services, files=files)
 
 
 @pytest.mark.asyncio(loop_scope="module")

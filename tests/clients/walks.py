@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Walks: what somebody types at the openstack client, line by line, and what came of it.
 
-The walks are the text files in folders beside this one; the page that shows their results is written by
-test_identity_commands.py. A line is a command as typed, without `openstack`; `name = command` keeps what it
-prints for later lines: `$name` is its id (`name.key = command`: another value), `$name.secret` its secret;
-`until WORD: command` is typed again until it prints the word; `[user password project]` before a command says who
-types it, and `#` begins a remark.
+The walks are the text files in folders beside this one; the pages that show their results are pages.py. A line is a
+command as typed, without `openstack`; `name = command` keeps what it prints for later lines: `$name` is its id
+(`name.key = command`: another value), `$name.secret` its secret; `until WORD: command` is typed again until it prints
+the word; `[user password project]` before a command says who types it, and `#` begins a remark.
 """
 
 from __future__ import annotations
@@ -16,10 +15,13 @@ import os
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from skyhold.core.service import Service
+from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
@@ -107,6 +109,24 @@ class Client:
         self.process.stdin.write(json.dumps(words).encode() + b"\n")
         found: dict[str, object] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), 60))
         return found
+
+
+async def walked(
+    folder: Path, home: Path, *, services: Sequence[Service] | None = None, files: Mapping[str, Path] | None = None
+) -> list[Result]:
+    """All walks of a folder at a cloud of their own; `$name` is the path of a file by that name."""
+    check_client()
+    made = await start_cloud(home, services)
+    try:
+        async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
+            typed.kept |= {name: {"": str(path)} for name, path in (files or {}).items()}
+            return [await typed.run(step) for step in steps(folder)]
+    finally:
+        await made.core.stop()
+
+
+def check_client() -> None:
+    assert CLIENTS.exists(), f"{CLIENTS} holds no openstack client; script/test makes it"
 
 
 @asynccontextmanager
