@@ -32,21 +32,6 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def counted() -> Any:
-    counts: Counter[str] = Counter()
-    patch = pytest.MonkeyPatch()
-    real = Tx.execute
-
-    def execute(self: Tx, *args: Any, **kw: Any) -> Any:
-        counts[self.ctx.request_id] += 1
-        return real(self, *args, **kw)
-
-    patch.setattr(Tx, "execute", execute)
-    yield counts
-    patch.undo()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def figures(
     counted: Counter[str], tmp_path_factory: pytest.TempPathFactory

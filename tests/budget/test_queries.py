@@ -21,7 +21,6 @@ import pytest_asyncio
 from skyhold.cmd.compose import services
 from skyhold.compute import hosts
 from skyhold.core import context
-from skyhold.core.db.tx import Tx
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
 from tests.kit.saga_rows import forget_sagas, waiting_saga
@@ -310,22 +309,6 @@ class Seeds:
 
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Vd6dJ0V3xkqkUo3hBqYQ3u8V2m1sTn0qXbU4nq5oY one@test"
-
-
-@pytest.fixture(scope="module")
-def counted() -> Any:
-    """Statements by request id: loops and sagas that run meanwhile are not counted in."""
-    counts: Counter[str] = Counter()
-    patch = pytest.MonkeyPatch()
-    real = Tx.execute
-
-    def execute(self: Tx, *args: Any, **kw: Any) -> Any:
-        counts[self.ctx.request_id] += 1
-        return real(self, *args, **kw)
-
-    patch.setattr(Tx, "execute", execute)
-    yield counts
-    patch.undo()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
