@@ -60,6 +60,11 @@ class KeySet:
                 if not sealed.startswith(MARK) or not self._look():
                     raise ValueError("sealed with an unknown key") from None
 
+    def current(self) -> list[bytes]:
+        """The keys as they are at this moment, newest first: another process may have rotated."""
+        self._look()
+        return self.keys
+
     def derive(self, label: str, length: int) -> bytes:
         """Bytes that are always the same for a label, through every rotation, and can't be guessed."""
         return hashlib.shake_256(self._root + label.encode()).digest(length)

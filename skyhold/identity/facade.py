@@ -61,7 +61,7 @@ async def mint(ctx: Context, *, user_id: str, project_id: str, lifetime_s: int =
     earlier, sealed = minted.get((user_id, project_id, lifetime_s), (None, ""))
     if earlier is not None and same_rights(earlier, token) and token.issued_at - earlier.issued_at < SAME_US:
         return sealed
-    sealed = payload.seal(sessions(ctx.core).keys, token)
+    sealed = sessions(ctx.core).seal(token)
     if len(minted) >= MOST_MINTED:
         minted.clear()
     minted[user_id, project_id, lifetime_s] = token, sealed

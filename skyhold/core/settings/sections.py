@@ -111,6 +111,10 @@ class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_lifetime_s: Annotated[Positive, Meta(description="How long a token is good.")] = 3600
+    token_provider: Annotated[
+        Literal["fernet", "jws"],
+        Meta(description="What new tokens are: sealed, so that only we can read them, or signed JSON."),
+    ] = "fernet"  # noqa: S105 - the name of a form
     fernet_keys_dir: Annotated[
         str, Meta(description="Where the keys of tokens are. Empty: keys/fernet in the state directory.")
     ] = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply
-from skyhold.identity.auth import body, payload, scoping
+from skyhold.identity.auth import body, scoping
 from skyhold.identity.auth.proof import Proof
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
@@ -27,7 +27,7 @@ async def hand_out(ctx: Context, proof: Proof, wish: scoping.Wish = None) -> Kno
         valid = await Context(ctx.core, ctx.creds, request_id=ctx.request_id).write(scoping.issue, proof, wish)
     else:
         valid = await ctx.read(scoping.issue, proof, wish)
-    return keeper.remember(epoch, payload.seal(keeper.keys, valid.token), valid)
+    return keeper.remember(epoch, keeper.seal(valid.token), valid)
 
 
 async def answer(ctx: Context, known: Known, *, without_catalogue: bool) -> Reply:

@@ -16,7 +16,8 @@ from skyhold.core import errors
 from skyhold.core.context import Context, Credentials, internal
 from skyhold.core.keyring import KeySet
 from skyhold.core.tables import EPOCHS
-from skyhold.identity.auth import payload, validate
+from skyhold.identity.auth import jws, payload, validate
+from skyhold.identity.auth.payload import Token
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -69,9 +70,18 @@ class Sessions:
         known = self._known.get(text)
         if known is not None and known.epoch == epoch and known.void_at > self._core.clock():
             return known
-        token = payload.unseal(self.keys, text)
+        token = self.unseal(text)
         valid = await internal(self._core).read(validate.read, token, late_s)
         return self.remember(epoch, text, valid)
+
+    def seal(self, token: Token) -> str:
+        """The text of a token, as settings want it."""
+        forms = {"fernet": payload, "jws": jws}
+        return forms[self._core.settings.identity.token_provider].seal(self.keys, token)
+
+    def unseal(self, text: str) -> Token:
+        """Of either form, so that changing the setting logs nobody out. Raises NotFound for what isn't ours."""
+        return (jws if text.startswith(jws.MARK) else payload).unseal(self.keys, text)
 
     @property
     def _shared(self) -> bool:

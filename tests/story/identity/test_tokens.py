@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from skyhold.core.context import internal
@@ -291,6 +294,36 @@ async def test_key_21_rotating_the_keys_logs_nobody_out(cloud: Cloud) -> None:
     await user.get("/identity/v3/auth/projects", status=200)
     fresh = await cloud.token(user, {"project": {"id": user.project_id}})
     await cloud.client(fresh).get("/identity/v3/auth/projects", status=200)
+
+
+@contextmanager
+def signed_tokens(cloud: Cloud) -> Iterator[None]:
+    before = cloud.core.settings
+    chosen = msgspec.structs.replace(before.identity, token_provider="jws")
+    cloud.core.settings = msgspec.structs.replace(before, identity=chosen)
+    yield
+    cloud.core.settings = before
+
+
+async def test_signed_tokens_are_good_everywhere_beside_sealed_ones(cloud: Cloud) -> None:
+    """How their keys rotate is tests/unit/identity/test_jws.py."""
+    user, here = await cloud.project(), "/network/v2.0/networks"
+    sealed, scope = user.token, {"project": {"id": user.project_id}}
+    with signed_tokens(cloud):
+        signed = await cloud.token(user, scope)
+        assert signed.startswith("eyJ") and signed.count(".") == 2
+        await cloud.client(sealed).get(here, status=200)
+        again = (await ask(cloud, by_token(signed, scope))).headers["x-subject-token"]
+        for text in (signed, again):
+            sessions(cloud.core).raised()
+            await cloud.client(text).get(here, status=200)
+            assert (await validate(cloud, text)).json["token"]["user"]["id"] == user.user_id
+        await user.delete(TOKENS, headers={"X-Subject-Token": again}, status=204)
+        await cloud.client(again).get(here, status=401)
+    await cloud.client(signed).get(here, status=200)
+    await cloud.admin.patch(f"{V3}/users/{user.user_id}", {"user": {"password": "another"}}, status=200)
+    for text in (signed, sealed):
+        await cloud.client(text).get(here, status=401)
 
 
 async def test_a_token_is_short_enough_for_every_client(cloud: Cloud) -> None:
