@@ -78,9 +78,14 @@ class Machine:
     async def _watch_inventory(self, agent: Agent) -> None:
         last = None
         while True:
-            inventory = await self._inventory()
-            if inventory != last:
-                agent.report("host.inventory", inventory)
+            try:
+                inventory = await self._inventory()
+            except Exception:
+                # A disk that can't be asked now may be asked in a minute; what was told last stands until then.
+                log.exception("inventory not read")
+            else:
+                if inventory != last:
+                    agent.report("host.inventory", inventory)
                 last = inventory
             await asyncio.sleep(INVENTORY_S)
 
