@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -218,14 +219,15 @@ async def at_start(core: Core) -> None:
     stores_of(core)
 
 
-async def in_thread(call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
+def in_thread(call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Future[T]:
     """A method of something `far` (a store, reader or writer across a network) waits among its like."""
     far = getattr(getattr(call, "__self__", None), "far", False)
-    return await in_pool(WAITING_POOL if far else THREAD_POOL, call, *args, **kw)
+    return in_pool(WAITING_POOL if far else THREAD_POOL, call, *args, **kw)
 
 
-async def in_pool(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
-    return await asyncio.get_running_loop().run_in_executor(pool, lambda: call(*args, **kw))
+def in_pool(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Future[T]:
+    """Under way at once; a future and no coroutine, for a task around each piece would cost more than the hand-over."""
+    return asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **kw))
 
 
 async def discard(core: Core, gone: Iterable[tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from skyhold.image import blobs
 from skyhold.image.drivers.base import Reader, StoreAway, Writer
 from skyhold.image.logic.inspection import Inspection
 from skyhold.image.signatures import Verifier
+
+T = TypeVar("T")
 
 CHUNK_BYTES: Final = 1024 * 1024
 SILENT_S: Final = 120.0
@@ -111,18 +113,27 @@ async def pump(intake: Sink, chunks: AsyncIterator[bytes], length: int | None) -
     try:
         while (chunk := await next_chunk(pieces)) is not None:
             if working is not None:
-                await working
-            working = asyncio.ensure_future(blobs.in_thread(intake.take, chunk))
+                await finished(working)
+            working = blobs.in_thread(intake.take, chunk)
         if working is not None:
-            await working
+            await finished(working)
     finally:
-        # The thread must be done with the writer before anybody closes it.
         if working is not None and not working.done():
             await asyncio.wait([working])
     if length is not None and intake.size_bytes != length:
         raise errors.Invalid(
             f"The upload broke off: {intake.size_bytes} of {length} bytes came.", reason="client_gone"
         )
+
+
+async def finished(work: asyncio.Future[T]) -> T:
+    """What the thread answers. A caller that is cancelled waits for the thread too: whoever closes the reader or writer
+    under its hands would have it work on another file, for the numbers of closed files are given out again."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 async def next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -138,7 +149,7 @@ async def read_through(reader: Reader, sink: Sink, tell: Callable[[int], Awaitab
     """A blob through a sink, in threads; `tell` hears how many bytes have gone."""
     at, pool = 0, blobs.WAITING_POOL if reader.far else blobs.THREAD_POOL
     while at < reader.size_bytes:
-        piece = await blobs.in_pool(pool, step, reader, sink, at)
+        piece = await finished(blobs.in_pool(pool, step, reader, sink, at))
         if not piece:
             raise StoreAway(f"The content ended after {at} of {reader.size_bytes} bytes.")
         at += piece

@@ -139,8 +139,12 @@ async def batched(req: falcon.asgi.Request, stall_s: float, all_of_it: bool) -> 
     Raises Invalid (reason client_gone) when the client went away before the end.
     """
     watched = req.stream._receive = Watched(req.stream._receive, stall_s, all_of_it)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     async for chunk in req.stream:
+        if parts and size + len(chunk) > CHUNK_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
         parts.append(chunk)
         size += len(chunk)
         if size >= CHUNK_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from skyhold.core.http.body import CONNECTED, WELCOME
+from skyhold.core.http.body import CHUNK_BYTES, CONNECTED, WELCOME
 from skyhold.core.http.caller import CERTIFICATE
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 HEAD_TOO_SLOW = b"408 Request Timeout"
 PIPELINED = 64
 """Requests that may wait on one connection while an earlier one is answered: no client in use sends two."""
+SMALL_BODY_BYTES = 64 * 1024
+GATHERED_S = 0.005
+"""A piece of a long body waits so long for the next ones: each hand-over costs as much as copying it."""
 
 
 class Deadline:
@@ -54,6 +57,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_due, self._reading_due, self._next_due = (Deadline(self.loop) for _ in range(3))
         self._in_head = self._stopping = False
         self._bytes_beside_bodies = 0
+        self._gathered_due = Deadline(self.loop)
+        self._pieces: list[bytes] = []
+        self._gathered_bytes = self._body_bytes = 0
 
     # ---- what the connection does ------------------------------------------------------------
 
@@ -64,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         for due in (self._head_due, self._reading_due, self._next_due):
             due.stop()
+        self._forget_pieces()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -112,15 +119,26 @@ class BoundedProtocol(HttpToolsProtocol):
             scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
         scope[CONNECTED] = lambda: not transport.is_closing()
         scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
+        self._body_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Short bodies are handed over as they come, long ones about 1 MiB at a time."""
         self._bytes_beside_bodies = 0
-        if not self.transport.is_closing():
-            super().on_body(body)
+        if self.transport.is_closing():
+            return
+        self._pieces.append(body)
+        self._gathered_bytes += len(body)
+        self._body_bytes += len(body)
+        if self._body_bytes <= SMALL_BODY_BYTES or self._gathered_bytes >= CHUNK_BYTES:
+            self._hand_over()
+        elif len(self._pieces) == 1:
+            self._gathered_due.start(GATHERED_S, self._hand_over)
 
     def on_message_complete(self) -> None:
         if not self.transport.is_closing() and self.cycle is not None:
+            if self._pieces:
+                self._hand_over()
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -131,6 +149,20 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is not None and not self._in_head:
             # Uvicorn stops waiting for the next request with any byte, be it of a body that nobody wants any more.
             self._next_due.start(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    # ---- bodies ------------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        body = b"".join(self._pieces)
+        self._forget_pieces()
+        if not self.cycle.body:
+            # As it is: added to what is there it would be copied, and once more when it is taken.
+            cast(Any, self.cycle).body, body = body, b""
+        super().on_body(body)
+
+    def _forget_pieces(self) -> None:
+        self._gathered_due.stop()
+        self._pieces, self._gathered_bytes = [], 0
 
     # ---- heads -------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,15 @@ def test_no_path_leads_out_of_the_store(tmp_path: Path, key: str) -> None:
     put(store, KEY, b"disk")
     (tmp_path / "secret").write_bytes(b"x")
     assert store.path(key) is None
+
+
+def test_large_images_are_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, length, advice: told.append((start, start + length)))
+    store, block, mib = FileStore(tmp_path / "images"), bytes(1024 * 1024), 1024 * 1024
+    put(store, KEY, *[block] * 255)
+    assert not told
+    put(store, OTHER, *[block] * 512)
+    assert told[0] == (192 * mib, 256 * mib) and told[-1][1] == 512 * mib
+    # Each byte is named several times: first it begins to be written, later it is on the disk and can go.
+    assert all(later[0] < earlier[1] - 32 * mib for earlier, later in pairwise(told))

@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from cloud import Cloud
@@ -81,7 +82,18 @@ def moved(cloud: Cloud, act: Callable[[], object]) -> dict[str, Any]:
 
 
 def upload_long(cloud: Cloud) -> dict[str, Any]:
-    """One that is larger than the memory it may take many times over."""
+    figures, grown_mib, _ = sent_long(cloud)
+    return figures | {"amount": grown_mib}
+
+
+def upload_long_cpu(cloud: Cloud) -> dict[str, Any]:
+    figures, _, per_gib = sent_long(cloud)
+    return figures | {"amount": per_gib}
+
+
+@cache
+def sent_long(cloud: Cloud) -> tuple[dict[str, Any], float, float]:
+    """One that is larger than the memory it may take many times over: its figures, MiB of memory, CPU-s per GiB."""
     wire = cloud.wire()
     send(wire, 4)
     cloud.forget_peak()
@@ -92,7 +104,7 @@ def upload_long(cloud: Cloud) -> dict[str, Any]:
     wire.ask("DELETE", path.removesuffix("/file"))
     per_gib = cpu_s * 1024 / LONG_MIB
     note = f"peak memory +{grown_mib:.1f} MiB, {LONG_MIB / wall_s:,.0f} MiB/s, {per_gib:.2f} CPU-s per GiB"
-    return {"cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": 1 / wall_s, "amount": grown_mib, "note": note}
+    return {"cpu_ms": cpu_s * 1e3, "wall_ms": wall_s * 1e3, "per_s": 1 / wall_s, "note": note}, grown_mib, per_gib
 
 
 def validate_beside_uploads(cloud: Cloud) -> dict[str, Any]:
@@ -189,6 +201,7 @@ LINES = [
     Line("images list of 1,000", Goal("cpu_ms", 20, "<= 20 ms CPU"), list_many),
     Line("image upload 256 MiB", Goal("amount", 4, "<= 4 CPU-s per GiB"), upload),
     Line("image upload 4 GiB", Goal("amount", 16, "<= 16 MiB of memory"), upload_long),
+    Line("image upload 4 GiB, CPU", Goal("amount", 4, "<= 4 CPU-s per GiB"), upload_long_cpu),
     Line("token validate beside 8 uploads", Goal("amount", 2, "<= 2 times the time"), validate_beside_uploads),
     Line("image download 256 MiB", Goal("amount", 0.6, "<= 0.6 CPU-s per GiB"), download),
 ]

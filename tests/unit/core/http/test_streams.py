@@ -7,12 +7,15 @@ JSON bodies are test_bodies.py. The toy service is toy.py.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import resource
 from collections.abc import AsyncIterator
 
 import aiohttp
+import pytest
 
-from tests.unit.core.http.toy import GOOD, MIB, TIMEOUT_S, raw, received
+from tests.unit.core.http.toy import GOOD, MIB, TIMEOUT_S, digests, raw, received
 
 
 async def test_an_upload_that_stalls_is_408(port: int) -> None:
@@ -31,6 +34,29 @@ async def test_without_a_token_all_of_it_must_come_in_time(port: int) -> None:
     head = b"POST /toy/v1/form HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
     assert b'{"bytes":20}' in await raw(port, head, *[b"a"] * 20)
     assert (await raw(port, head, *[b"a"] * 20, pause_s=TIMEOUT_S / 10)).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 65537, 3 * MIB])
+async def test_what_is_gathered_on_its_way_comes_whole_and_in_order(port: int, piece_bytes: int) -> None:
+    content = os.urandom(5 * MIB + 17)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(content), piece_bytes):
+            yield content[at:at + piece_bytes]
+
+    async with aiohttp.ClientSession(headers=GOOD) as session:
+        for body in (pieces(), content):
+            async with session.put(f"http://127.0.0.1:{port}/toy/v1/upload", data=body) as answer:
+                assert answer.status == 204
+    assert digests[-2:] == [hashlib.sha256(content).hexdigest()] * 2
+
+
+async def test_the_end_of_a_long_upload_may_come_slowly(port: int) -> None:
+    """What is gathered is handed over after a moment: whoever waits for more must not take it for a stall."""
+    head = b"PUT /toy/v1/upload HTTP/1.1\r\nHost: x\r\nX-Auth-Token: good:member\r\nContent-Length: 200020\r\n\r\n"
+    answer = await raw(port, head + b"a" * 200000, *[b"a"] * 20, pause_s=TIMEOUT_S / 10)
+    assert answer.startswith(b"HTTP/1.1 204")
+    assert received == [200020]
 
 
 async def test_an_upload_cut_off_in_the_middle_is_no_whole_one(port: int) -> None:

@@ -7,6 +7,7 @@ What is asked of it is in the tests beside this file; conftest.py starts it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -97,19 +98,23 @@ async def slow(ctx: Context) -> Any:
 
 
 received: list[Any] = []
+digests: list[str] = []
+"""Of the uploads that were whole."""
 
 
 @routes.put("/v1/upload", policy=CHANGE, stream=True, status=204)
 async def upload(ctx: Context, stream: Stream) -> None:
-    size = 0
+    size, digest = 0, hashlib.sha256()
     try:
         async for chunk in stream.chunks:
             assert len(chunk) <= 2 * MIB
             size += len(chunk)
+            digest.update(chunk)
     except errors.Error as error:
         received.append(error.reason)
         raise
     received.append(size)
+    digests.append(digest.hexdigest())
 
 
 @routes.post("/v1/form", policy=PUBLIC, stream=True)
