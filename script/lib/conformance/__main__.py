@@ -59,7 +59,7 @@ def run(area: str, asked: argparse.Namespace) -> tuple[str, int]:
         outcomes = suite.run(folder, wanted, suite.Plan(
             configuration=(asked.suites / "tempest.conf.in").read_text(), values=cloud.values(),
             workers=asked.workers, limit_s=asked.limit * 60, guests=asked.guests is not None,
-            smoke=asked.smoke,
+            smoke=asked.smoke, formats=cloud.formats,
         ))
         cloud.keep_logs(folder / "cloud-logs")
     page = report.write(folder, area, outcomes)

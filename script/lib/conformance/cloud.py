@@ -22,6 +22,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import formats
+
 from skyhold.cmd.client import Client
 from skyhold.compute.drivers.qemu.qcow2 import empty
 
@@ -90,6 +92,7 @@ class Cloud:
             self._admin = Client(self.url, "admin", self._password(), "admin")
             roles(self._admin)
             shared_network(self._admin)
+            self.formats = formats.make(self._directory / "formats")
         except BaseException:
             self._ending.close()
             raise

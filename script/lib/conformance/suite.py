@@ -34,6 +34,7 @@ AREAS = {
     "serial": "tempest.serial_tests.",
 }
 TELL_EVERY_S = 30.0
+WEIGHS_MOST = ("failed", "passed", "skipped")
 TEST_TIMEOUT_S = 300
 
 
@@ -42,7 +43,7 @@ class Plan:
     """How to run: the configuration with its placeholders and their values, workers, time in seconds.
 
     Without real `guests` nothing answers SSH: what logs in is skipped in place of waiting in vain.
-    `smoke` leaves out what the suite doesn't tag as such.
+    `smoke` leaves out what the suite doesn't tag as such. `formats` is the manifest of formats.py.
     """
 
     configuration: str
@@ -50,6 +51,7 @@ class Plan:
     workers: int
     limit_s: float
     guests: bool
+    formats: Path
     smoke: bool = False
 
 
@@ -75,8 +77,9 @@ def run(folder: Path, wanted: list[str], plan: Plan) -> dict[str, Outcome]:
     write_configuration(folder, plan)
     full_ids = discovered(folder)
     if plan.smoke:
-        wanted = [name for name in wanted if "smoke" in tags(full_ids.get(name, ""))]
-    (folder / "tests.txt").write_text("".join(f"{full_ids[name]}\n" for name in wanted if name in full_ids))
+        wanted = [name for name in wanted if any("smoke" in tags(full_id) for full_id in full_ids.get(name, []))]
+    chosen = [full_id for name in wanted for full_id in full_ids.get(name, [])]
+    (folder / "tests.txt").write_text("".join(f"{full_id}\n" for full_id in chosen))
     return settle(wanted, results(folder, plan, len(wanted)))
 
 
@@ -96,7 +99,8 @@ def write_configuration(folder: Path, plan: Plan) -> None:
     if left:
         sys.exit(f"Nothing fills these lines of tempest.conf.in: {left}")
     # Requests and answers are logged at this level only; no test asks for it.
-    text = text.replace("[DEFAULT]\n", "[DEFAULT]\ndebug = True\n", 1)
+    text = added(text, "DEFAULT", "debug = True")
+    text = added(text, "image", f"images_manifest_file = {plan.formats}")
     if not plan.guests:
         text = text.replace("run_validation = True", "run_validation = False")
     (folder / "etc" / "tempest.conf").write_text(text)
@@ -104,6 +108,13 @@ def write_configuration(folder: Path, plan: Plan) -> None:
     (folder / ".stestr.conf").write_text(
         f"[DEFAULT]\ntest_path={discovery}\ntop_dir={suite_package().parent}\ngroup_regex=([^\\.]*\\.)*\n"
     )
+
+
+def added(text: str, section: str, line: str) -> str:
+    head = f"[{section}]\n"
+    if head not in text:
+        sys.exit(f"tempest.conf.in has no section {section} for the line {line!r}.")
+    return text.replace(head, f"{head}{line}\n", 1)
 
 
 def suite_package() -> Path:
@@ -121,15 +132,20 @@ def environment(folder: Path) -> dict[str, str]:
 # ---- running ---------------------------------------------------------------------------------
 
 
-def discovered(folder: Path) -> dict[str, str]:
-    """The suite's own name of each test, which ends with its tags in brackets, by the bare one."""
+def discovered(folder: Path) -> dict[str, list[str]]:
+    """The suite's own names of each test, by the bare one: they end with its tags in brackets and, of a test that runs
+    once with each of several images, the image's name in parentheses."""
     subprocess.run([BIN / "stestr", "init"], cwd=folder, env=environment(folder), capture_output=True, check=False)
     done = subprocess.run(
         [BIN / "stestr", "list"], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
     )
     if done.returncode:
         sys.exit(f"The suite can't list its tests:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    return {bare(line): line for line in done.stdout.split("\n") if line.startswith("tempest.")}
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.split("\n"):
+        if line.startswith("tempest."):
+            found.setdefault(bare(line), []).append(line)
+    return found
 
 
 def bare(name: str) -> str:
@@ -137,7 +153,12 @@ def bare(name: str) -> str:
 
 
 def tags(full_id: str) -> set[str]:
-    return set(full_id.partition("[")[2].rstrip("]").split(","))
+    return set(full_id.partition("[")[2].partition("]")[0].split(","))
+
+
+def variant(name: str) -> str:
+    """What a test was run with, of one that is run several times."""
+    return name.partition("]")[2].strip("()")
 
 
 def results(folder: Path, plan: Plan, total: int) -> dict[str, Outcome]:
@@ -177,11 +198,22 @@ def collected(lines: Iterable[str], total: int) -> dict[str, Outcome]:
     told = time.monotonic()
     for line in lines:
         one = json.loads(line)
-        seen[bare(one["name"])] = Outcome(one["verdict"], one["words"], one["seconds"])
+        name, ran_with = bare(one["name"]), variant(one["name"])
+        words = f"{ran_with}: {one['words']}" if ran_with and one["words"] else one["words"]
+        seen[name] = together(seen.get(name), Outcome(one["verdict"], words, one["seconds"]))
         if time.monotonic() - told > TELL_EVERY_S:
             told = time.monotonic()
             print(f"..  of {total} tests: {count('so far', seen)}", file=sys.stderr, flush=True)
     return seen
+
+
+def together(before: Outcome | None, now: Outcome) -> Outcome:
+    """One outcome of a test that is run several times: it passes if a run does and none fails."""
+    if before is None:
+        return now
+    verdict = min(before.verdict, now.verdict, key=WEIGHS_MOST.index)
+    words = [each.words for each in (before, now) if each.words and each.verdict == verdict]
+    return Outcome(verdict, "\n".join(words), before.seconds + now.seconds)
 
 
 def settle(wanted: Iterable[str], seen: Mapping[str, Outcome]) -> dict[str, Outcome]:

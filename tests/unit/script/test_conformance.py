@@ -7,11 +7,16 @@ Running the suite itself is script/conformance. Its modules are loaded from thei
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
+
+from skyhold.image.logic.inspection import Inspection, Refused
 
 FOLDER = Path(__file__).resolve().parents[3] / "script" / "lib" / "conformance"
 NAMES = ("suite", "baseline", "report")
@@ -38,7 +43,39 @@ def test_every_wanted_test_has_one_outcome(modules) -> None:
 
 
 def test_tags_are_no_part_of_a_tests_name(modules) -> None:
-    assert modules["suite"].bare("tempest.api.X.test_y[id-1,smoke]") == "tempest.api.X.test_y"
+    suite = modules["suite"]
+    for name, ran_with in (("tempest.api.X.test_y[id-1,smoke]", ""), ("tempest.api.X.test_y[id-1,smoke](iso)", "iso")):
+        assert suite.bare(name) == "tempest.api.X.test_y"
+        assert suite.tags(name) == {"id-1", "smoke"} and suite.variant(name) == ran_with
+
+
+@pytest.mark.parametrize(
+    ("runs", "verdict"),
+    [("passed skipped", "passed"), ("skipped passed failed passed", "failed"), ("skipped skipped", "skipped")],
+)
+def test_a_test_that_runs_with_several_images_has_one_outcome(modules, runs: str, verdict: str) -> None:
+    words = {"passed": "", "failed": "why", "skipped": "why not"}
+    lines = [
+        json.dumps({"name": f"a.B.one[id-1](image-{i})", "verdict": run, "words": words[run], "seconds": 1})
+        for i, run in enumerate(runs.split())
+    ]
+    seen = modules["suite"].collected(lines, len(lines))
+    assert list(seen) == ["a.B.one"] and seen["a.B.one"].verdict == verdict
+    assert seen["a.B.one"].seconds == len(lines)
+    if verdict == "failed":
+        assert seen["a.B.one"].words == "image-2: why"
+
+
+def test_every_format_has_its_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    made = yaml.safe_load(importlib.import_module("formats").make(tmp_path / "formats").read_text())["images"]
+    assert {"raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso"} == {each["format"] for each in made if each["usable"]}
+    assert all((tmp_path / "formats" / each["filename"]).stat().st_size for each in made)
+    for each in made:
+        inspection = Inspection(each["format"], "bare", 2**40)
+        with nullcontext() if each["usable"] else pytest.raises(Refused):
+            inspection.feed((tmp_path / "formats" / each["filename"]).read_bytes())
+            inspection.conclude()
 
 
 @pytest.mark.parametrize("verdict", ["failed", "skipped"])
