@@ -8,6 +8,7 @@ does; a second run finds each thing done and takes a second or two.
 from __future__ import annotations
 
 import os
+import re
 import time
 import urllib.error
 from pathlib import Path
@@ -21,6 +22,7 @@ from skyhold.core.settings.load import default_home, load
 from skyhold.core.settings.whole import Settings, SettingsError
 
 READY_S = 60.0
+HOST_UP = re.compile(r"^skyhold_hosts_up\{[^}]*\} [1-9]", re.MULTILINE)
 
 
 def run(home: Path | None, *, port: int | None, fake: bool, demo: bool, image: Path | None) -> int:
@@ -107,7 +109,7 @@ def start(settings: Settings, say: Progress) -> bool:
         fresh = True
         with say.step("Starting the host agent"):
             processes.start(settings, "host")
-            wait(settings, "host", lambda: "skyhold_hosts_up 1.0" in page(settings, "/metrics"))
+            wait(settings, "host", lambda: HOST_UP.search(page(settings, "/metrics")))
     return fresh
 
 

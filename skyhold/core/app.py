@@ -31,10 +31,13 @@ from skyhold.core.schema import prepare_schema
 from skyhold.core.service import Service
 from skyhold.core.settings.whole import Settings
 from skyhold.core.shapes import guarded_fields, shape_in
+from skyhold.core.siblings import Siblings
 
 log = structlog.get_logger("core")
 
 SEQUENCE_PAUSE_S = 0.02
+NEWS = "news"
+"""Said to the other control processes when journal rows got their positions."""
 
 
 class Core:
@@ -63,9 +66,11 @@ class Core:
         self.keyring = KeySet(settings.keys_dir / "master")
         verbs = {name: structs for service in services for name, structs in service.verbs.items()}
         self.bus = Bus(socket_of(settings.bus_socket, number), verbs)
+        self.siblings = Siblings(settings.run_dir, number, settings.http.processes)
         self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
         self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
         self.news = journal.News()
+        self.siblings.on(NEWS, self.news.ring)
         self.asgi = Front(self, list(services))
         self.limits: Limits = NoLimits()
         self.shelf: dict[str, Any] = {}
@@ -92,6 +97,7 @@ class Core:
             for prepare in service.on_start:
                 await prepare(self)
         await self.bus.start()
+        await self.siblings.start()
         await self.sagas.start()
         await self.loops.start()
 
@@ -111,6 +117,7 @@ class Core:
     async def stop(self) -> None:
         await self.loops.stop()
         await self.sagas.stop()
+        await self.siblings.stop()
         await self.bus.stop()
         await self.db.close()
 
@@ -146,9 +153,11 @@ def rule_names(route: Route) -> list[str]:
 
 def own_loops(settings: Settings) -> list[Loop]:
     async def number_journal(ctx: Context) -> None:
-        numbered = journal.BATCH
+        numbered = total = await ctx.write(journal.sequence)
         while numbered >= journal.BATCH:
             numbered = await ctx.write(journal.sequence)
+        if total:
+            ctx.core.siblings.tell(NEWS)
         if ctx.core.db.name != "sqlite":
             ctx.core.news.ring()
             # A burst of commits is numbered at once, not one by one.

@@ -9,7 +9,7 @@ there is more to read. Objects, messages, samples and heartbeats never enter.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -117,14 +117,17 @@ class News:
 
     def __init__(self) -> None:
         self._bells: set[asyncio.Event] = set()
+        self._calls: list[Callable[[], object]] = []
 
     def ring(self) -> None:
         for bell in self._bells:
             bell.set()
+        for call in self._calls:
+            call()
 
-    def wake(self, bell: asyncio.Event) -> None:
-        """Set `bell` with each ring, for as long as the program runs."""
-        self._bells.add(bell)
+    def wake(self, call: Callable[[], object]) -> None:
+        """Make that call with each ring, for as long as the program runs."""
+        self._calls.append(call)
 
     @contextmanager
     def heard(self) -> Iterator[asyncio.Event]:

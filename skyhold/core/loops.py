@@ -2,15 +2,18 @@
 """Reconcilers: each compares what is wanted with what is, and acts; on a timer and on a bell.
 
 Work that was asked for by a user is a saga (core/saga/); a loop takes no arguments and may be
-run at any time. On a database shared by several processes a lease lets one run at a time.
+run at any time. On a database shared by several processes a lease lets one run at a time; it is that
+process's as long as it lives, and bells that are rung in another are passed on to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -27,6 +30,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger("loop")
 
 LEASE_S = 15.0
+"""Leases are renewed thrice in that time; what a killed process held goes on elsewhere a third of it later at most."""
+LOOK_S = 1.0
+
+KEEP = (
+    LEASES.update()
+    .where(LEASES.c.holder == sa.bindparam("by"), LEASES.c.until >= sa.bindparam("now"))
+    .values(until=sa.bindparam("longer"))
+)
+MINE_OR_FREE = sa.select(LEASES).where(
+    sa.or_(LEASES.c.holder == sa.bindparam("by"), LEASES.c.until < sa.bindparam("now"))
+)
 
 
 @dataclass(frozen=True)
@@ -47,18 +61,36 @@ class Loop:
 class Loops:
     def __init__(self, core: Core, loops: list[Loop]) -> None:
         self._core = core
-        self._loops = loops
+        self._siblings = core.siblings
+        self._loops = {loop.name: loop for loop in loops}
         self._bells = {loop.name: asyncio.Event() for loop in loops}
         self._tasks: list[asyncio.Task[None]] = []
         self._holder = str(uuid.uuid4())
         self._terms: dict[str, int] = {}
+        self._until: dict[str, float] = {}
+        """By loop, the monotonic time until which the lease is surely ours."""
         self._since = core.clock()
         self._stopping = False
+        for loop in loops:
+            self._siblings.on(passed_on(loop.name), partial(self._wake, loop.name))
 
     def ring(self, name: str) -> None:
-        bell = self._bells.get(name)
-        if bell is not None:
-            bell.set()
+        """Run it soon, here or in the process that holds its lease."""
+        if name in self._bells and not self._wake(name):
+            self._siblings.tell(passed_on(name))
+
+    def _wake(self, name: str) -> bool:
+        """Whether it is for this process to run it."""
+        ours = not self._shared(self._loops[name]) or self._left_s(name) > 0
+        if ours:
+            self._bells[name].set()
+        return ours
+
+    def _shared(self, loop: Loop) -> bool:
+        return loop.leased and self._core.db.name != "sqlite"
+
+    def _left_s(self, name: str) -> float:
+        return self._until.get(name, 0.0) - time.monotonic()
 
     def term(self, name: str) -> int:
         """When this process took the loop's lease, and has held it ever since: in microseconds of the
@@ -71,10 +103,12 @@ class Loops:
 
     async def start(self) -> None:
         self._stopping = False
-        for loop in self._loops:
+        for loop in self._loops.values():
             if loop.on_news:
-                self._core.news.wake(self._bells[loop.name])
-        self._tasks = [asyncio.create_task(self._forever(loop)) for loop in self._loops]
+                self._core.news.wake(partial(self._wake, loop.name))
+        self._tasks = [asyncio.create_task(self._forever(loop)) for loop in self._loops.values()]
+        if self._core.db.name != "sqlite":
+            self._tasks.append(asyncio.create_task(self._keep_forever()))
 
     async def stop(self) -> None:
         self._stopping = True
@@ -83,11 +117,12 @@ class Loops:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks and self._core.db.name != "sqlite":
             # So that another process need not wait until they expire.
+            self._until.clear()
             await context.internal(self._core).write(drop_leases, self._holder)
 
     async def run_once(self, name: str) -> None:
         """Run one loop now: for tests and the operator."""
-        await next(loop for loop in self._loops if loop.name == name).run(context.internal(self._core))
+        await self._loops[name].run(context.internal(self._core))
 
     async def _forever(self, loop: Loop) -> None:
         bell = self._bells[loop.name]
@@ -112,45 +147,65 @@ class Loops:
                 continue
 
     async def _run(self, ctx: Context, loop: Loop) -> None:
-        if self._core.db.name == "sqlite" or not loop.leased:
+        if not self._shared(loop):
             await loop.run(ctx)
-        elif await self._take(ctx, loop):
+        elif await self._take(ctx, loop.name):
             await self._held(ctx, loop)
 
     async def _held(self, ctx: Context, loop: Loop) -> None:
         """Run as long as the lease is ours: a process that was paused may find that it has lost it."""
         work = asyncio.ensure_future(loop.run(ctx))
-        keeper = asyncio.create_task(self._keep(ctx, loop))
         try:
-            await asyncio.wait([work, keeper], return_when=asyncio.FIRST_COMPLETED)
+            while not work.done() and (left_s := self._left_s(loop.name)) > 0:
+                await asyncio.wait([work], timeout=min(left_s, LOOK_S))
             if work.done():
                 work.result()
                 return
             log.warning("the loop's lease is another's: it goes on there")
         finally:
             work.cancel()
-            keeper.cancel()
-            await asyncio.gather(work, keeper, return_exceptions=True)
+            await asyncio.gather(work, return_exceptions=True)
 
-    async def _take(self, ctx: Context, loop: Loop) -> bool:
-        term: int | None = await ctx.write(take_lease, loop.name, self._holder, lease_us(loop))
+    async def _take(self, ctx: Context, name: str) -> bool:
+        """Whether the lease is ours, for some time to come."""
+        if self._left_s(name) > LEASE_S / 3:
+            return True
+        before = time.monotonic()
+        term: int | None = await ctx.write(take_lease, name, self._holder, int(LEASE_S * 1e6))
+        if term is None:
+            self._until.pop(name, None)
+            return False
         if term:
-            self._terms[loop.name] = term
-        return term is not None
+            self._terms[name] = term
+        self._until[name] = before + LEASE_S
+        return True
 
-    async def _keep(self, ctx: Context, loop: Loop) -> None:
-        """A run may take longer than its lease. Ends when the lease was lost."""
-        kept = True
-        while kept:
-            await asyncio.sleep(lease_us(loop) / 3e6)
+    async def _keep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
             try:
-                kept = await ctx.write(keep_lease, loop.name, self._holder, lease_us(loop))
+                await self._keep(list(self._until))
             except Exception:
-                log.exception("a lease was not renewed")
+                if not self._stopping:
+                    log.exception("leases were not renewed")
+
+    async def _keep(self, held: list[str]) -> None:
+        """Renew what is held, whether it runs or waits, and take up what another process left."""
+        before = time.monotonic()
+        kept, free = await context.internal(self._core).write(keep_leases, self._holder, int(LEASE_S * 1e6))
+        for name in held:
+            if name in kept:
+                self._until[name] = before + LEASE_S
+            else:
+                self._until.pop(name, None)
+        for name in free:
+            if name in self._loops and self._loops[name].leased:
+                self._bells[name].set()
 
 
-def lease_us(loop: Loop) -> int:
-    return int(max(loop.every_s * 3, LEASE_S) * 1e6)
+def passed_on(name: str) -> str:
+    """The word for it among control processes."""
+    return f"loop {name}"
 
 
 def take_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> int | None:
@@ -179,5 +234,14 @@ def keep_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> 
     return bool(tx.changed(held.values(until=now + length_us)))
 
 
+def keep_leases(tx: Tx, ctx: Context, holder: str, length_us: int) -> tuple[set[str], set[str]]:
+    """The leases that are still the holder's, longer by then; and those that are nobody's any more."""
+    now = tx.clock()
+    tx.execute(KEEP, {"by": holder, "now": now, "longer": now + length_us})
+    rows = tx.all(MINE_OR_FREE, {"by": holder, "now": now})
+    kept = {row.name for row in rows if row.holder == holder and row.until >= now}
+    return kept, {row.name for row in rows} - kept
+
+
 def drop_leases(tx: Tx, ctx: Context, holder: str) -> None:
-    tx.execute(LEASES.delete().where(LEASES.c.holder == holder))
+    tx.execute(LEASES.update().where(LEASES.c.holder == holder).values(until=0))

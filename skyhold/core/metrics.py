@@ -2,12 +2,18 @@
 """The program's meters, as `/metrics` prints them in Prometheus' text format.
 
 Children are bound once, because a look-up by label costs as much as the increment; services
-add their own meters beside their code.
+add their own meters beside their code. Every sample says which control process counted it: a sum over them would
+fall when one is started anew, and whoever makes rates of it would take that for new events.
 """
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 REQUESTS = Counter("skyhold_requests_total", "Requests answered.", ["service", "route", "method", "status"])
 LATENCY = Histogram(
@@ -23,5 +29,44 @@ VERBS = Counter("skyhold_verbs_total", "Verbs sent to hosts.", ["verb", "outcome
 HOSTS_UP = Gauge("skyhold_hosts_up", "Host agents connected to this process.")
 
 
-def render() -> bytes:
-    return generate_latest()
+class Family(msgspec.Struct, frozen=True, array_like=True):
+    """One meter of one process; a sample is its name, its labels and its value."""
+
+    name: str
+    kind: str
+    meaning: str
+    samples: list[tuple[str, dict[str, str], float]]
+
+
+class Told(Collector):
+    """What several processes counted, with the number of each in the label `process`."""
+
+    def __init__(self, counted: Mapping[int, bytes]) -> None:
+        self._counted = {number: UNPACK(packed) for number, packed in sorted(counted.items())}
+
+    def collect(self) -> Iterable[Metric]:
+        found: dict[str, Metric] = {}
+        for number, families in self._counted.items():
+            for family in families:
+                metric = found.setdefault(family.name, Metric(family.name, family.meaning, family.kind))
+                for name, labels, value in family.samples:
+                    metric.add_sample(name, labels | {"process": str(number)}, value)
+        return found.values()
+
+
+UNPACK = msgspec.msgpack.Decoder(list[Family]).decode
+
+
+def pack() -> bytes:
+    """All meters of this process, for whichever of them is asked."""
+    return msgspec.msgpack.encode([
+        Family(metric.name, metric.type, metric.documentation,
+               [(sample.name, sample.labels, sample.value) for sample in metric.samples])
+        for metric in REGISTRY.collect()
+    ])
+
+
+def render(counted: Mapping[int, bytes]) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(Told(counted))
+    return generate_latest(registry)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STREAMS_PER_PROJECT = 20
 STREAMS = 1000
 ANY_PROJECT = ""
-LOOK_EVERY_S = 0.05
-"""Where other processes commit too, whose bells aren't heard here."""
+LOOK_EVERY_S = 1.0
+"""Where other processes commit too: a bell of theirs may be lost."""
 
 
 def followers(core: Core) -> Followers:

@@ -8,6 +8,7 @@ is paused: new connections are then taken by whoever is awake.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -189,6 +191,30 @@ def test_keys_rotated_in_one_process_are_the_others_too(pair: Processes) -> None
                 pair.admin_token = before_admin
         pair.sign_in()
         assert pair.call("DELETE", f"/events/v1/webhooks/{made['webhook']['id']}")[0] == 204
+
+
+def test_a_bell_is_heard_in_the_process_that_runs_the_loop_and_meters_tell_who_was_asked(pair: Processes) -> None:
+    """The cache's loop comes by itself only every five minutes, and in one of the two processes."""
+    image = pair.wanted("/image/v2/images?name=tiny", "images")
+    asked = answered(pair)
+    while min(answered(pair).get(number, 0) - asked.get(number, 0) for number in ("1", "2")) < 2:
+        assert pair.call("PUT", f"/image/v2/cache/{image}", admin=True)[0] in (200, 202, 204)
+        until(lambda: image in cached(pair), "a copy of the image", 5)
+        assert pair.call("DELETE", f"/image/v2/cache/{image}", admin=True)[0] in (200, 202, 204)
+        until(lambda: image not in cached(pair), "no copy of the image", 5)
+
+
+def cached(cloud: Processes) -> list[str]:
+    return [row["image_id"] for row in cloud.call("GET", "/image/v2/cache", admin=True)[1]["cached_images"]]
+
+
+def answered(cloud: Processes) -> dict[str, float]:
+    """How many wishes for a copy each process has answered, by its number: one scrape tells of both."""
+    with urlopen(f"http://127.0.0.1:{cloud.port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert set(re.findall(r'^skyhold_commits_total\{process="(\d+)"\}', text, re.MULTILINE)) == {"1", "2"}
+    counted = r'^skyhold_requests_total\{method="PUT",process="(\d+)",route="/v2/cache/.*\} (\S+)$'
+    return {number: float(count) for number, count in re.findall(counted, text, re.MULTILINE)}
 
 
 def test_processes_that_can_not_start_say_why_and_are_not_tried_for_ever(tmp_path: Path, servers: Servers) -> None:

@@ -147,7 +147,7 @@ class Cloud:
 
     def _until_hosts(self, number: int) -> None:
         end = time.monotonic() + HOSTS_S
-        wanted = f"skyhold_hosts_up {float(number)}"
+        wanted = f'skyhold_hosts_up{{process="1"}} {float(number)}'
         while True:
             with urllib.request.urlopen(self.url + "/metrics", timeout=10) as page:  # noqa: S310
                 if wanted in page.read().decode():

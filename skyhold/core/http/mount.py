@@ -121,7 +121,7 @@ class Front:
             problem = await self._core.health()
             await plain(send, 503 if problem else 200, (problem or "OK").encode())
         elif path == "/metrics":
-            await plain(send, 200, metrics.render())
+            await plain(send, 200, metrics.render(await self._core.siblings.meters()))
         elif path == "/":
             links = {name: self._core.settings.public_url + "/" + name for name in self._by_prefix}
             await plain(send, 200, orjson.dumps({"services": links}), "application/json")

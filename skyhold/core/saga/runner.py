@@ -34,6 +34,8 @@ IDLE_S = 1.0
 RENEW_S = 4.0
 LAST_RETRY_S = 30.0
 ABORTED = "Aborted by an operator."
+DUE = "sagas"
+"""Said to the other control processes when this one lets go of what it was at."""
 
 
 class Lost(Exception):
@@ -90,6 +92,7 @@ class Runner:
         self._bell = asyncio.Event()
         self._running: dict[str, tuple[asyncio.Task[None], int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        core.siblings.on(DUE, self.ring)
 
     def ring(self) -> None:
         self._bell.set()
@@ -108,6 +111,7 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         if held:
             await self._internal().write(rows.release, held)
+            self._core.siblings.tell(DUE)
 
     async def wait(self, saga_id: str, timeout_s: float) -> str | None:
         """Until a saga ends; its error, None when it went well or takes longer than that."""

@@ -7,13 +7,17 @@ What each keeps true is its service's test. Leases are tested on every database 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from skyhold.core import loops
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
-from skyhold.core.loops import Loop, Loops, drop_leases, take_lease
+from skyhold.core.loops import Loop, Loops, drop_leases, keep_leases, take_lease
+from skyhold.core.siblings import Siblings
 
 SECOND = 1_000_000
 
@@ -105,16 +109,18 @@ async def test_two_processes_never_run_a_loop_at_once(core: Core, monkeypatch: p
     """A run longer than the lease keeps it; SQLite has one process and asks for none."""
     if core.db.name == "sqlite":
         return
-    monkeypatch.setattr(loops, "LEASE_S", 0.2)
+    monkeypatch.setattr(loops, "LEASE_S", 1.0)
     inside, worst, ran = 0, 0, []
 
     async def run(ctx: Context) -> None:
         nonlocal inside, worst
         inside += 1
         worst = max(worst, inside)
-        await asyncio.sleep(0.5)
-        inside -= 1
-        ran.append(1)
+        try:
+            await asyncio.sleep(1.5)
+            ran.append(1)
+        finally:
+            inside -= 1
 
     pair = [Loops(core, [Loop("toy", 0.02, run)]) for _ in range(2)]
     for made in pair:
@@ -123,3 +129,65 @@ async def test_two_processes_never_run_a_loop_at_once(core: Core, monkeypatch: p
     await pair[0].stop()
     await pair[1].stop()
     assert worst == 1
+
+
+async def test_leases_are_kept_all_at_once_and_what_nobody_holds_is_seen(core: Core) -> None:
+    ctx = internal(core)
+    for name, holder, length in (("l", "a", 10), ("m", "a", 10), ("n", "b", 10), ("gone", "b", -1), ("mine", "a", -1)):
+        await ctx.write(take_lease, name, holder, length * SECOND)
+    kept, free = await ctx.write(keep_leases, "a", 10 * SECOND)
+    assert (kept, free) == ({"l", "m"}, {"gone", "mine"}), "one that ended is not the holder's any more"
+
+
+async def test_a_bell_rung_in_one_process_is_heard_in_the_one_that_runs_the_loop(core: Core, tmp_path: Path) -> None:
+    if core.db.name == "sqlite":
+        return
+    ran: dict[str, list[int]] = {"first": [], "second": []}
+    async with two_processes(core, tmp_path, ran) as (first, second):
+        await until(ran["first"], 1)
+        second.ring("toy")
+        await until(ran["first"], 2)
+        first.ring("toy")
+        await until(ran["first"], 3)
+        assert ran["second"] == [], "it is the other's"
+
+
+async def test_a_loop_of_a_process_that_was_killed_goes_on_elsewhere_although_its_timer_is_slow(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if core.db.name == "sqlite":
+        return
+    monkeypatch.setattr(loops, "LEASE_S", 0.5)
+    ran: dict[str, list[int]] = {"first": [], "second": []}
+    async with two_processes(core, tmp_path, ran) as (first, second):
+        await until(ran["first"], 1)
+        before = first.term("toy")
+        for task in first._tasks:
+            task.cancel()
+        await until(ran["second"], 1)
+        assert second.term("toy") > before
+
+
+@asynccontextmanager
+async def two_processes(core: Core, place: Path, ran: dict[str, list[int]]) -> AsyncIterator[tuple[Loops, Loops]]:
+    """Both have the loop `toy`, whose timer never comes; the first holds its lease."""
+    def noting(name: str) -> Callable[[Context], Awaitable[None]]:
+        async def run(ctx: Context) -> None:
+            ran[name].append(1)
+
+        return run
+
+    own, made, told = core.siblings, [], [Siblings(place, number, 2) for number in (1, 2)]
+    try:
+        for siblings, name in zip(told, ran, strict=True):
+            await siblings.start()
+            core.siblings = siblings
+            made.append(Loops(core, [Loop("toy", 3600, noting(name))]))
+            await made[-1].start()
+            await until(ran["first"], 1)
+        yield made[0], made[1]
+    finally:
+        core.siblings = own
+        for process, siblings in zip(made, told, strict=False):
+            await process.stop()
+            await siblings.stop()

@@ -28,6 +28,7 @@ async def test_meters_count_requests_by_route_and_status(client: Client, toy: Co
     await client.get("/v1/things/1", status=200)
     await client.get("/v1/broken", status=500)
     text = (await Client(toy.asgi).get("/metrics", status=200)).body.decode()
-    assert 'skyhold_requests_total{method="GET",route="/v1/things/{thing_id}",service="toy",status="200"}' in text
-    assert 'route="/v1/broken",service="toy",status="500"' in text
-    assert 'skyhold_request_seconds_bucket{le="0.005",route="/v1/things/{thing_id}",service="toy"}' in text
+    thing = 'process="1",route="/v1/things/{thing_id}",service="toy"'
+    assert f'skyhold_requests_total{{method="GET",{thing},status="200"}}' in text
+    assert 'process="1",route="/v1/broken",service="toy",status="500"' in text
+    assert f'skyhold_request_seconds_bucket{{le="0.005",{thing}}}' in text
