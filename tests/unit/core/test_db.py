@@ -400,3 +400,15 @@ async def test_closing_writes_what_was_asked_and_refuses_more(tmp_path: Path) ->
     again = core.db = SqliteDatabase(tmp_path / "toy.db", "OFF")
     assert await ctx.read(names) == {"a"}
     await again.close()
+
+
+async def test_postgresql_keeps_more_statements_prepared_than_the_drivers_hundred(core: Core) -> None:
+    if core.db.name != "postgresql":
+        return
+
+    def two_hundred(tx: Any, ctx: Context) -> int:
+        for n in range(200):
+            tx.scalar(sa.text(f"SELECT {n}"))
+        return int(tx.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")))
+
+    assert await internal(core).write(two_hundred) >= 200
