@@ -20,6 +20,8 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import ABSENT
 from skyhold.network import facade as network
 
+PROGRESS = {"BUILD": 0, "ACTIVE": 0, "REBOOT": 0, "HARD_REBOOT": 0}
+
 
 def links(ctx: Context, kind: str, id: str) -> list[dict[str, str]]:
     base = compute_url(ctx)
@@ -64,10 +66,11 @@ def one(
     """`host` is its name and status."""
     status = states.status(row.state, row.task)
     host_name, host_state = host or (None, "")
+    base = compute_url(ctx)
     return shape.Server(
         id=row.id, name=row.name, status=status, tenant_id=row.project_id, user_id=row.user_id,
         metadata=row.metadata, host_hash=host_hash(row.project_id, row.host_id),
-        image=image_link(ctx, row.image_id), flavor=flavor(ctx, row.flavor),
+        image=image_link(base, row.image_id), flavor=flavor(ctx, row.flavor),
         created=row.created_at, updated=row.updated_at, addresses=addresses(cards),
         access_ip_v4=row.access_ip_v4, access_ip_v6=row.access_ip_v6, links=links(ctx, "servers", row.id),
         disk_config=row.disk_config, progress=progress(status), fault=fault(row, status),
@@ -95,11 +98,12 @@ def host_hash(project_id: str, host_id: str | None) -> str:
     return hashlib.sha224(f"{project_id}{host_id}".encode()).hexdigest() if host_id else ""
 
 
-def image_link(ctx: Context, image_id: str) -> Any:
+@lru_cache(maxsize=4096)
+def image_link(base: str, image_id: str) -> Any:
+    """Many servers of a list have the same image, and so one object of it."""
     if not image_id:
         return ""
-    href = f"{compute_url(ctx)}/images/{image_id}"
-    return {"id": image_id, "links": [{"rel": "bookmark", "href": href}]}
+    return {"id": image_id, "links": [{"rel": "bookmark", "href": f"{base}/images/{image_id}"}]}
 
 
 def flavor(ctx: Context, kept: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def address(ip: str, version: int, mac: str, kind: str) -> dict[str, Any]:
 
 def progress(status: str) -> Any:
     """Only for states in which Nova prints it: work that is under way or well ended."""
-    return {"BUILD": 0, "ACTIVE": 0, "REBOOT": 0, "HARD_REBOOT": 0}.get(status, ABSENT)
+    return PROGRESS.get(status, ABSENT)
 
 
 def fault(row: Any, status: str) -> Any:
