@@ -23,9 +23,10 @@ def services() -> list[Service]:
     from skyhold.identity.service import SERVICE as IDENTITY
     from skyhold.image.service import SERVICE as IMAGE
     from skyhold.network.service import SERVICE as NETWORK
+    from skyhold.object.service import SERVICE as OBJECT
     from skyhold.placement.service import SERVICE as PLACEMENT
 
-    return [IDENTITY, EVENTS, PLACEMENT, NETWORK, IMAGE, COMPUTE, OPERATOR]
+    return [IDENTITY, EVENTS, OBJECT, PLACEMENT, NETWORK, IMAGE, COMPUTE, OPERATOR]
 
 
 def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock, number: int = 1) -> Core:

@@ -61,6 +61,10 @@ class Service:
     reseals: Sequence[Callable[[Any], Awaitable[None]]] = ()
     """`(ctx)`: seal with the newest master key whatever an older one sealed."""
     request_id_header: str | None = None
+    request_id_form: Callable[[str], str] = str
+    """How the request's id is written in that header."""
+    path_form: Callable[[str], str] | None = None
+    """What is routed in place of a path below the prefix, where an API has several spellings of one address."""
     strict_query_since: Version | None = None
     strip_slash: bool = True
     limits: Mapping[str, int] = field(default_factory=dict)

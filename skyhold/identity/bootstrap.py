@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from skyhold.core.service import Service
 
 DEFAULT_DOMAIN_ID = "default"
-ROLE_NAMES = ("admin", "manager", "member", "reader", "service")
+ROLE_NAMES = ("admin", "manager", "member", "reader", "service", "ResellerAdmin")
 IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 INTERFACES = ("public", "internal", "admin")
 NAMES = {
     "identity": "keystone", "compute": "nova", "placement": "placement", "image": "glance",
-    "network": "neutron",
+    "network": "neutron", "object": "swift",
 }
 
 

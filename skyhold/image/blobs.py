@@ -9,13 +9,9 @@ so that uploads and password hashing never wait for each other.
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -23,10 +19,11 @@ import msgspec
 import structlog
 
 from skyhold.core import errors
+from skyhold.core.blobs.file import FileStore
+from skyhold.core.blobs.flow import give_way, in_pool
 from skyhold.core.outbound import Outbound
 from skyhold.core.settings.whole import Settings, SettingsError
 from skyhold.image.drivers.base import BlobStore, StoreAway
-from skyhold.image.drivers.file import FileStore
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -37,17 +34,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-NICENESS = 10
-LEAST_PRIORITY = 19
-
-
-def give_way() -> None:
-    """Hashing takes whole cores: whoever waits for an answer goes first. On Linux each thread has its priority."""
-    with suppress(OSError):
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(LEAST_PRIORITY, own + NICENESS))
-
-
 THREAD_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="image", initializer=give_way)
 WAITING_THREADS = 32
 WAITING_POOL = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="image-far", initializer=give_way)
@@ -219,15 +205,13 @@ async def at_start(core: Core) -> None:
     stores_of(core)
 
 
+def pool_of(thing: object) -> ThreadPoolExecutor:
+    """Something `far` (a store, reader or writer across a network) waits among its like."""
+    return WAITING_POOL if getattr(thing, "far", False) else THREAD_POOL
+
+
 def in_thread(call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Future[T]:
-    """A method of something `far` (a store, reader or writer across a network) waits among its like."""
-    far = getattr(getattr(call, "__self__", None), "far", False)
-    return in_pool(WAITING_POOL if far else THREAD_POOL, call, *args, **kw)
-
-
-def in_pool(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Future[T]:
-    """Under way at once; a future and no coroutine, for a task around each piece would cost more than the hand-over."""
-    return asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **kw))
+    return in_pool(pool_of(getattr(call, "__self__", None)), call, *args, **kw)
 
 
 async def discard(core: Core, gone: Iterable[tuple[str, str]]) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from skyhold.core import errors
+from skyhold.core.blobs.file import FileStore
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.image import policy, states
-from skyhold.image.drivers.file import FileStore
 from skyhold.image.images.store import store
 from skyhold.image.tables import CACHED
 

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from skyhold.core import errors, journal
+from skyhold.core.blobs import flow
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes, Stream
@@ -33,7 +34,6 @@ from skyhold.image.logic.signing import Unverified
 log = structlog.get_logger("image")
 
 OCTETS: Final = "application/octet-stream"
-READ_BYTES: Final = 256 * 1024
 RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 STORE_HEADER: Final = "X-Image-Meta-Store"
 
@@ -286,18 +286,10 @@ async def opened(ctx: Context, row: Any) -> Reader:
 
 
 async def pieces(reader: Reader, start: int, end: int) -> AsyncIterator[bytes | bytearray]:
-    """What is in memory is read at once; only what waits for the disk goes to a thread."""
+    """A part of an open blob, which is closed with it."""
     try:
-        while start < end:
-            length = min(READ_BYTES, end - start)
-            piece = reader.ready(start, length) or await blobs.in_thread(reader.read, start, length)
-            if not piece:
-                # The promised length can't be kept: breaking off tells the client.
-                raise OSError("the content of an image ended early")
-            start += len(piece)
+        async for piece in flow.pieces_of(reader, start, end, blobs.pool_of(reader)):
             yield piece
-            # A client as fast as the page cache would keep the event loop to itself.
-            await asyncio.sleep(0)
     finally:
         # In a thread, as everything that may wait for a store.
         await asyncio.shield(blobs.in_thread(reader.close))

@@ -7,24 +7,21 @@ at once where they can: hashes and the disk let go of the interpreter.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
 import msgspec
 
 from skyhold.core import errors
+from skyhold.core.blobs import flow
+from skyhold.core.blobs.flow import Sink
 from skyhold.image import blobs
 from skyhold.image.drivers.base import Reader, StoreAway, Writer
 from skyhold.image.logic.inspection import Inspection
 from skyhold.image.signatures import Verifier
 
-T = TypeVar("T")
-
 CHUNK_BYTES: Final = 1024 * 1024
-SILENT_S: Final = 120.0
-"""A client that sends nothing for so long is given up."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -35,12 +32,6 @@ class Received(msgspec.Struct, frozen=True):
     checksum: str
     sha512: str
     other: str = ""
-
-
-class Sink(Protocol):
-    size_bytes: int
-
-    def take(self, chunk: bytes) -> None: ...
 
 
 class Intake:
@@ -107,49 +98,15 @@ def too_large(limit_bytes: int) -> errors.TooLarge:
 
 
 async def pump(intake: Sink, chunks: AsyncIterator[bytes], length: int | None) -> None:
-    """Chunks to a thread; the next one is awaited while one is worked on. Raises Invalid when they end too early."""
-    pieces = aiter(chunks)
-    working: asyncio.Future[None] | None = None
-    try:
-        while (chunk := await next_chunk(pieces)) is not None:
-            if working is not None:
-                await finished(working)
-            working = blobs.in_thread(intake.take, chunk)
-        if working is not None:
-            await finished(working)
-    finally:
-        if working is not None and not working.done():
-            await asyncio.wait([working])
-    if length is not None and intake.size_bytes != length:
-        raise errors.Invalid(
-            f"The upload broke off: {intake.size_bytes} of {length} bytes came.", reason="client_gone"
-        )
-
-
-async def finished(work: asyncio.Future[T]) -> T:
-    """What the thread answers. A caller that is cancelled waits for the thread too: whoever closes the reader or writer
-    under its hands would have it work on another file, for the numbers of closed files are given out again."""
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
-
-
-async def next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        async with asyncio.timeout(SILENT_S):
-            found: Any = await anext(chunks, None)
-            return found
-    except TimeoutError:
-        raise errors.Invalid(f"The client sent nothing for {SILENT_S:.0f} seconds.", reason="client_silent") from None
+    """Chunks to the intake, in threads. Raises Invalid when they end too early."""
+    await flow.pump(intake, chunks, length, blobs.pool_of(intake))
 
 
 async def read_through(reader: Reader, sink: Sink, tell: Callable[[int], Awaitable[None]]) -> None:
     """A blob through a sink, in threads; `tell` hears how many bytes have gone."""
-    at, pool = 0, blobs.WAITING_POOL if reader.far else blobs.THREAD_POOL
+    at, pool = 0, blobs.pool_of(reader)
     while at < reader.size_bytes:
-        piece = await finished(blobs.in_pool(pool, step, reader, sink, at))
+        piece = await flow.finished(flow.in_pool(pool, step, reader, sink, at))
         if not piece:
             raise StoreAway(f"The content ended after {at} of {reader.size_bytes} bytes.")
         at += piece

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from skyhold.core import errors, journal
+from skyhold.core.blobs import flow
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
@@ -87,7 +88,7 @@ async def index(ctx: Context, image_id: str) -> list[dict[str, Any]]:
 async def looked_at(core: Core, url: str) -> tuple[str, int]:
     """The store that reads the URL, and how long its content says it is. Raises Invalid."""
     place = blobs.stores_of(core).for_url(url)
-    size_bytes: int = await blobs.in_pool(blobs.WAITING_POOL, size_of, place, url)
+    size_bytes: int = await flow.in_pool(blobs.WAITING_POOL, size_of, place, url)
     return place.name, size_bytes
 
 

@@ -23,7 +23,7 @@ from skyhold.core.shapes import json_schema
 from skyhold.core.versions import Version
 from tests.tenancy import registry
 
-VARIABLE = re.compile(r"\{([a-z_]+)\}")
+VARIABLE = re.compile(r"\{([a-z_]+)(?::path)?\}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Operation:
         path = self.route.path
         for at, variable in enumerate(self.variables):
             own = fill(self._sample(variable), ids)
-            path = path.replace("{" + variable + "}", own if known or at else unknown_like(own), 1)
+            path = VARIABLE.sub(own if known or at else unknown_like(own), path, count=1)
         asked = registry.QUERIES.get(self.name.replace(" HEAD ", " GET "))
         return self.service.prefix + path + ("?" + fill(asked, ids) if asked else "")
 

@@ -32,6 +32,33 @@ def text(length: int = 255) -> sa.types.TypeEngine[str]:
     return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
+class Utf8(sa.types.TypeDecorator[str]):
+    """A text that is kept as its bytes: sorted and bounded by them, and a key of a kilobyte is no longer on MariaDB
+    than it is. A statement may compare with bytes that are no text, the end of a range for instance."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self.most_bytes = most_bytes
+
+    def process_bind_param(self, value: str | bytes | None, dialect: Any) -> bytes | None:
+        return value.encode() if isinstance(value, str) else value
+
+    def process_result_value(self, value: bytes | None, dialect: Any) -> str | None:
+        return None if value is None else bytes(value).decode()
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        maria = dialect.name in ("mysql", "mariadb")
+        return dialect.type_descriptor(mysql.VARBINARY(self.most_bytes) if maria else sa.LargeBinary())
+
+
+def utf8_key(most_bytes: int) -> sa.types.TypeEngine[str]:
+    """A name of at most so many bytes, for an index."""
+    return Utf8(most_bytes)
+
+
 def long_text() -> sa.types.TypeEngine[str]:
     binary = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     return binary.with_variant(mysql.LONGTEXT(), "mysql", "mariadb")

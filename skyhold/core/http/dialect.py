@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from skyhold.core.errors import Error, NotAcceptable, NotAllowed, TooMany, TooSlow, Unauthorized
 
 TITLES = {
@@ -34,6 +36,10 @@ class Dialect:
                 "reason": error.reason,
             }
         }
+
+    def printed(self, error: Error, status: int, request_id: str) -> tuple[str, bytes]:
+        """The media type and the bytes of an error."""
+        return "application/json", orjson.dumps(self.body(error, status, request_id), default=str)
 
     def headers(self, error: Error, base_url: str) -> dict[str, str]:
         if isinstance(error, Unauthorized):

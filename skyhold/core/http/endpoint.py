@@ -26,7 +26,7 @@ from skyhold.core.db.engine import full
 from skyhold.core.http import caller
 from skyhold.core.http.body import CONNECTED, WELCOME, read_json, stream_of, while_connected
 from skyhold.core.http.dialect import Dialect
-from skyhold.core.http.routes import Public, Reply, Route
+from skyhold.core.http.routes import Head, Public, Reply, Route
 from skyhold.core.versions import Version
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Endpoint:
         self.path = path
         self.routes = routes
         self.public = all(isinstance(route.policy, Public) for route in routes)
+        self.guests = all(route.guests for route in routes)
         self.by_action = routes[0].action is not None
         self._chosen: dict[Version, list[Route]] = {}
         self._readers: dict[tuple[int, Version], Callable[..., Any]] = {}
@@ -74,7 +75,7 @@ class Endpoint:
                 # PostgreSQL's texts can't hold one, so nothing has such a name.
                 raise errors.NotFound("There is nothing whose name has a NUL character.")
             if not self.public:
-                ctx.creds = await caller.credentials(self.core, req, ctx.certificate)
+                ctx.creds = await self._identify(req, ctx.certificate)
             ctx.version = self.service.versions.negotiate(version_headers(self.service, req))
             for name, value in self.service.versions.response_headers(ctx.version):
                 resp.set_header(name, value)
@@ -97,6 +98,14 @@ class Endpoint:
             seen = full("state directory") if isinstance(error, OSError) and error.errno in FULL else None
             write_error(self.core, self.service.dialect, resp, seen or unexpected(request_id), ctx)
         self._finish(req, resp, ctx, time.perf_counter() - started)
+
+    async def _identify(self, req: falcon.asgi.Request, certificate: bytes | None) -> Credentials:
+        try:
+            return await caller.credentials(self.core, req, certificate)
+        except errors.Unauthorized:
+            if self.guests:
+                return ANONYMOUS
+            raise
 
     def _choose(self, version: Version, body: Any) -> Route:
         routes = self._chosen.get(version)
@@ -124,6 +133,8 @@ class Endpoint:
             return
         ctx.rule = route.policy
         caller.check_access(ctx.creds, self.service.type, self.service.prefix, req.method, req.path)
+        if route.guests:
+            return
         if not self.core.policy.possible(route.policy.name, ctx.creds):
             raise errors.Forbidden(
                 self.core.policy.explain(route.policy.name, ctx.creds), rule=route.policy.name
@@ -143,6 +154,8 @@ class Endpoint:
             arguments.append(self._query_reader(route, ctx.version)(pairs))
         if route.headers:
             arguments.append({name: req.get_header(name) for name in route.headers})
+        if route.head:
+            arguments.append(Head(req.method, req.scope["raw_path"], req.headers, falcon_pairs(req)))
         if route.stream:
             if ctx.dry_run:
                 raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")
@@ -181,6 +194,8 @@ class Endpoint:
                     resp.content_length = answer.length
                 resp.status = falcon.code_to_http_status(status)
                 return
+            if answer.body is None and answer.length is not None:
+                resp.content_length = answer.length
             answer = answer.body
         resp.status = falcon.code_to_http_status(status)
         if answer is None:
@@ -247,8 +262,7 @@ def write_error(
     status = dialect.status(error)
     resp.status = falcon.code_to_http_status(status)
     resp.stream = None
-    resp.content_type = "application/json"
-    resp.data = orjson.dumps(dialect.body(error, status, ctx.request_id), default=str)
+    resp.content_type, resp.data = dialect.printed(error, status, ctx.request_id)
     for name, value in dialect.headers(error, core.settings.public_url).items():
         resp.set_header(name, value)
 
@@ -282,7 +296,7 @@ def global_request_id(req: falcon.asgi.Request) -> str | None:
 def set_request_id(service: Service, resp: falcon.asgi.Response, request_id: str) -> None:
     resp.set_header("X-Openstack-Request-Id", request_id)
     if service.request_id_header:
-        resp.set_header(service.request_id_header, request_id)
+        resp.set_header(service.request_id_header, service.request_id_form(request_id))
 
 
 def version_headers(service: Service, req: falcon.asgi.Request) -> dict[str, str]:

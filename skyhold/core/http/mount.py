@@ -111,7 +111,9 @@ class Front:
         inner = "/" + rest
         if service.project_in_path and (match := PROJECT_SEGMENT.match(inner)):
             inner = match[1] + (match[2] or "")
-        scope = {**scope, "path": inner, "raw_path": inner.encode(), "root_path": service.prefix}
+        if service.path_form is not None:
+            inner = service.path_form(inner)
+        scope = {**scope, "path": inner, "root_path": service.prefix}
         with suppress(ClientGone):
             await app(scope, receive, send)
 

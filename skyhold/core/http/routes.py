@@ -2,13 +2,13 @@
 """Routes as data: what a resource's api.py declares with decorators.
 
 How a request is answered by them is core/http/endpoint.py. A handler is a coroutine function
-`(ctx, *path parameters, [want], [query], [headers], [stream])` and makes no decision: it calls `ctx.read`
+`(ctx, *path parameters, [want], [query], [headers], [head], [stream])` and makes no decision: it calls `ctx.read`
 or `ctx.write` with an operation. A route without a policy can't be written down.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class Reply:
     """An answer beyond the ordinary: a status, headers, or a body that is streamed.
 
     `body` is a wire-form object for the route's reply, ready bytes, an async iterator of chunks
-    of at most 1 MiB (then give `length` if known), or None.
+    of at most 1 MiB (then give `length` if known), or None; with `length` it answers a HEAD.
     """
 
     body: Any = None
@@ -60,6 +60,20 @@ class Stream:
     headers: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class Head:
+    """A request without its body, for routes declared `head=True`: APIs that say most things in headers.
+
+    Names of headers are lower case, values are as they came, read as Latin-1. `path` is still percent-encoded and has
+    the service's prefix, `queries` are names and texts.
+    """
+
+    method: str
+    path: bytes
+    headers: Mapping[str, str]
+    queries: Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     method: str
@@ -76,6 +90,10 @@ class Route:
     stream: bool = False
     headers: tuple[str, ...] = ()
     """Request headers that the handler needs: it gets a dict of them, None for those not sent."""
+    head: bool = False
+    guests: bool = False
+    """A list that the resource keeps may let in whom the rule doesn't, even somebody without credentials: the look-up
+    decides, by the rule and that list. A token that is no good counts as none."""
     media: tuple[str, ...] = ("application/json",)
     wants: bool = False
 
@@ -112,6 +130,10 @@ class Routes:
 
     def put(self, path: str, *, policy: Rule | Public, **options: Any) -> Callable[[H], H]:
         return self._add("PUT", path, policy, options)
+
+    def copy(self, path: str, *, policy: Rule | Public, **options: Any) -> Callable[[H], H]:
+        """WebDAV's method, which OpenAPI has no word for."""
+        return self._add("COPY", path, policy, options)
 
     def patch(self, path: str, *, policy: Rule | Public, **options: Any) -> Callable[[H], H]:
         return self._add("PATCH", path, policy, options)

@@ -218,6 +218,15 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = []
 
 
+class Object(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    store_dir: Annotated[
+        str, Meta(description="Where the bytes of objects are. Empty: objects in the state directory.")
+    ] = ""
+    size_limit_bytes: Annotated[Positive, Meta(description="Longest object that is taken in one upload.")] = (
+        5 * 1024 * MIB
+    )
+
+
 class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     external_cidr: Annotated[
         str, Meta(description="Range of floating IPs. Empty: a free one, overlapping no route of the host.")
@@ -263,6 +272,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "keys": Keys,
     "security_compliance": SecurityCompliance,
     "image": Image,
+    "object": Object,
     "network": Network,
     "compute": Compute,
     "log": Log,

@@ -29,6 +29,7 @@ from skyhold.core.settings.sections import (
     Keys,
     Log,
     Network,
+    Object,
     Outbound,
     SecurityCompliance,
 )
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: Keys = field(default_factory=Keys)
     security_compliance: SecurityCompliance = field(default_factory=SecurityCompliance)
     image: Image = field(default_factory=Image)
+    object: Object = field(default_factory=Object)
     network: Network = field(default_factory=Network)
     compute: Compute = field(default_factory=Compute)
     log: Log = field(default_factory=Log)
@@ -92,6 +94,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def images_dir(self) -> Path:
         return Path(self.image.store_dir) if self.image.store_dir else self.home / "images"
+
+    @property
+    def objects_dir(self) -> Path:
+        return Path(self.object.store_dir) if self.object.store_dir else self.home / "objects"
 
     @property
     def image_staging_dir(self) -> Path:

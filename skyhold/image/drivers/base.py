@@ -2,8 +2,8 @@
 """The interface of a store: where the bytes of images are kept.
 
 Stores are its neighbours; tests/drivers/image holds them to the same conformance suite, and which of them a cloud
-has is blobs.py. All calls block and are made in threads; only `Reader.ready` may be called in the event
-loop, because it never waits for a disk.
+has is blobs.py. What a store reads and writes, and raises, it shares with whatever else keeps blobs
+(core/blobs/base.py). All calls block and are made in threads.
 """
 
 from __future__ import annotations
@@ -12,49 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from skyhold.core.blobs.base import NoSuchBlob, Reader, StoreAway, StoreFull, Writer
 
-class StoreFull(Exception):
-    """No room for what is being written; the text says where and how much is free."""
-
-
-class NoSuchBlob(Exception):
-    """There is nothing under this key."""
-
-
-class StoreAway(Exception):
-    """The store doesn't answer, or refuses us; the text is for the operator."""
-
-
-class Writer(Protocol):
-    """One blob being written; `far` as its store's. It can be seen by nobody until `commit`, and is gone after `abort`;
-    `abort` after either is allowed and does nothing."""
-
-    far: bool
-
-    def write(self, piece: bytes) -> None:
-        """Append. Raises StoreFull."""
-
-    def commit(self) -> None:
-        """Make the blob durable, then visible under its key, in one step. Raises StoreFull, and NoSuchBlob
-        when it was deleted while it was written."""
-
-    def abort(self) -> None: ...
-
-
-class Reader(Protocol):
-    """An open blob. When it is deleted meanwhile it can be read to its end, or `read` raises NoSuchBlob or StoreAway:
-    never are other bytes read."""
-
-    size_bytes: int
-    far: bool
-
-    def ready(self, offset: int, length: int) -> bytes | bytearray | None:
-        """What is in memory already, at most `length` bytes; None when that would mean waiting."""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes, fewer only at the end."""
-
-    def close(self) -> None: ...
+__all__ = ["BlobStore", "NoSuchBlob", "Reader", "StoreAway", "StoreFull", "Writer"]
 
 
 class BlobStore(Protocol):

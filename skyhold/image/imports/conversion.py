@@ -12,11 +12,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from skyhold.core.blobs.file import FileStore
 from skyhold.core.saga.base import Abort
 from skyhold.core.saga.runner import Run
 from skyhold.core.tools import Fence, ToolFailed, run_tool
 from skyhold.image import blobs, content
-from skyhold.image.drivers.file import FileStore
 from skyhold.image.imports import staged
 
 DRIVERS: Final = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi", "vhd": "vpc", "vhdx": "vhdx"}

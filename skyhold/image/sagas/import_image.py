@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
 from skyhold.core import errors, journal
+from skyhold.core.blobs.file import FileStore
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.image import blobs, content, files, quotas, states, tasks
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreAway, StoreFull
-from skyhold.image.drivers.file import FileStore
 from skyhold.image.images import ops as images
 from skyhold.image.images.store import set_terms, store
 from skyhold.image.imports import plugins, sources, staged

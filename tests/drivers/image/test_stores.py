@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from skyhold.core.blobs.file import FileStore, full
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreFull
 from skyhold.image.drivers.fake import FakeStore
-from skyhold.image.drivers.file import FileStore, full
 from tests.drivers.image.servers import rbd_store, s3_store
 
 KEY, OTHER = "image-1/upload-1", "image-1/upload-2"

@@ -17,12 +17,12 @@ import pytest_asyncio
 
 from skyhold.core import errors
 from skyhold.core.app import Core
+from skyhold.core.blobs.file import FileStore
 from skyhold.core.context import Ceilings, Credentials
 from skyhold.core.settings.sections import Database
 from skyhold.core.settings.whole import Settings
 from skyhold.image.blobs import STAGING, Configured, Stores
 from skyhold.image.drivers.base import BlobStore
-from skyhold.image.drivers.file import FileStore
 from skyhold.image.service import SERVICE
 from tests.kit.client import Answer, Client
 from tests.kit.databases import emptied_url, servers

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images as files of this machine: `<images directory>/<image id>/<upload id>`.
+"""Blobs as files of this machine: `<root>/<group>/<blob>`, an image and its upload for instance.
 
-The interface is drivers/base.py. A file under its final name is complete and durable, because it
-is written under another, flushed to the disk and renamed; so hosts on this machine may hard-link it
-and boot from it without copying.
+What raises and what a blob is stands in base.py, how a stream becomes one in flow.py. A file under its final name is
+complete and durable, because it is written under another, flushed to the disk and renamed; so hosts on this
+machine may hard-link an image and boot from it without copying.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from skyhold.image.drivers.base import NoSuchBlob, StoreFull
+from skyhold.core.blobs.base import NoSuchBlob, StoreFull
 
 PART = ".part"
 PART_OF_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
@@ -28,38 +28,38 @@ ON_ITS_WAY_BYTES = 64 * 1024 * 1024
 
 
 class FileStore:
-    """`root` is made with the first image."""
+    """`root` is made with the first blob; `label` is what messages call the store."""
 
     kind = "file"
     read_only = False
     far = False
 
-    def __init__(self, root: Path, name: str = "file") -> None:
-        self._root, self.name = root, name
+    def __init__(self, root: Path, name: str = "file", label: str = "image store") -> None:
+        self._root, self.name, self.label = root, name, label
 
     def create(self, key: str, expected_bytes: int | None = None) -> FileWriter:
         target = self._path(key)
         free = self.free_bytes()
         if expected_bytes is not None and expected_bytes > free:
-            raise StoreFull(f"The image store has {free} bytes free; this needs {expected_bytes}.")
+            raise StoreFull(f"The {self.label} has {free} bytes free; this needs {expected_bytes}.")
         while True:
             target.parent.mkdir(mode=0o700, exist_ok=True)
-            # An outdated upload of the same image may remove the directory in this very moment.
+            # An outdated upload of the same group may remove the directory in this very moment.
             with suppress(FileNotFoundError):
-                return FileWriter(target)
+                return FileWriter(target, self.label)
 
     def open(self, key: str) -> FileReader:
         try:
             return FileReader(self._path(key))
         except FileNotFoundError:
-            raise NoSuchBlob(f"The image store has nothing under {key}.") from None
+            raise NoSuchBlob(f"The {self.label} has nothing under {key}.") from None
 
     def delete(self, key: str) -> None:
         target = self._path(key)
         for path in (target, part_of(target)):
             path.unlink(missing_ok=True)
         with suppress(OSError):
-            # Not empty: another upload of the same image is at work.
+            # Not empty: there is more in the same group.
             target.parent.rmdir()
 
     def path(self, key: str) -> Path | None:
@@ -90,14 +90,14 @@ class FileStore:
 
     def keys(self) -> Iterator[str]:
         with suppress(FileNotFoundError):
-            for image in os.scandir(self._root):
-                if image.is_dir(follow_symlinks=False):
-                    yield from self._keys_of(image.name)
+            for group in os.scandir(self._root):
+                if group.is_dir(follow_symlinks=False):
+                    yield from self._keys_of(group.name)
 
-    def _keys_of(self, image_id: str) -> Iterator[str]:
+    def _keys_of(self, group: str) -> Iterator[str]:
         with suppress(FileNotFoundError):
-            names = {name.removesuffix(PART) for name in os.listdir(self._root / image_id)}
-            yield from (key for name in names if KEY.fullmatch(key := f"{image_id}/{name}"))
+            names = {name.removesuffix(PART) for name in os.listdir(self._root / group)}
+            yield from (key for name in names if KEY.fullmatch(key := f"{group}/{name}"))
 
     def free_bytes(self) -> int:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,15 +106,15 @@ class FileStore:
 
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
-            raise NoSuchBlob(f"{key[:80]!r} can't be a key of the image store.")
+            raise NoSuchBlob(f"{key[:80]!r} can't be a key of the {self.label}.")
         return self._root / key
 
 
 class FileWriter:
     far = False
 
-    def __init__(self, target: Path) -> None:
-        self._target, self._part = target, part_of(target)
+    def __init__(self, target: Path, label: str = "image store") -> None:
+        self._target, self._part, self._label = target, part_of(target), label
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(self._part, flags, 0o600)
         self._size_bytes, self._next_bytes = 0, KEPT_BYTES
@@ -125,7 +125,7 @@ class FileWriter:
             while view:
                 view = view[os.write(self._fd, view):]
         except OSError as error:
-            raise full(error) from None
+            raise full(error, self._label) from None
         self._size_bytes += len(piece)
         if self._size_bytes >= self._next_bytes:
             self._let_go()
@@ -133,9 +133,9 @@ class FileWriter:
     def _let_go(self) -> None:
         """Begin to write to the disk what is new, and give back the memory of what is there already.
 
-        A large image would else go through gigabytes of memory that nothing needs: a virtual machine pays for the
-        first touch of each page with a fault of its hypervisor, which cost more than both hashes. Small images stay
-        in memory, for the guests that are soon made of them.
+        A large blob would else go through gigabytes of memory that nothing needs: a virtual machine pays for the
+        first touch of each page with a fault of its hypervisor, which cost more than both hashes. Small ones stay in
+        memory, for whoever reads them soon: guests that are made of an image.
         """
         self._next_bytes = self._size_bytes + LET_GO_EVERY_BYTES
         with suppress(OSError):
@@ -146,7 +146,7 @@ class FileWriter:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise full(error) from None
+            raise full(error, self._label) from None
         os.close(self._fd)
         self._fd = -1
         try:
@@ -195,10 +195,10 @@ def part_of(target: Path) -> Path:
     return target.with_name(target.name + PART)
 
 
-def full(error: OSError) -> Exception:
+def full(error: OSError, label: str = "image store") -> Exception:
     """A disk that is full is the user's business; any other error of the disk is not."""
     if error.errno in FULL:
-        return StoreFull(f"The image store is full: {os.strerror(error.errno or 0)}.")
+        return StoreFull(f"The {label} is full: {os.strerror(error.errno or 0)}.")
     return error
 
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decisions of the object store, without I/O."""
