@@ -39,6 +39,8 @@ QUERY = {
     "/image/v2/metadefs/namespaces/{namespace}/objects": "?limit=1000",
     "/image/v2/metadefs/namespaces/{namespace}/tags": "?limit=1000",
     "/events/v1/events": "?limit=1000",
+    "/object-store/v1/AUTH_{own_project}": "?format=json",
+    "/object-store/v1/AUTH_{own_project}/{container}": "?format=json",
     "/compute/v2.1/flavors": "?is_public=none", "/compute/v2.1/flavors/detail": "?is_public=none",
 }
 STILL = {
@@ -46,6 +48,7 @@ STILL = {
     "/identity/v3/auth/tokens": "one token",
     "/identity/v3/limits/model": "the one model", "/identity/v3/domains/config/default": "a fixed document",
     "/placement/usages": "sums by resource class",
+    "/object-store/info": "a fixed document",
     "/network/v2.0/availability_zones": "zones are hosts' labels: one",
     "/network/v2.0/extensions": "a fixed list",
     "/network/v2.0/service-providers": "routers have one provider",
@@ -59,7 +62,7 @@ WHOLE = {"/admin/v1/audit"}
 """Compares everything with everything, for an operator: a fixed number of queries, but more than a dozen."""
 CONVERSATIONS = ("/oidc/", "/v3/auth/OS-FEDERATION/", "/v3/OS-FEDERATION/saml2/")
 """What browsers and programs say while somebody signs in: documents and answers, no lists."""
-DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions")
+DOCUMENTS = ("/", "/v1", "/v3", "/v2.0", "/v2.1", "/versions", "/healthcheck")
 GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates")
 """Addresses that only say that there is no such thing any more."""
 OF_PARENTS = [
@@ -74,6 +77,7 @@ OF_PARENTS = [
     "/identity/v3/users/{admin}/credentials/OS-EC2", "/identity/v3/users/{admin}/OS-OAUTH1/access_tokens",
     *(f"/image/v2/metadefs/namespaces/{{namespace}}{part}" for part in
       ("", "/properties", "/objects", "/tags", "/resource_types")),
+    "/object-store/v1/AUTH_{own_project}", "/object-store/v1/AUTH_{own_project}/{container}",
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
     "/compute/v2.1/servers/{server}/tags", "/compute/v2.1/servers/{server}/metadata",
     "/compute/v2.1/servers/{server}/ips", "/compute/v2.1/flavors/{flavor}/os-extra_specs",
@@ -127,7 +131,7 @@ class Seeds:
         self.ids["public"] = public["network"]["id"]
         subnet = {"network_id": self.ids["public"], "ip_version": 4, "cidr": "172.24.0.0/16"}
         await self.post("/network/v2.0/subnets", {"subnet": subnet})
-        self.ids["admin"] = self.cloud.admin.user_id
+        self.ids["admin"], self.ids["own_project"] = self.cloud.admin.user_id, admin
 
     async def round(self, number: int) -> None:
         name = uuid.uuid4().hex[:10]
@@ -137,6 +141,7 @@ class Seeds:
         await self.compute(name, number)
         await self.placement(name)
         await self.events(name, number)
+        await self.objects(name)
 
     async def identity(self, name: str) -> None:
         person = await self.cloud.project()
@@ -303,6 +308,11 @@ class Seeds:
             return
         wish = {"name": name, "url": "https://1.1.1.1/", "secret": "0123456789abcdef", "enabled": False}
         await self.post("/events/v1/webhooks", {"webhook": wish})
+
+    async def objects(self, name: str) -> None:
+        account = f"/object-store/v1/AUTH_{self.ids['own_project']}"
+        await self.put(f"{account}/{name}")
+        await self.put(f"{account}/{self.ids.setdefault('container', name)}/{name}")
 
     async def read(self, path: str) -> Any:
         return (await self.cloud.admin.get(path, status=200, headers=self.version(path))).json

@@ -20,6 +20,7 @@ from skyhold.identity import tables as identity
 from skyhold.image import quotas as image_quotas
 from skyhold.image import tables as image
 from skyhold.network import tables as network
+from skyhold.object import audit as objects
 from skyhold.placement import tables as placement
 
 Ask = Callable[[Any], Sequence[Any]]
@@ -99,7 +100,13 @@ def strays(ask: Ask) -> list[str]:
             ~sa.exists().where(other.c[target.name] == column).correlate(column.table),
         )
         found += [f"{column.table.name}.{column.name} is {row[0]}, which is not there" for row in ask(statement)]
-    return found + stray_grants(ask) + stray_ports(ask) + stray_usages(ask)
+    return found + stray_grants(ask) + stray_ports(ask) + stray_usages(ask) + wrong_objects(ask)
+
+
+def wrong_objects(ask: Ask) -> list[str]:
+    """Containers and blobs that count wrongly."""
+    found = objects.wrong_refs(ask(objects.OF_BLOBS)) + objects.wrong_counters(ask(objects.IN_CONTAINERS))
+    return [finding.sentence for finding in found]
 
 
 def stray_grants(ask: Ask) -> list[str]:

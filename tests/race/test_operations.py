@@ -84,6 +84,8 @@ async def fight(
 
 def gives_its_reason(answer: Answer) -> bool:
     """A word for programs, and a sentence that says more than "conflict"."""
+    if answer.headers["content-type"].startswith("text/html"):
+        return bool(answer.headers["x-openstack-reason"]) and len(answer.body.split()) > 3
     name, fault = next(iter(answer.json.items()))
     fault = fault[0] if name == "errors" else fault
     words = str(fault.get("detail") or fault.get("message")).split()

@@ -81,7 +81,7 @@ async def settle(cloud: Cloud, host: Machine) -> Land:
     land.ids |= {"project": land.owner.project_id, "owner": land.owner.user_id, "domain": land.owner.domain_id}
     await grants(land)
     land.owner.token = await cloud.token(land.owner, {"project": {"id": land.owner.project_id}})
-    for build in (identity, placement, network, image, compute, events, operator):
+    for build in (identity, placement, network, image, objects, compute, events, operator):
         await build(land)
     await people(land)
     # The issuer's first key is the cloud's own, made when it is first asked for: no rehearsal should be the first.
@@ -322,6 +322,15 @@ async def image(land: Land) -> None:
         "tags": [{"name": "blue"}], "resource_type_associations": [{"name": "OS::Glance::Image"}],
     }
     await land.cloud.admin.post("/image/v2/metadefs/namespaces", definitions, status=201)
+
+
+async def objects(land: Land) -> None:
+    account = f"/object-store/v1/AUTH_{land.ids['project']}"
+    await land.owner.post(account, status=204, headers={"X-Account-Meta-Song": MARKER})
+    for name in ("birds", "nest"):
+        await land.owner.put(f"{account}/{name}", status=201, headers={"X-Container-Meta-Song": MARKER})
+    said = {"X-Object-Meta-Song": MARKER}
+    await land.owner.put(f"{account}/birds/crow", MARKER.encode(), content_type="text/plain", headers=said, status=201)
 
 
 async def operator(land: Land) -> None:

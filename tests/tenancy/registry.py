@@ -44,6 +44,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "namespace_name": "birds", "object_name": "crow", "property_name": "raven", "tag_name": "blue",
         "resource_type": "OS::Glance::Image", "store_id": "file", "task_id": "$task",
     },
+    "object": {"project_id": "$project", "container": "birds", "object_name": "crow"},
     "compute": {
         "keypair_name": "birds", "flavor_id": "$flavor", "spec_key": "raven", "project_id": "$project",
         "class_name": "default", "service_id": "$compute_service", "hypervisor_id": "$hypervisor",
@@ -94,6 +95,7 @@ SAMPLES: dict[str, dict[str, str]] = {
     "image POST /v2/images/{image_id}/locations": {"image_id": "$queued_image"},
     "image POST /v2/images/{image_id}/actions/reactivate": {"image_id": "$sleeping_image"},
     "image POST /v2/metadefs/namespaces/{namespace_name}/tags/{tag_name}": {"tag_name": "green"},
+    "object DELETE /v1/AUTH_{project_id}/{container}": {"container": "nest"},
     "compute os-start": {"server_id": "$stopped"},
     "compute unpause": {"server_id": "$paused"},
     "compute resume": {"server_id": "$suspended"},
@@ -276,6 +278,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "identity GET /v3/auth/tokens": {"X-Subject-Token": "$token"},
     "identity HEAD /v3/auth/tokens": {"X-Subject-Token": "$token"},
     "identity DELETE /v3/auth/tokens": {"X-Subject-Token": "$token"},
+    "object COPY /v1/AUTH_{project_id}/{container}/{object_name:path}": {"Destination": "birds/rook"},
 }
 
 QUERIES: dict[str, str] = {
@@ -316,6 +319,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "image POST /v2/images/{image_id}/locations": (400, "no store of this land reads URLs"),
     "image GET /v2/images/{image_id}/locations": (403, "for services"),
     "image DELETE /v2/stores/{store_id}/{image_id}": (403, "the image is nowhere else"),
+    "object PUT /v1/AUTH_{project_id}/{container}/{object_name:path}": (400, "a stream can't be rehearsed"),
     "compute DELETE /v2.1/os-services/{service_id}": (409, "the host has servers"),
     "network POST /v2.0/networks/{network_id}/tags": (409, "the tag is there"),
     "operator POST /v1/rotate-keys": (400, "files can't be rehearsed"),

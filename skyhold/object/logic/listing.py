@@ -63,11 +63,12 @@ def rolled(rows: Sequence[Any], wish: Wish, last: str) -> Iterator[Any]:
     """`last` is the one that rows were rolled into before, or the marker, which may be one."""
     for row in rows:
         name = directory(row.name, wish)
-        if not name:
-            yield row
-        elif wish.flat:
-            if name == row.name and name != wish.prefix:
+        if wish.flat:
+            # What is called like the directory itself isn't in it.
+            if name in ("", row.name) and row.name != wish.prefix:
                 yield row
+        elif not name:
+            yield row
         elif name != last:
             yield name
         last = name or last
