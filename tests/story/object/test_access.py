@@ -7,6 +7,7 @@ The language of lists is tested for itself in tests/unit/object/test_acl.py.
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 
 from tests.kit.cloud import Persona
 from tests.story.object.conftest import Account
@@ -17,7 +18,7 @@ WRITES = (("PUT", "birds/raven"), ("POST", "birds/crow"), ("DELETE", "birds/rave
 OWNERS = (("PUT", "birds"), ("POST", "birds"), ("POST", ""), ("DELETE", "birds"), ("PUT", "nests"))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def birds(account: Account) -> Account:
     await account.container()
     await account.put("birds/crow")

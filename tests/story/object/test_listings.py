@@ -9,13 +9,14 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+import pytest_asyncio
 
 from tests.story.object.conftest import Account
 
 NAMES = ["a", "a/1", "a/2", "b/", "b/x/y", "b/z", "c", "ünï", "鳥"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def birds(account: Account) -> Account:
     await account.container()
     for name in reversed(NAMES):
