@@ -160,7 +160,7 @@ class Endpoint:
             if ctx.dry_run:
                 raise errors.Invalid("A streamed body can't be rehearsed: leave X-Dry-Run out.")
             # Whoever has shown a token may send for hours while it moves, nobody else.
-            nobody = isinstance(route.policy, Public)
+            nobody = not ctx.creds.user_id
             arguments.append(stream_of(req, self.core.settings.http.slow_client_timeout_s, all_of_it=nobody))
         return await route.handler(ctx, *arguments)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user sees of accounts and containers (SWI-01, SWI-03): made, described, bounded, deleted, and what `/info` says.
+"""What a user sees of accounts and containers (SWI-01, SWI-03): made, described, bounded, deleted; what `/info` says.
 
 Objects are test_objects.py, listings test_listings.py, who may test_access.py.
 """
