@@ -61,6 +61,11 @@ def routes_of(site: str) -> Routes:
         """List what is cached, and what waits for it."""
         return shown(await ctx.read(rows_of, site))
 
+    @routes.get("/v2/cache/nodes/{image_id}", policy=policy.CACHE_LIST)
+    async def nodes(ctx: Context, image_id: str) -> list[str]:
+        """List the endpoints that have an image in their cache."""
+        return [url_of(ctx.core, each) for each in await ctx.read(sites_with, image_id)]
+
     @routes.put("/v2/cache/{image_id}", policy=policy.CACHE_IMAGE, status=202)
     async def queue(ctx: Context, image_id: str) -> None:
         """Queue an image for caching."""
@@ -98,6 +103,10 @@ def routes_of(site: str) -> Routes:
     return routes
 
 
+def url_of(core: Core, site: str) -> str:
+    return f"{core.settings.public_url}/image{'_' + site if site else ''}"
+
+
 def shown(rows: list[Any]) -> dict[str, Any]:
     return {
         "cached_images": [
@@ -117,6 +126,13 @@ def shown(rows: list[Any]) -> dict[str, Any]:
 def rows_of(tx: Tx, ctx: Context, site: str) -> list[Any]:
     statement = sa.select(CACHED).where(CACHED.c.site == site)
     return list(tx.all(statement.order_by(CACHED.c.created_at, CACHED.c.image_id)))
+
+
+def sites_with(tx: Tx, ctx: Context, image_id: str) -> list[str]:
+    """Raises NotFound for an image that isn't there."""
+    image = store.get(tx, ctx, image_id, may=policy.CACHE_LIST)
+    statement = sa.select(CACHED.c.site).where(CACHED.c.image_id == image.id, CACHED.c.size_bytes.is_not(None))
+    return [row.site for row in tx.all(statement.order_by(CACHED.c.site))]
 
 
 def enqueue(tx: Tx, ctx: Context, site: str, image_id: str) -> None:

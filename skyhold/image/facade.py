@@ -117,7 +117,7 @@ def create_for_snapshot(
         raise errors.Forbidden(ctx.core.policy.explain(policy.ADD_IMAGE.name, ctx.creds))
     for key in properties:
         ops.check_name(key)
-    ops.check_properties(properties)
+    ops.check_properties(ctx, properties)
     return view(ops.add(
         tx, ctx, id=None, project_id=owner, name=name, visibility="private", disk_format=disk_format,
         container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=False,

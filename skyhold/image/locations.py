@@ -21,11 +21,12 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import Shape, field
-from skyhold.image import blobs, content, policy, states, tasks
+from skyhold.image import blobs, content, policy, signatures, states, tasks
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreAway
 from skyhold.image.images import ops
 from skyhold.image.images.shape import View, shown_location, url_of
 from skyhold.image.images.store import get, store
+from skyhold.image.logic import signing
 from skyhold.image.logic.patch import Change
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 ALGORITHMS: Final = ("sha512", "sha384", "sha256", "sha224", "sha1", "md5")
 HASH_CHARS: Final = {name: hashlib.new(name, usedforsecurity=False).digest_size * 2 for name in ALGORITHMS}
 HEX: Final = re.compile(r"[0-9a-f]+")
-MOST_LOCATIONS: Final = 10
 METADATA_CHARS: Final = 4096
 
 # ---- shape ---------------------------------------------------------------------------------
@@ -137,7 +137,8 @@ def check_queued(row: Any) -> None:
 
 
 def add(tx: Tx, ctx: Context, image_id: str, place: str, url: str, size_bytes: int, promise: Promise) -> None:
-    """With a promise the image waits until it was kept; without, it is active at once and hashed afterwards."""
+    """With a promise, of which a signature is one, the image waits until it was kept; without, it is active at once and
+    hashed afterwards."""
     from skyhold.image.sagas.hash_location import HashKept, HashLocation
 
     row = store.get(tx, ctx, image_id, may=policy.ADD_LOCATION)
@@ -149,7 +150,7 @@ def add(tx: Tx, ctx: Context, image_id: str, place: str, url: str, size_bytes: i
         asked={"image_id": row.id, "loc_url": url,
                "validation_data": {"os_hash_algo": promise.algorithm, "os_hash_value": promise.value}},
     )
-    if hashing and promise.value:
+    if hashing and (promise.value or is_signed(row)):
         row = store.move(tx, row, states.QUEUED, states.IMPORTING, locations=locations)
     else:
         algorithm = promise.algorithm or ("sha512" if hashing else "")
@@ -161,6 +162,14 @@ def add(tx: Tx, ctx: Context, image_id: str, place: str, url: str, size_bytes: i
         ))
     else:
         tasks.end(tx, task.id, states.SUCCESS)
+
+
+def is_signed(row: Any) -> bool:
+    """Raises Invalid for a signature that can't be one."""
+    try:
+        return signing.promised(row.properties) is not None
+    except signing.Unverified as why:
+        raise signatures.refused(why) from None
 
 
 def activated(tx: Tx, row: Any, size_bytes: int | None, locations: list[dict[str, Any]], **more: Any) -> Any:
@@ -187,14 +196,17 @@ async def sizes(ctx: Context, image_id: str, changes: Sequence[Change]) -> dict[
     check_visible(ctx)
     await ctx.read(lambda tx, ctx: store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE))
     given = [each for change in wanted for each in (change.value if isinstance(change.value, list) else [change.value])]
-    if len(given) > MOST_LOCATIONS:
-        raise errors.TooLarge(f"An image has at most {MOST_LOCATIONS} locations.")
+    check_number(ctx, len(given))
     found = {}
     for each in given:
         url = checked(each)["url"]
         if not is_ours(ctx.core, url):
             found[url] = await looked_at(ctx.core, url)
     return found
+
+
+def check_number(ctx: Context, number: int) -> None:
+    ops.check_number("locations", number, ctx.core.settings.image.image_location_quota)
 
 
 def is_ours(core: Core, url: str) -> bool:
@@ -231,13 +243,13 @@ def patched(tx: Tx, ctx: Context, row: Any, changes: Sequence[Change], seen: dic
         if change.op == "remove":
             row = removed(tx, ctx, row, change.where)
         elif change.op == "add" and change.where is not None:
-            row = appended(tx, row, checked(change.value), seen)
+            row = appended(tx, ctx, row, checked(change.value), seen)
         else:
             row = replaced(tx, ctx, row, change.value, seen)
     return row
 
 
-def appended(tx: Tx, row: Any, given: dict[str, Any], seen: dict[str, tuple[str, int]]) -> Any:
+def appended(tx: Tx, ctx: Context, row: Any, given: dict[str, Any], seen: dict[str, tuple[str, int]]) -> Any:
     if row.status not in (states.QUEUED, states.ACTIVE):
         raise errors.Conflict(f"A location can be added to a queued or active image; this one is {row.status}.")
     url, before = given["url"], row.locations or []
@@ -245,8 +257,7 @@ def appended(tx: Tx, row: Any, given: dict[str, Any], seen: dict[str, tuple[str,
         raise errors.Invalid(f"{url[:200]} is a place in a store of this cloud, and can't be given as a location.")
     if any(each.get("url") == url for each in before):
         raise errors.Invalid(f"The image has the location {url[:200]} already.")
-    if len(before) >= MOST_LOCATIONS:
-        raise errors.TooLarge(f"An image has at most {MOST_LOCATIONS} locations.")
+    check_number(ctx, len(before) + 1)
     place, size_bytes = seen[url]
     metadata = {name: value for name, value in given.get("metadata", {}).items() if name != "store"}
     locations = [*before, {"store": place, "url": url, "metadata": metadata}]
@@ -284,7 +295,7 @@ def replaced(tx: Tx, ctx: Context, row: Any, given: Any, seen: dict[str, tuple[s
     wanted = [checked(each) for each in given]
     if not row.locations:
         for each in wanted:
-            row = appended(tx, row, each, seen)
+            row = appended(tx, ctx, row, each, seen)
         return row
     stores = blobs.stores_of(ctx.core)
     view = View(stores.ordered, stores.get, True)

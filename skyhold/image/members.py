@@ -18,10 +18,9 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Shape, Time, field
 from skyhold.image import policy, states
+from skyhold.image.images.ops import check_number
 from skyhold.image.images.store import get, store
 from skyhold.image.tables import MEMBERS
-
-MOST_MEMBERS = 128
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -99,8 +98,7 @@ def insert(tx: Tx, ctx: Context, image_id: str, member_id: str) -> Any:
     """Raises Conflict for a member that is there already, Forbidden when the image isn't shared."""
     image = owned(tx, ctx, image_id, policy.ADD_MEMBER)
     count = tx.scalar(sa.select(sa.func.count()).select_from(MEMBERS).where(MEMBERS.c.image_id == image.id))
-    if count >= MOST_MEMBERS:
-        raise errors.TooLarge(f"An image has at most {MOST_MEMBERS} members.")
+    check_number("members", count + 1, ctx.core.settings.image.image_member_quota)
     values = {
         "image_id": image.id, "member_id": member_id, "status": states.PENDING,
         "created_at": tx.now, "updated_at": tx.now,

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+OrNone = Annotated[int, Meta(ge=-1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Ratio = Annotated[float, Meta(gt=0)]
 
@@ -203,6 +204,15 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     show_multiple_locations: Annotated[
         bool, Meta(description="Users see, and may set, where the bytes of their images are.")
     ] = False
+    show_image_direct_url: Annotated[
+        bool, Meta(description="Users see, as direct_url, where the bytes of their images are read first.")
+    ] = False
+    image_property_quota: Annotated[OrNone, Meta(description="Most properties of an image; -1 is no limit.")] = 128
+    image_tag_quota: Annotated[OrNone, Meta(description="Most tags of an image; -1 is no limit.")] = 128
+    image_member_quota: Annotated[
+        OrNone, Meta(description="Most projects that an image is shared with; -1 is no limit.")
+    ] = 128
+    image_location_quota: Annotated[OrNone, Meta(description="Most locations of an image; -1 is no limit.")] = 10
     do_secure_hash: Annotated[
         bool, Meta(description="What a location holds is read and hashed when an image gets it.")
     ] = True

@@ -106,4 +106,5 @@ def as_json(ctx: Context, row: Any) -> bytes:
 
 def view_of(ctx: Context) -> View:
     stores = blobs.stores_of(ctx.core)
-    return View(stores.ordered, stores.get, ctx.core.settings.image.show_multiple_locations)
+    settings = ctx.core.settings.image
+    return View(stores.ordered, stores.get, settings.show_multiple_locations, settings.show_image_direct_url)

@@ -24,8 +24,6 @@ from skyhold.image.logic.listing import Listing
 from skyhold.image.logic.patch import Change
 from skyhold.image.logic.protection import Verb
 
-MOST_TAGS = 128
-MOST_PROPERTIES = 128
 NAME_CHARS = 255
 VALUE_CHARS = 65535
 
@@ -49,8 +47,8 @@ def insert(tx: Tx, ctx: Context, want: ImageCreate) -> Any:
     """Raises Forbidden, Conflict for an id that is taken, TooLarge for too many tags, OverQuota."""
     for name in want.extra:
         check_name(name)
-    check_properties(want.extra)
-    check_tags(want.tags)
+    check_properties(ctx, want.extra)
+    check_tags(ctx, want.tags)
     owner = owner_of(ctx, want)
     protection.check_new(ctx, owner, want.extra)
     check_visibility(ctx, want.visibility, owner)
@@ -105,7 +103,7 @@ def update(tx: Tx, ctx: Context, image_id: str, changes: list[Change]) -> Any:
             set_property(ctx, row, properties, change)
     values = checked_attributes(ctx, row, attributes)
     if properties != row.properties:
-        check_properties(properties)
+        check_properties(ctx, properties, had=len(row.properties))
         values["properties"] = properties
     return write(tx, row, values, "image.update")
 
@@ -146,7 +144,7 @@ def checked_attributes(ctx: Context, row: Any, attributes: dict[str, Any]) -> di
     if values.get("visibility", row.visibility) != row.visibility:
         check_visibility(ctx, values["visibility"], row.project_id)
     if "tags" in values:
-        check_tags(values["tags"])
+        check_tags(ctx, values["tags"], had=len(row.tags))
         values["tags"] = sorted(set(values["tags"]))
     return values
 
@@ -168,7 +166,7 @@ def write(tx: Tx, row: Any, values: dict[str, Any], action: str) -> Any:
 def add_tag(tx: Tx, ctx: Context, image_id: str, tag: str) -> None:
     row = store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE)
     tags = sorted({*row.tags, tag})
-    check_tags(tags)
+    check_tags(ctx, tags, had=len(row.tags))
     write(tx, row, {"tags": tags}, "image.update")
 
 
@@ -257,9 +255,8 @@ def check_name(name: str) -> None:
         raise errors.Invalid(f"A property's name has 1 to {NAME_CHARS} characters.")
 
 
-def check_properties(properties: dict[str, Any]) -> None:
-    if len(properties) > MOST_PROPERTIES:
-        raise errors.TooLarge(f"An image has at most {MOST_PROPERTIES} properties, not {len(properties)}.")
+def check_properties(ctx: Context, properties: dict[str, Any], had: int = 0) -> None:
+    check_number("properties", len(properties), ctx.core.settings.image.image_property_quota, had)
     for name, value in properties.items():
         if not isinstance(value, str):
             raise errors.Invalid(f"The value of property {name} must be a string.")
@@ -267,9 +264,15 @@ def check_properties(properties: dict[str, Any]) -> None:
             raise errors.Invalid(f"The value of property {name} is longer than {VALUE_CHARS} characters.")
 
 
-def check_tags(tags: list[str]) -> None:
-    if len(set(tags)) > MOST_TAGS:
-        raise errors.TooLarge(f"An image has at most {MOST_TAGS} tags, not {len(set(tags))}.")
+def check_tags(ctx: Context, tags: list[str], had: int = 0) -> None:
+    check_number("tags", len(set(tags)), ctx.core.settings.image.image_tag_quota, had)
+
+
+def check_number(what: str, number: int, most: int, had: int = 0) -> None:
+    """Raises TooLarge. `most` is a setting, and no limit when negative; an image that had more before it was lowered
+    keeps what it has, and may have fewer."""
+    if 0 <= most < number and number > had:
+        raise errors.TooLarge(f"An image has at most {most} {what}, not {number}.")
 
 
 def check_visibility(ctx: Context, visibility: str, owner: str | None) -> None:

@@ -87,11 +87,12 @@ class ImageList(Shape):
 
 class View(NamedTuple):
     """What of the cloud an image's answer depends on: the order of stores, a store by its name, and whether users
-    see where content is."""
+    see all places where content is, or the one it is read from first."""
 
     ordered: Callable[[Iterable[str]], list[str]]
     store: Callable[[str], BlobStore]
     with_locations: bool
+    with_direct_url: bool = False
 
 
 def shown(row: Any, view: View) -> dict[str, Any]:
@@ -112,6 +113,8 @@ def shown(row: Any, view: View) -> dict[str, Any]:
         image["os_hash_algo"], image["os_hash_value"] = row.hash_algo, row.hash_value
     if row.locations:
         image["stores"] = ",".join(view.ordered(each["store"] for each in row.locations))
+    if view.with_direct_url and row.locations:
+        image["direct_url"] = url_of(first_of(row.locations, view), view)
     if view.with_locations:
         image["locations"] = [shown_location(each, view) for each in row.locations or ()]
     if row.importing:
@@ -120,6 +123,11 @@ def shown(row: Any, view: View) -> dict[str, Any]:
         if row.importing["task"]:
             image["os_glance_import_task"] = row.importing["task"]
     return image
+
+
+def first_of(locations: list[dict[str, Any]], view: View) -> dict[str, Any]:
+    first = view.ordered(each["store"] for each in locations)[0]
+    return next(each for each in locations if each["store"] == first)
 
 
 def shown_location(location: dict[str, Any], view: View) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def add_properties(tx: Tx, ctx: Context, image_id: str, added: dict[str, str]) -
     if row is None:
         raise staged.deleted(image_id)
     properties = {**row.properties, **added}
-    images.check_properties(properties)
+    images.check_properties(ctx, properties, had=len(row.properties))
     images.write(tx, row, {"properties": properties}, "image.update")
 
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Final
 
-from skyhold.core import journal
+from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
-from skyhold.image import blobs, locations, quotas, states, tasks
+from skyhold.image import blobs, locations, quotas, signatures, states, tasks
 from skyhold.image.drivers.base import NoSuchBlob, StoreAway
 from skyhold.image.images.store import store
 from skyhold.image.imports import staged
 from skyhold.image.intake import Intake, Received, read_through
 from skyhold.image.logic.inspection import Inspection, Refused
+from skyhold.image.logic.signing import Unverified
 
 WAIT_S: Final = 0.5
 
@@ -49,9 +50,10 @@ class HashLocation(Saga):
 
     async def _read(self, s: Run, row: Any) -> Outcome:
         settings = s.ctx.core.settings.image
+        verifier = await verifier_of(s, row)
         look = Look(Inspection(row.disk_format, row.container_format, settings.virtual_size_limit_bytes))
         other = s.kept.algorithm if s.kept.algorithm not in ("", "sha512") else ""
-        intake = Intake(look, None, settings.size_limit_bytes, other)
+        intake = Intake(look, None, settings.size_limit_bytes, other, verifier)
         try:
             reader = await blobs.in_thread(blobs.stores_of(s.ctx.core).get(s.kept.place).open, s.kept.url)
             try:
@@ -61,6 +63,8 @@ class HashLocation(Saga):
             received = await blobs.in_thread(intake.finish)
         except (NoSuchBlob, StoreAway) as error:
             raise Abort(f"The location can't be read: {error}") from None
+        except Unverified as refused:
+            raise Abort(str(refused)) from None
         s.kept.received, s.kept.refused = received, look.refused
         if not look.refused:
             s.kept.received = Received(
@@ -88,9 +92,18 @@ class HashLocation(Saga):
     cancelled = failed
 
 
+async def verifier_of(s: Run, row: Any) -> signatures.Verifier | None:
+    try:
+        return await signatures.verifier(s.ctx, row.properties)
+    except errors.Invalid as refused:
+        raise Abort(refused.message) from None
+
+
 class Look:
     """Inspects in place of writing; what it refuses is told, since the bytes are not ours and nobody opens them
     without a host having inspected them itself."""
+
+    far = False
 
     def __init__(self, inspection: Inspection) -> None:
         self._inspection = inspection

@@ -273,7 +273,7 @@ def attributes(tx: Tx, s: Run, row: Any) -> dict[str, Any]:
     values = {name: told[name] for name in ("disk_format", "container_format") if told.get(name)}
     if told.get("properties"):
         properties = {**row.properties, **told["properties"]}
-        images.check_properties(properties)
+        images.check_properties(s.ctx, properties, had=len(row.properties))
         values["properties"] = properties
         set_terms(tx, row.id, row._replace(properties=properties), before=row)
     return values

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from tests.story.image.conftest import House, ImageUser, start_house, user_of
+from tests.story.image.test_signatures import keep
+from tests.unit.image.signing import certify, key, properties
 
 CONTENT = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -120,6 +123,25 @@ async def test_a_promised_hash_is_checked(house: House, site: Site) -> None:
     assert (await me.look(broken["id"]))["stores"] == "file"
 
 
+async def test_a_signature_is_a_promise_too_gla_12(house: House, site: Site) -> None:
+    me = house.someone()
+    certificate_id = keep(house, certify("me", key("RSA-PSS")))
+    good = await me.image(**properties("RSA-PSS", "SHA-256", CONTENT, certificate_id))
+    await add(house, me, good["id"], site.url + "/disk")
+    shown = await me.look(good["id"])
+    assert shown["status"] == "active" and shown["os_hash_value"] == SHA512
+    other = properties("RSA-PSS", "SHA-256", CONTENT + b"!", certificate_id)
+    nobodys = properties("RSA-PSS", "SHA-256", CONTENT, str(uuid.uuid4()))
+    for signed, word in ((other, "not what was signed"), (nobodys, "no certificate")):
+        image = await me.image(**signed)
+        await add(house, me, image["id"], site.url + "/disk")
+        shown = await me.look(image["id"])
+        assert shown["status"] == "queued" and shown["os_hash_value"] is None
+        assert word in (await task_of(me, image["id"]))["message"]
+    odd = await me.image(**other | {"img_signature_hash_method": "MD5"})
+    await add(house, me, odd["id"], site.url + "/disk", status=400)
+
+
 @pytest.mark.parametrize(("url", "promise"), [
     ("gopher://info.test", {}), ("http://169.254.169.254/x", {}), ("$/nothing", {}), ("file:///etc/passwd", {}),
     ("$/disk", {"os_hash_value": SHA512}), ("$/disk", {"os_hash_algo": "sha123", "os_hash_value": SHA512}),
@@ -214,9 +236,26 @@ async def test_locations_are_shown_and_set_only_where_the_operator_wants_it(tmp_
     try:
         me = house.someone()
         image = await me.image(CONTENT)
-        assert "locations" not in image
+        assert "locations" not in image and "direct_url" not in image
         change = {"op": "add", "path": "/locations/-", "value": {"url": site.url + "/disk"}}
         await me.change(image["id"], change, status=403)
+    finally:
+        await house.core.stop()
+
+
+async def test_the_place_that_is_read_first_is_shown_where_the_operator_wants_it(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "image-stores.toml").write_text(STORES)
+    house = await start_house(
+        tmp_path, outbound=Outbound(allow=["127.0.0.0/8"]), image=Image(show_image_direct_url=True)
+    )
+    try:
+        me = house.someone()
+        elsewhere, here, nowhere = await me.image(), await me.image(CONTENT), await me.image()
+        await add(house, me, elsewhere["id"], site.url + "/disk")
+        assert (await me.look(elsewhere["id"]))["direct_url"] == site.url + "/disk"
+        assert here["direct_url"].startswith("file://file/") and str(tmp_path) not in here["direct_url"]
+        assert "direct_url" not in nowhere and "locations" not in here
+        await me.post("/v2/images", {"direct_url": "http://elsewhere.test/"}, status=403)
     finally:
         await house.core.stop()
 
@@ -244,6 +283,11 @@ async def test_what_is_slow_to_read_is_fetched_once_gla_10(house: House, site: S
     await add(house, me, image["id"], site.url + "/disk")
     await me.get(f"/v2/images/{image['id']}/file", status=200)
     assert await cached(house, admin) == [image["id"]]
+    assert (await admin.get(f"/v2/cache/nodes/{image['id']}", status=200)).json == [
+        house.core.settings.public_url + "/image"
+    ]
+    await me.get(f"/v2/cache/nodes/{image['id']}", status=403)
+    await admin.get("/v2/cache/nodes/nothing", status=404)
     asked = site.asked
     for _ in range(3):
         assert (await me.get(f"/v2/images/{image['id']}/file", status=200)).body == CONTENT
