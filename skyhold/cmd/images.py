@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ STALL_S: Final = 60.0
 PIECE_BYTES: Final = 1024 * 1024
 IMAGES: Final = "/image/v2/images"
 FINGERPRINT: Final = "catalogue_sha512"
+SHA512: Final = re.compile(r"[0-9a-fA-F]{128}")
 
 
 class Unusable(Exception):
@@ -59,20 +61,29 @@ def show() -> None:
         print(f"{name:{width}}  {entry.title}, from {urlsplit(entry.url).hostname}")
 
 
-def bring(settings: Settings, name: str, *, public: bool = True, accept_change: bool = False) -> str:
+def bring(
+    settings: Settings, name: str, *, public: bool = True, accept_change: bool = False, pinned: str = ""
+) -> str:
     """The id of the image, which may have been there already. Ends the program with a sentence when it can't be had."""
     entry = catalogue.entries().get(name)
     if entry is None:
         sys.exit(f"The catalogue has no image named {name}; `skyhold image catalogue list` shows all.")
+    if pinned and not SHA512.fullmatch(pinned):
+        sys.exit("--sha512 takes the 128 hexadecimal digits that `sha512sum` prints of the file as it is fetched.")
+    # Before hundreds of megabytes are fetched for a cloud that isn't there.
+    ask(settings, lambda client: client.get(f"{IMAGES}?limit=1"))
     try:
-        return import_entry(settings, name, entry, public=public, accept_change=accept_change)
+        return import_entry(settings, name, entry, public=public, accept_change=accept_change, pinned=pinned)
     except Unusable as why:
         sys.exit(str(why))
 
 
-def import_entry(settings: Settings, name: str, entry: Entry, *, public: bool, accept_change: bool) -> str:
-    """Raises Unusable."""
+def import_entry(
+    settings: Settings, name: str, entry: Entry, *, public: bool, accept_change: bool, pinned: str = ""
+) -> str:
+    """`pinned` is the SHA-512 of the one file that will do, whatever its publisher says. Raises Unusable."""
     with fetched(settings, entry) as found:
+        check_pinned(entry, found.sha512, pinned)
         check_unchanged(settings, entry, found.sha512, accept_change)
         image_id: str = ask(settings, lambda client: uploaded(client, name, entry, found, public))
     remember(settings, entry, found.sha512)
@@ -172,6 +183,14 @@ def remembered(settings: Settings) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return found
+
+
+def check_pinned(entry: Entry, sha512: str, pinned: str) -> None:
+    if pinned and sha512 != pinned.lower():
+        raise Unusable(
+            f"{entry.url} is what its publisher says, but not what --sha512 says: its SHA-512 is {sha512}. Nothing was "
+            "imported."
+        )
 
 
 def check_unchanged(settings: Settings, entry: Entry, sha512: str, accept_change: bool) -> None:

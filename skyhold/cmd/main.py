@@ -163,11 +163,13 @@ def image_catalogue_list() -> None:
 @click.argument("name")
 @click.option("--private", is_flag=True, help="For the administrator's project alone.")
 @click.option("--accept-change", is_flag=True, help="Also when the publisher changed what was said never to change.")
-def image_catalogue_import(home: Path | None, name: str, private: bool, accept_change: bool) -> None:
+@click.option("--sha512", default="", metavar="DIGEST", help="Only if the fetched file has this digest as well.")
+def image_catalogue_import(home: Path | None, name: str, private: bool, accept_change: bool, sha512: str) -> None:
     """Fetch an image, verify it against its publisher's checksum, and offer it in this cloud."""
     from skyhold.cmd import images as command
 
-    print(command.bring(settings_of(home), name, public=not private, accept_change=accept_change))
+    settings = settings_of(home)
+    print(command.bring(settings, name, public=not private, accept_change=accept_change, pinned=sha512))
 
 
 @main.group()

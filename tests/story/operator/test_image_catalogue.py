@@ -19,6 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from skyhold.cmd import images
+from skyhold.core.settings.whole import Settings
 from skyhold.host.machine import Machine
 from skyhold.image.catalogue import Entry
 from tests.kit.cloud import ADMIN_PASSWORD, Cloud
@@ -111,6 +112,30 @@ async def test_an_address_that_never_changes_is_held_to_its_first_content(cloud:
     publisher.content = CONTENT[1:]
     publisher.says(publisher.content)
     await bring(cloud, publisher.entry(), accept_change=True)
+
+
+async def test_an_operator_pins_a_build(cloud: Cloud, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, right = publisher.entry(moving=True), hashlib.sha512(CONTENT).hexdigest()
+    monkeypatch.setattr(images.catalogue, "entries", lambda: {NAME: entry})
+
+    async def import_pinned(digest: str) -> str:
+        return await asyncio.to_thread(images.bring, cloud.core.settings, NAME, pinned=digest)
+
+    for digest, word in (("0" * 128, right), (right[:-1], "128 hexadecimal digits")):
+        with pytest.raises(SystemExit, match=word):
+            await import_pinned(digest)
+    image_id = await import_pinned(right.upper())
+    assert (await cloud.admin.get(f"/image/v2/images/{image_id}", status=200)).json["catalogue_sha512"] == right
+
+
+async def test_without_a_cloud_nothing_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no cloud"):
+        await asyncio.to_thread(images.bring, Settings(home=tmp_path / "nowhere"), "debian-13")
+
+
+async def test_the_list_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    images.show()
+    assert "debian-13" in capsys.readouterr().out
 
 
 async def test_a_machine_without_the_network_is_told_what_to_do(cloud: Cloud, publisher: Publisher) -> None:
