@@ -25,6 +25,7 @@ from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.shapes import ID, NAME
 from skyhold.identity.tables import APP_CREDENTIALS, ROLES
+from skyhold.identity.unique import duplicate, once
 
 WHAT = "additional application credentials"
 
@@ -125,19 +126,13 @@ def insert(
     role_ids = chosen_roles(tx, ctx, want.roles)
     # Clients that want no limit send an empty list.
     rule_ids = access_rules.ensure(tx, ctx, user_id, want.access_rules) if want.access_rules else None
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), user_id=user_id, project_id=ctx.project_id, name=want.name,
-                description=want.description, secret_hash=hashed, unrestricted=want.unrestricted,
-                expires_at=making.earliest(want.expires_at, *[bound.ends_at for bound in bounds]), roles=role_ids,
-                access_rules=rule_ids, made_with=making.held_with(ctx),
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store application_credential - Duplicate entry found with name "
-            f"{want.name}.", reason="name_taken",
-        ) from None
+    with once(tx, duplicate("application_credential", f"Duplicate entry found with name {want.name}")):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), user_id=user_id, project_id=ctx.project_id, name=want.name,
+            description=want.description, secret_hash=hashed, unrestricted=want.unrestricted,
+            expires_at=making.earliest(want.expires_at, *[bound.ends_at for bound in bounds]), roles=role_ids,
+            access_rules=rule_ids, made_with=making.held_with(ctx),
+        )
     journal.record(tx, "application_credential.create", row)
     return view(tx, ctx, [row], secret)[0]
 

@@ -25,6 +25,7 @@ from skyhold.identity.federation.tables import EXPIRING_MEMBERSHIPS
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.shapes import ID, NAME, extra_of, given
 from skyhold.identity.tables import ASSIGNMENTS, GROUPS, MEMBERSHIPS
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -147,14 +148,11 @@ def insert(tx: Tx, ctx: Context, want: GroupCreate) -> Group:
     permits.demand(ctx, policy.CREATE_GROUP, {"target.group.domain_id": domain_id})
     places.domain(tx, domain_id)
     read_only.refuse_new(tx, domain_id, "group")
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name,
-                description=want.description or "", extra=extra_of(want),
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name,
+            description=want.description or "", extra=extra_of(want),
+        )
     journal.record(tx, "group.create", row)
     return view(ctx, row)
 
@@ -167,11 +165,8 @@ def change(tx: Tx, ctx: Context, group_id: str, want: GroupChange) -> Group:
     values = given(name=want.name, description=want.description)
     if "description" in values:
         values["description"] = values["description"] or ""
-    try:
-        with tx.nested():
-            row = store.update(tx, row, **values, extra=row.extra | extra_of(want))
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.update(tx, row, **values, extra=row.extra | extra_of(want))
     journal.record(tx, "group.update", row)
     return view(ctx, row)
 
@@ -302,8 +297,4 @@ def no_member(group_id: str, user_id: str) -> errors.NotFound:
 
 
 def taken(name: object) -> errors.Conflict:
-    return errors.Conflict(
-        f"Conflict occurred attempting to store group - Duplicate entry found with name {name} in the same "
-        "domain.",
-        reason="name_taken",
-    )
+    return duplicate("group", f"Duplicate entry found with name {name} in the same domain")

@@ -24,6 +24,7 @@ from skyhold.identity.logic import limit_models
 from skyhold.identity.registered_limits import MOST, UNLIMITED
 from skyhold.identity.shapes import ID, given
 from skyhold.identity.tables import LIMITS, REGISTERED_LIMITS
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -133,19 +134,13 @@ def insert(tx: Tx, ctx: Context, want: LimitCreate) -> Any:
     holder = holder_of(tx, want)
     registered = registered_of(tx, want)
     domain = holder.is_domain
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), registered_limit_id=registered.id, holder_id=holder.id,
-                project_id=None if domain else holder.id, domain_id=holder.id if domain else None,
-                owner_domain_id=holder.id if domain else holder.domain_id,
-                resource_limit=want.resource_limit, description=want.description,
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store limit - Duplicate entry: {want.resource_name} of "
-            f"{holder.id}.", reason="name_taken",
-        ) from None
+    with once(tx, duplicate("limit", f"Duplicate entry: {want.resource_name} of {holder.id}")):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), registered_limit_id=registered.id, holder_id=holder.id,
+            project_id=None if domain else holder.id, domain_id=holder.id if domain else None,
+            owner_domain_id=holder.id if domain else holder.domain_id,
+            resource_limit=want.resource_limit, description=want.description,
+        )
     journal.record(tx, "limit.create", row)
     return row
 

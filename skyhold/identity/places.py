@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core import errors, journal
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
 from skyhold.identity.auth import events
 from skyhold.identity.shapes import given
 from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, PROJECTS
+from skyhold.identity.unique import duplicate, once
 
 P = PROJECTS.c
 
@@ -32,11 +31,8 @@ projects = Store(
 
 def insert(tx: Tx, store: Store, **values: Any) -> Any:
     """Raises Conflict for a name that is taken."""
-    try:
-        with tx.nested():
-            return store.insert(tx, generation=0, **values)
-    except sa.exc.IntegrityError:
-        raise taken(store, values["name"]) from None
+    with once(tx, taken(store, values["name"])):
+        return store.insert(tx, generation=0, **values)
 
 
 def change(tx: Tx, store: Store, row: Any, **values: Any) -> Any:
@@ -44,11 +40,8 @@ def change(tx: Tx, store: Store, row: Any, **values: Any) -> Any:
     if row.enabled and values.get("enabled") is False:
         values["generation"] = row.generation + 1
         events.tell(tx, **{f"{store.kind}_id": row.id})
-    try:
-        with tx.nested():
-            return store.update(tx, row, **values)
-    except sa.exc.IntegrityError:
-        raise taken(store, values.get("name", row.name)) from None
+    with once(tx, taken(store, values.get("name", row.name))):
+        return store.update(tx, row, **values)
 
 
 def plain(want: Any) -> dict[str, Any]:
@@ -61,10 +54,8 @@ def plain(want: Any) -> dict[str, Any]:
 
 def taken(store: Store, name: str) -> errors.Conflict:
     where = "" if store.kind == "domain" else " in the same domain"
-    return errors.Conflict(
-        f"Conflict occurred attempting to store {store.kind} - it is not permitted to have two {store.kind}s "
-        f"with the same name{where}: {name}.", reason="name_taken",
-    )
+    why = f"it is not permitted to have two {store.kind}s with the same name{where}: {name}"
+    return duplicate(store.kind, why)
 
 
 def remove(tx: Tx, store: Store, row: Any) -> None:

@@ -21,6 +21,7 @@ from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import extra_of, given
 from skyhold.identity.tables import ENDPOINTS, REGIONS, REGISTERED_LIMITS
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -109,16 +110,11 @@ async def delete(ctx: Context, region_id: str) -> None:
 def insert(tx: Tx, ctx: Context, want: RegionCreate, region_id: str) -> Region:
     """Raises Conflict for an id that is taken, NotFound for a parent that isn't there."""
     refuse_missing_parent(tx, want.parent_region_id)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=region_id, description=want.description or "", parent_region_id=want.parent_region_id,
-                extra=extra_of(want),
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store region - Duplicate ID, {region_id}.", reason="id_taken"
-        ) from None
+    with once(tx, duplicate("region", f"Duplicate ID, {region_id}", "id_taken")):
+        row = store.insert(
+            tx, id=region_id, description=want.description or "", parent_region_id=want.parent_region_id,
+            extra=extra_of(want),
+        )
     journal.record(tx, "region.create", row)
     return view(ctx, row)
 

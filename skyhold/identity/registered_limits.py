@@ -21,6 +21,7 @@ from skyhold.identity import links, permits, policy, regions, services
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, given
 from skyhold.identity.tables import LIMITS, REGISTERED_LIMITS
+from skyhold.identity.unique import duplicate, once
 
 UNLIMITED, MOST = -1, 2**31 - 1
 
@@ -116,15 +117,12 @@ def insert_all(tx: Tx, ctx: Context, wanted: list[RegisteredLimitCreate]) -> Pag
 
 def insert(tx: Tx, ctx: Context, want: RegisteredLimitCreate) -> Any:
     check_ground(tx, want.service_id, want.region_id)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), service_id=want.service_id, region_id=want.region_id or "",
-                resource_name=want.resource_name, default_limit=want.default_limit,
-                description=want.description,
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.resource_name) from None
+    with once(tx, taken(want.resource_name)):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), service_id=want.service_id, region_id=want.region_id or "",
+            resource_name=want.resource_name, default_limit=want.default_limit,
+            description=want.description,
+        )
     journal.record(tx, "registered_limit.create", row)
     return row
 
@@ -139,11 +137,8 @@ def change(tx: Tx, ctx: Context, registered_limit_id: str, want: RegisteredLimit
     if any(getattr(row, name) != value for name, value in values.items()):
         check_ground(tx, values.get("service_id"), values.get("region_id"))
     values |= given(default_limit=want.default_limit, description=want.description)
-    try:
-        with tx.nested():
-            row = store.update(tx, row, **values) if values else row
-    except sa.exc.IntegrityError:
-        raise taken(values.get("resource_name", row.resource_name)) from None
+    with once(tx, taken(values.get("resource_name", row.resource_name))):
+        row = store.update(tx, row, **values) if values else row
     journal.record(tx, "registered_limit.update", row)
     return view(ctx, row)
 
@@ -172,10 +167,7 @@ def refuse_referred(tx: Tx, row: Any) -> None:
 
 
 def taken(resource_name: str) -> errors.Conflict:
-    return errors.Conflict(
-        f"Conflict occurred attempting to store registered_limit - Duplicate entry: {resource_name} of this "
-        "service and region.", reason="name_taken",
-    )
+    return duplicate("registered_limit", f"Duplicate entry: {resource_name} of this service and region")
 
 
 # ---- queries -------------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -23,6 +21,7 @@ from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.shapes import ID, NAME, ResourceOptions, extra_of, given, options_of
 from skyhold.identity.tables import ROLES
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -99,15 +98,12 @@ def insert(tx: Tx, ctx: Context, want: RoleCreate) -> Role:
     if want.domain_id is not None:
         permits.demand(ctx, policy.CREATE_DOMAIN_ROLE, {"target.role.domain_id": want.domain_id})
         places.domain(tx, want.domain_id)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), name=want.name, domain_id=want.domain_id or "",
-                description=want.description, extra=extra_of(want),
-                options=permits.options_after({}, options_of(want.options)),
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), name=want.name, domain_id=want.domain_id or "",
+            description=want.description, extra=extra_of(want),
+            options=permits.options_after({}, options_of(want.options)),
+        )
     journal.record(tx, "role.create", row)
     return view(ctx, row)
 
@@ -118,14 +114,11 @@ def change(tx: Tx, ctx: Context, role_id: str, want: RoleChange) -> Role:
         raise errors.Invalid("Cannot change Domain ID.")
     values, options = given(name=want.name, description=want.description), options_of(want.options)
     permits.check_change(row, "role", values | want.extra, options)
-    try:
-        with tx.nested():
-            row = store.update(
-                tx, row, **values, extra=row.extra | extra_of(want),
-                options=permits.options_after(row.options, options),
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.update(
+            tx, row, **values, extra=row.extra | extra_of(want),
+            options=permits.options_after(row.options, options),
+        )
     void(tx)
     journal.record(tx, "role.update", row)
     return view(ctx, row)
@@ -170,7 +163,4 @@ def list_page(tx: Tx, ctx: Context, query: RoleQuery) -> Page:
 
 
 def taken(name: object) -> errors.Conflict:
-    return errors.Conflict(
-        f"Conflict occurred attempting to store role - Duplicate entry found with name {name}.",
-        reason="name_taken",
-    )
+    return duplicate("role", f"Duplicate entry found with name {name}")

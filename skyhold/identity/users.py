@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -31,6 +29,7 @@ from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.passwords import LONGEST, passwords
 from skyhold.identity.shapes import ID, NAME, extra_of, given, options_of
 from skyhold.identity.tables import ASSIGNMENTS, USERS
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -178,16 +177,13 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
     read_only.refuse_new(tx, domain_id, "user")
     refuse_domain(tx, want.default_project_id)
     options = permits.options_after({}, check_rules(options_of(want.options)))
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name, enabled=want.enabled,
-                default_project_id=want.default_project_id, password_hash=hashed, extra=extra_of(want),
-                password_expires_at=hashed and password_rules.expires_at(ctx, options, chosen=False),
-                options=options, generation=0,
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name, enabled=want.enabled,
+            default_project_id=want.default_project_id, password_hash=hashed, extra=extra_of(want),
+            password_expires_at=hashed and password_rules.expires_at(ctx, options, chosen=False),
+            options=options, generation=0,
+        )
     if hashed is not None:
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
     identities.replace(tx, ctx, row, want.federated)
@@ -208,11 +204,8 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
         values["password_expires_at"] = hashed and password_rules.expires_at(ctx, options, chosen=False)
     if want.password is not ABSENT or (row.enabled and want.enabled is False):
         values["generation"] = row.generation + 1
-    try:
-        with tx.nested():
-            row = store.update(tx, row, **values, extra=row.extra | extra_of(want), options=options)
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.update(tx, row, **values, extra=row.extra | extra_of(want), options=options)
     if hashed is not None:
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
     if "generation" in values:
@@ -336,8 +329,4 @@ def enabled_user(tx: Tx, ctx: Context, user_id: str) -> UserView | None:
 
 
 def taken(name: object) -> errors.Conflict:
-    return errors.Conflict(
-        f"Conflict occurred attempting to store user - Duplicate entry found with name {name} in the same "
-        "domain.",
-        reason="name_taken",
-    )
+    return duplicate("user", f"Duplicate entry found with name {name} in the same domain")

@@ -12,7 +12,6 @@ import hashlib
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -27,6 +26,7 @@ from skyhold.identity.delegation.rows import discard
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, extra_of
 from skyhold.identity.tables import CREDENTIALS
+from skyhold.identity.unique import duplicate, once
 
 EC2 = "ec2"
 BOUNDS = ("trust_id", "app_cred_id", "access_token_id")
@@ -128,17 +128,11 @@ def add(
         raise users.store.not_found(user_id)
     check_project(tx, ctx, user_id, project_id, kind)
     found = access_hash(blob) if kind == EC2 else None
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=found or permits.hex_id(ctx), user_id=user_id, project_id=project_id, type=kind,
-                blob=sealing.seal(ctx, blob), access_hash=found, made_with=making.held_with(ctx), extra=extra,
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            "Conflict occurred attempting to store credential - Duplicate entry: there is a key with this access.",
-            reason="access_taken",
-        ) from None
+    with once(tx, duplicate("credential", "Duplicate entry: there is a key with this access", "access_taken")):
+        row = store.insert(
+            tx, id=found or permits.hex_id(ctx), user_id=user_id, project_id=project_id, type=kind,
+            blob=sealing.seal(ctx, blob), access_hash=found, made_with=making.held_with(ctx), extra=extra,
+        )
     journal.record(tx, "credential.create", row)
     return row
 
@@ -200,11 +194,8 @@ def change(tx: Tx, ctx: Context, id: str, want: CredentialChange) -> Any:
     values: dict[str, Any] = {"extra": row.extra | extra_of(want)}
     if want.blob is not ABSENT:
         values |= new_blob(ctx, row, want.blob)
-    try:
-        with tx.nested():
-            row = store.update(tx, row, **values)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict("There is another key with this access.", reason="access_taken") from None
+    with once(tx, errors.Conflict("There is another key with this access.", reason="access_taken")):
+        row = store.update(tx, row, **values)
     void(tx)
     journal.record(tx, "credential.update", row)
     return row

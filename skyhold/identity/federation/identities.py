@@ -21,6 +21,7 @@ from skyhold.identity import permits
 from skyhold.identity.federation import policy
 from skyhold.identity.federation.tables import FEDERATED_USERS, PROTOCOLS, PROVIDERS
 from skyhold.identity.tables import USERS
+from skyhold.identity.unique import duplicate, once
 
 LONGEST = 255
 
@@ -51,15 +52,10 @@ def replace(tx: Tx, ctx: Context, user: Any, federated: Sequence[Federated] | An
     if foreign(tx, user.domain_id, {idp_id for idp_id, _ in pairs}):
         permits.demand(ctx, policy.UPDATE_IDENTITY_PROVIDER)
     tx.execute(FEDERATED_USERS.delete().where(FEDERATED_USERS.c.user_id == user.id))
-    try:
-        with tx.nested():
-            for idp_id, protocol_id, unique_id in told:
-                link(tx, user.id, idp_id, protocol_id, unique_id)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            "Conflict occurred attempting to store federated_user - Duplicate entry: another user is known by this "
-            "id.", reason="unique_id_taken",
-        ) from None
+    known = duplicate("federated_user", "Duplicate entry: another user is known by this id", "unique_id_taken")
+    with once(tx, known):
+        for idp_id, protocol_id, unique_id in told:
+            link(tx, user.id, idp_id, protocol_id, unique_id)
 
 
 def foreign(tx: Tx, domain_id: str, provider_ids: set[str]) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
-from skyhold.core import errors, journal
+from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
@@ -23,6 +21,7 @@ from skyhold.identity.federation.providers import named
 from skyhold.identity.federation.tables import MAPPINGS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.logic import mapping
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -89,14 +88,8 @@ def insert(tx: Tx, ctx: Context, mapping_id: str, want: MappingCreate) -> Mappin
     named(mapping_id, "mapping")
     version = want.schema_version or "1.0"
     mapping.parse(want.rules, version)
-    try:
-        with tx.nested():
-            row = store.insert(tx, id=mapping_id, rules=want.rules, schema_version=version)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store mapping - Duplicate entry found with ID {mapping_id}.",
-            reason="name_taken",
-        ) from None
+    with once(tx, duplicate("mapping", f"Duplicate entry found with ID {mapping_id}")):
+        row = store.insert(tx, id=mapping_id, rules=want.rules, schema_version=version)
     journal.record(tx, "mapping.create", row)
     return view(ctx, row)
 

@@ -22,6 +22,7 @@ from skyhold.identity.federation import mappings, policy, providers, shadows
 from skyhold.identity.federation.tables import PROTOCOLS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, given
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -91,17 +92,11 @@ def insert(tx: Tx, ctx: Context, idp_id: str, protocol_id: str, want: ProtocolCr
     if provider is None:
         raise providers.store.not_found(idp_id)
     check_mapping(tx, want.mapping_id)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), provider_id=idp_id, name=protocol_id, mapping_id=want.mapping_id,
-                remote_id_attribute=given(it=want.remote_id_attribute).get("it"),
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store federation_protocol - Duplicate entry found with ID "
-            f"{protocol_id}.", reason="name_taken",
-        ) from None
+    with once(tx, duplicate("federation_protocol", f"Duplicate entry found with ID {protocol_id}")):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), provider_id=idp_id, name=protocol_id, mapping_id=want.mapping_id,
+            remote_id_attribute=given(it=want.remote_id_attribute).get("it"),
+        )
     journal.record(tx, "protocol.create", row)
     return view(ctx, row)
 

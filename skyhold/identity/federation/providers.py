@@ -23,6 +23,7 @@ from skyhold.identity.federation import policy, shadows
 from skyhold.identity.federation.tables import PROVIDERS, REMOTE_IDS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, given
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -167,15 +168,12 @@ def remove(tx: Tx, ctx: Context, idp_id: str) -> None:
 def remember(tx: Tx, idp_id: str, remote_ids: list[str]) -> None:
     if not remote_ids:
         return
-    try:
-        with tx.nested():
-            tx.execute(
-                REMOTE_IDS.insert(), [{"remote_id": each, "provider_id": idp_id} for each in sorted(remote_ids)]
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            "One of the remote ids belongs to another identity provider.", reason="remote_id_taken"
-        ) from None
+    with once(tx, errors.Conflict(
+        "One of the remote ids belongs to another identity provider.", reason="remote_id_taken"
+    )):
+        tx.execute(
+            REMOTE_IDS.insert(), [{"remote_id": each, "provider_id": idp_id} for each in sorted(remote_ids)]
+        )
 
 
 # ---- queries -------------------------------------------------------------------------------
@@ -238,7 +236,4 @@ def clash(tx: Tx, idp_id: str, domain_id: str) -> errors.Conflict:
 
 
 def taken(idp_id: str) -> errors.Conflict:
-    return errors.Conflict(
-        "Conflict occurred attempting to store identity_provider - Duplicate entry found with ID "
-        f"{idp_id}.", reason="name_taken",
-    )
+    return duplicate("identity_provider", f"Duplicate entry found with ID {idp_id}")

@@ -24,6 +24,7 @@ from skyhold.identity.federation.providers import named
 from skyhold.identity.federation.tables import SERVICE_PROVIDERS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import given
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -113,17 +114,11 @@ async def delete(ctx: Context, sp_id: str) -> None:
 
 def insert(tx: Tx, ctx: Context, sp_id: str, want: ServiceProviderCreate) -> ServiceProvider:
     named(sp_id, "service provider")
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=sp_id, auth_url=want.auth_url, sp_url=want.sp_url, description=want.description,
-                enabled=want.enabled, relay_state_prefix=want.relay_state_prefix,
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(
-            f"Conflict occurred attempting to store service_provider - Duplicate entry found with ID {sp_id}.",
-            reason="name_taken",
-        ) from None
+    with once(tx, duplicate("service_provider", f"Duplicate entry found with ID {sp_id}")):
+        row = store.insert(
+            tx, id=sp_id, auth_url=want.auth_url, sp_url=want.sp_url, description=want.description,
+            enabled=want.enabled, relay_state_prefix=want.relay_state_prefix,
+        )
     void(tx)
     journal.record(tx, "service_provider.create", row)
     return view(ctx, row)

@@ -12,8 +12,6 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -25,6 +23,7 @@ from skyhold.identity.issuer import policy
 from skyhold.identity.issuer.tables import CLIENTS
 from skyhold.identity.listing import NamedQuery, page
 from skyhold.identity.shapes import NAME, given
+from skyhold.identity.unique import duplicate, once
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -92,14 +91,11 @@ async def delete(ctx: Context, oidc_client_id: str) -> None:
 
 def insert(tx: Tx, ctx: Context, want: ClientCreate, secret: str | None) -> Client:
     check_uris(want.redirect_uris)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=permits.hex_id(ctx), name=want.name, redirect_uris=want.redirect_uris,
-                secret_digest=None if secret is None else digest(secret),
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.insert(
+            tx, id=permits.hex_id(ctx), name=want.name, redirect_uris=want.redirect_uris,
+            secret_digest=None if secret is None else digest(secret),
+        )
     journal.record(tx, "oidc_client.create", row)
     return view(ctx, row, secret)
 
@@ -110,11 +106,8 @@ def change(tx: Tx, ctx: Context, client_id: str, want: ClientChange) -> Client:
     if not values:
         raise errors.Invalid("A client's change names at least one attribute.")
     check_uris(values.get("redirect_uris", ()))
-    try:
-        with tx.nested():
-            row = store.update(tx, row, **values)
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    with once(tx, taken(want.name)):
+        row = store.update(tx, row, **values)
     journal.record(tx, "oidc_client.update", row)
     return view(ctx, row)
 
@@ -167,7 +160,4 @@ def view(ctx: Context, row: Any, secret: str | None = None) -> Client:
 
 
 def taken(name: object) -> errors.Conflict:
-    return errors.Conflict(
-        f"Conflict occurred attempting to store client - Duplicate entry found with name {name}.",
-        reason="name_taken",
-    )
+    return duplicate("client", f"Duplicate entry found with name {name}")
