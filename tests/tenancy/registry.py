@@ -72,7 +72,12 @@ SAMPLES: dict[str, dict[str, str]] = {
         }
         for method in ("GET", "HEAD") for tail in ("", "/{option}")
     },
-    "identity DELETE /v3/registered_limits/{registered_limit_id}": {"registered_limit_id": "$idle_registered_limit"},
+    **{
+        f"identity {method} /v3/registered_limits/{{registered_limit_id}}": {
+            "registered_limit_id": "$idle_registered_limit",
+        }
+        for method in ("PATCH", "DELETE")
+    },
     "identity DELETE /v3/users/{user_id}/access_rules/{access_rule_id}": {"access_rule_id": "$idle_rule"},
     "identity GET /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
     "identity HEAD /v3/users/{user_id}/credentials/OS-EC2/{credential_id}": {"credential_id": "$key"},
