@@ -49,6 +49,25 @@ class Children:
         self.table, self.kind, self.label = table, kind, label
         self.store = Store(table, service="image", kind=kind, label=label)
 
+    # ---- operations and queries, by the names that a path has -----------------------------------
+
+    def find(self, tx: Tx, ctx: Context, namespace: str, name: str) -> Any:
+        """Raises NotFound."""
+        return self.one(tx, namespaces.get(tx, ctx, namespace), name)
+
+    def list_page(self, tx: Tx, ctx: Context, namespace: str, query: ChildQuery) -> Page:
+        return self.page(tx, namespaces.get(tx, ctx, namespace), query)
+
+    def remove(self, tx: Tx, ctx: Context, namespace: str, name: str) -> None:
+        """Raises NotFound, Forbidden in a protected namespace."""
+        self.delete(tx, namespaces.get(tx, ctx, namespace), name)
+
+    def remove_all(self, tx: Tx, ctx: Context, namespace: str) -> None:
+        """Raises Forbidden in a protected namespace; none to remove is fine."""
+        self.clear(tx, namespaces.get(tx, ctx, namespace))
+
+    # ---- within a namespace that was looked up ---------------------------------------------------
+
     def all(self, tx: Tx, namespace: Any) -> list[Any]:
         mine = self.table.c.namespace_id == namespace.id
         order = (self.table.c.created_at, self.table.c.name)

@@ -17,7 +17,6 @@ from skyhold.image import policy
 from skyhold.image.metadefs.children import (
     ChildQuery,
     Children,
-    Page,
     address,
     links,
     namespaces,
@@ -59,7 +58,7 @@ ONE = ALL + "/{object_name}"
 async def index(ctx: Context, namespace: str, query: ChildQuery) -> ObjectList:
     """List the objects of a namespace."""
     await present(ctx)
-    page = await ctx.read(list_page, namespace, query)
+    page = await ctx.read(objects.list_page, namespace, query)
     return ObjectList(
         objects=[shown(namespace, row) for row in page.rows], **links(address(namespace, "objects"), told(query), page)
     )
@@ -76,14 +75,14 @@ async def create(ctx: Context, namespace: str, want: ObjectWish) -> Object:
 async def delete_all(ctx: Context, namespace: str) -> None:
     """Remove all objects of a namespace."""
     await present(ctx)
-    await ctx.write(clear, namespace)
+    await ctx.write(objects.remove_all, namespace)
 
 
 @routes.get(ONE, policy=policy.GET_OBJECT, reply=Object)
 async def show(ctx: Context, namespace: str, name: str) -> Object:
     """Show an object."""
     await present(ctx)
-    return shown(namespace, await ctx.read(find, namespace, name))
+    return shown(namespace, await ctx.read(objects.find, namespace, name))
 
 
 @routes.put(ONE, policy=policy.MODIFY_OBJECT, body=ObjectWish, reply=Object)
@@ -97,7 +96,7 @@ async def update(ctx: Context, namespace: str, name: str, want: ObjectWish) -> O
 async def delete(ctx: Context, namespace: str, name: str) -> None:
     """Remove an object."""
     await present(ctx)
-    await ctx.write(remove, namespace, name)
+    await ctx.write(objects.remove, namespace, name)
 
 
 # ---- operations ----------------------------------------------------------------------------
@@ -123,22 +122,3 @@ def values_of(want: ObjectWish) -> dict[str, Any]:
         "name": want.name, "description": want.description, "required": want.required,
         "properties": definitions(want.properties),
     }
-
-
-def remove(tx: Tx, ctx: Context, namespace: str, name: str) -> None:
-    objects.delete(tx, namespaces.get(tx, ctx, namespace), name)
-
-
-def clear(tx: Tx, ctx: Context, namespace: str) -> None:
-    objects.clear(tx, namespaces.get(tx, ctx, namespace))
-
-
-# ---- queries -------------------------------------------------------------------------------
-
-
-def find(tx: Tx, ctx: Context, namespace: str, name: str) -> Any:
-    return objects.one(tx, namespaces.get(tx, ctx, namespace), name)
-
-
-def list_page(tx: Tx, ctx: Context, namespace: str, query: ChildQuery) -> Page:
-    return objects.page(tx, namespaces.get(tx, ctx, namespace), query)

@@ -63,7 +63,7 @@ async def create(ctx: Context, namespace: str, want: NamedDefinition) -> dict[st
 async def delete_all(ctx: Context, namespace: str) -> None:
     """Remove all properties of a namespace."""
     await present(ctx)
-    await ctx.write(clear, namespace)
+    await ctx.write(properties.remove_all, namespace)
 
 
 @routes.get(ONE, policy=policy.GET_PROPERTY, query=PropertyQuery)
@@ -84,7 +84,7 @@ async def update(ctx: Context, namespace: str, name: str, want: NamedDefinition)
 async def delete(ctx: Context, namespace: str, name: str) -> None:
     """Remove a property."""
     await present(ctx)
-    await ctx.write(remove, namespace, name)
+    await ctx.write(properties.remove, namespace, name)
 
 
 # ---- operations ----------------------------------------------------------------------------
@@ -105,12 +105,6 @@ def replace(tx: Tx, ctx: Context, namespace: str, name: str, want: NamedDefiniti
     return properties.update(tx, parent, row, name=want.name, definition=definition(want))
 
 
-def remove(tx: Tx, ctx: Context, namespace: str, name: str) -> None:
-    properties.delete(tx, namespaces.get(tx, ctx, namespace), name)
-
-
-def clear(tx: Tx, ctx: Context, namespace: str) -> None:
-    properties.clear(tx, namespaces.get(tx, ctx, namespace))
 
 
 # ---- queries -------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ async def create(ctx: Context, namespace: str, want: AssociationWish) -> Associa
 async def delete(ctx: Context, namespace: str, name: str) -> None:
     """Say that it no longer is."""
     await present(ctx)
-    await ctx.write(remove, namespace, name)
+    await ctx.write(associations.remove, namespace, name)
 
 
 # ---- operations ----------------------------------------------------------------------------
@@ -113,10 +113,6 @@ def know(tx: Tx, name: str) -> None:
     except sa.exc.IntegrityError:
         # Another transaction was first; one row of that name is all that was wanted.
         return
-
-
-def remove(tx: Tx, ctx: Context, namespace: str, name: str) -> None:
-    associations.delete(tx, namespaces.get(tx, ctx, namespace), name)
 
 
 # ---- queries -------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from skyhold.image import policy
 from skyhold.image.metadefs.children import (
     ChildQuery,
     Children,
-    Page,
     address,
     links,
     namespaces,
@@ -63,7 +62,7 @@ ONE = ALL + "/{tag_name}"
 async def index(ctx: Context, namespace: str, query: ChildQuery) -> TagList:
     """List the tags of a namespace."""
     await present(ctx)
-    page = await ctx.read(list_page, namespace, query)
+    page = await ctx.read(tags.list_page, namespace, query)
     return TagList(
         tags=[shown(row) for row in page.rows], **links(address(namespace, "tags"), told(query), page)
     )
@@ -83,14 +82,14 @@ async def create_several(
 async def delete_all(ctx: Context, namespace: str) -> None:
     """Remove all tags of a namespace."""
     await present(ctx)
-    await ctx.write(clear, namespace)
+    await ctx.write(tags.remove_all, namespace)
 
 
 @routes.get(ONE, policy=policy.GET_TAG, reply=Tag)
 async def show(ctx: Context, namespace: str, name: str) -> Tag:
     """Show a tag."""
     await present(ctx)
-    return shown(await ctx.read(find, namespace, name))
+    return shown(await ctx.read(tags.find, namespace, name))
 
 
 @routes.post(ONE, policy=policy.ADD_TAG, reply=Tag, status=201)
@@ -111,7 +110,7 @@ async def update(ctx: Context, namespace: str, name: str, want: TagWish) -> Tag:
 async def delete(ctx: Context, namespace: str, name: str) -> None:
     """Remove a tag."""
     await present(ctx)
-    await ctx.write(remove, namespace, name)
+    await ctx.write(tags.remove, namespace, name)
 
 
 # ---- operations ----------------------------------------------------------------------------
@@ -150,22 +149,3 @@ def rename(tx: Tx, ctx: Context, namespace: str, name: str, want: TagWish) -> An
     refuse_unknown(want)
     parent = namespaces.get(tx, ctx, namespace)
     return tags.update(tx, parent, tags.one(tx, parent, name), name=want.name)
-
-
-def remove(tx: Tx, ctx: Context, namespace: str, name: str) -> None:
-    tags.delete(tx, namespaces.get(tx, ctx, namespace), name)
-
-
-def clear(tx: Tx, ctx: Context, namespace: str) -> None:
-    tags.clear(tx, namespaces.get(tx, ctx, namespace))
-
-
-# ---- queries -------------------------------------------------------------------------------
-
-
-def find(tx: Tx, ctx: Context, namespace: str, name: str) -> Any:
-    return tags.one(tx, namespaces.get(tx, ctx, namespace), name)
-
-
-def list_page(tx: Tx, ctx: Context, namespace: str, query: ChildQuery) -> Page:
-    return tags.page(tx, namespaces.get(tx, ctx, namespace), query)
