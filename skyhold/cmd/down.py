@@ -27,6 +27,9 @@ def run(settings: Settings, *, keep_guests: bool, destroy: bool) -> int:
     if destroy:
         forget_clouds(settings, say)
         shutil.rmtree(settings.home, ignore_errors=True)
+        if settings.home.exists():
+            say.failed(f"{settings.home} could not be removed: something there is another user's, or mounted.")
+            return 1
         say.done(f"Removed {settings.home}")
     return 0
 
