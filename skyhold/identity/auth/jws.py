@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from skyhold.core.keyring import KeySet
-from skyhold.identity.auth.payload import SECOND_US, Scope, Token, unknown
+from skyhold.identity.auth.payload import LONGEST, SECOND_US, Scope, Token, unknown
 
 ALGORITHM = "ES256"
 MARK = "eyJ"
 """How every one begins: the brace of its header."""
-LONGEST = 12_288
-"""Characters: what fits into a request's head beside other headers."""
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256 (FIPS 186-5): private keys are the numbers below."""
 

@@ -25,8 +25,9 @@ METHODS = (
 """The position is the bit on the wire: only ever append."""
 
 SECOND_US = 1_000_000
-LONGEST = 4096
-"""Characters. Usual tokens stay below 255; one with many groups of an identity provider is longer."""
+LONGEST = 12_288
+"""Characters: what fits into a request's head beside other headers. Usual tokens stay below 255; one with many groups
+of an identity provider is longer."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,9 +75,15 @@ class Sessions:
         return self.remember(epoch, text, valid)
 
     def seal(self, token: Token) -> str:
-        """The text of a token, as settings want it."""
+        """The text of a token, as settings want it. Raises Forbidden for one that nobody could send."""
         forms = {"fernet": payload, "jws": jws}
-        return forms[self._core.settings.identity.token_provider].seal(self.keys, token)
+        text = forms[self._core.settings.identity.token_provider].seal(self.keys, token)
+        if len(text) > payload.LONGEST:
+            raise errors.Forbidden(
+                f"A token of {len(token.group_ids)} groups is too long to be sent. An administrator can let the "
+                "mapping name fewer of them.", reason="too_many_groups",
+            )
+        return text
 
     def unseal(self, text: str) -> Token:
         """Of either form, so that changing the setting logs nobody out. Raises NotFound for what isn't ours."""

@@ -16,6 +16,7 @@ from tests.kit.client import Answer
 from tests.kit.cloud import Cloud
 from tests.kit.federated import AT, NAMED, V3, bring, by_oidc, rescope
 from tests.kit.oidc_issuer import oidc_issuer
+from tests.story.identity.test_tokens import signed_tokens
 
 
 def group_rule(name: str, domain: str = "default") -> dict[str, Any]:
@@ -65,6 +66,21 @@ async def test_key_13_a_person_comes_with_the_word_of_an_issuer_and_goes_to_a_pr
     assert user["federated"] == [{"idp_id": idp, "protocols": [{"protocol_id": "openid", "unique_id": "alice-7"}]}]
     domain = (await cloud.admin.get(f"{AT}/identity_providers/{idp}", status=200)).json["identity_provider"]
     assert user["domain_id"] == domain["domain_id"] == body["user"]["domain"]["id"]
+
+
+async def test_somebody_of_very_many_groups_gets_a_token_as_long_as_it_can_be_sent(cloud: Cloud) -> None:
+    many = [(await a_group(cloud))[0]]
+    for i in range(299):
+        body = {"group": {"name": f"{i}-{uuid.uuid4().hex[:10]}", "domain_id": "default"}}
+        many.append((await cloud.admin.post(f"{V3}/groups", body, status=201)).json["group"]["id"])
+    rule = {"local": [{"group": {"id": id}} for id in many], "remote": [{"type": "OIDC-sub"}]}
+    async with alice() as issuer:
+        idp = await by_oidc(cloud, issuer, [*NAMED, rule])
+        token = token_of(await bring(cloud, idp, issuer.sign()))
+        assert len((await cloud.client(token).get(f"{V3}/auth/projects", status=200)).json["projects"]) == 1
+        with signed_tokens(cloud):
+            refused = await bring(cloud, idp, issuer.sign(), 403)
+    assert refused.json["error"]["reason"] == "too_many_groups"
 
 
 async def test_cve_2026_44394_rescoping_never_renews_a_federated_token(cloud: Cloud) -> None:

@@ -301,8 +301,10 @@ def signed_tokens(cloud: Cloud) -> Iterator[None]:
     before = cloud.core.settings
     chosen = msgspec.structs.replace(before.identity, token_provider="jws")
     cloud.core.settings = msgspec.structs.replace(before, identity=chosen)
-    yield
-    cloud.core.settings = before
+    try:
+        yield
+    finally:
+        cloud.core.settings = before
 
 
 async def test_signed_tokens_are_good_everywhere_beside_sealed_ones(cloud: Cloud) -> None:
