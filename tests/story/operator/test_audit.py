@@ -27,6 +27,8 @@ from skyhold.image import blobs
 from skyhold.image.tables import IMAGES
 from skyhold.network.loops import dataplane
 from skyhold.network.tables import PORTS
+from skyhold.object import audit as object_audit
+from skyhold.object.tables import BLOBS, CONTAINERS, OBJECTS
 from skyhold.placement import facade as placement
 from skyhold.placement.tables import INVENTORIES
 from tests.kit.cloud import Cloud
@@ -268,6 +270,38 @@ async def test_a_host_that_does_not_answer_is_found_with_what_was_not_compared(
             patch.setattr(scene.host.engine, "reconcile", reconcile)
             assert await findings(scene.cloud) == [("host", scene.host.host_id)]
     assert await findings(scene.cloud) == []
+
+
+async def test_objects_whose_bytes_or_counts_are_wrong_are_found(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, core, name = scene.cloud, scene.cloud.core, f"audited-{uuid.uuid4()}"
+    path = f"/object-store/v1/AUTH_{scene.user.project_id}/{name}"
+    await scene.user.request("PUT", path, status=201)
+    await scene.user.request("PUT", f"{path}/one", b"bytes", content_type="text/plain", status=201)
+    held = sa.select(CONTAINERS.c.id, OBJECTS.c.blob_id).join(OBJECTS, OBJECTS.c.container_id == CONTAINERS.c.id)
+    row = await context.internal(core).read(lambda tx, ctx: tx.first(held.where(CONTAINERS.c.name == name)))
+    for table, id, counter, kind in (
+        (CONTAINERS, row.id, "objects", "container"), (BLOBS, row.blob_id, "refs", "object blob"),
+    ):
+        wrong, right = change(table, id, **{counter: 2}), change(table, id, **{counter: 1})
+        await found_then_clean(cloud, wrong, right, [(kind, id)])
+    real = object_audit.on_disk
+
+    async def without(ctx: context.Context) -> list[str]:
+        return ["stray", *(each for each in await real(ctx) if each != row.blob_id)]
+
+    async def away(ctx: context.Context) -> list[str]:
+        raise OSError("the disk is not there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(object_audit, "on_disk", without)
+        assert {("object bytes", "stray"), ("object bytes", row.blob_id)} <= set(await findings(cloud))
+        patch.setattr(object_audit, "on_disk", away)
+        assert [kind for kind, _ in await findings(cloud)] == ["object store"]
+    await scene.user.request("DELETE", f"{path}/one", status=204)
+    await scene.user.request("DELETE", path, status=204)
+    assert await findings(cloud) == []
 
 
 def test_every_class_that_an_audit_may_print_is_planted_here() -> None:
