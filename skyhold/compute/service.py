@@ -30,7 +30,7 @@ from skyhold.compute.sagas.delete import Delete
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.sagas.reboot import Reboot
 from skyhold.compute.server_parts import ips, metadata, security_groups, tags
-from skyhold.compute.servers import actions, api, interfaces
+from skyhold.compute.servers import actions, api, interfaces, of_image
 from skyhold.core.bus import Alive, Hello
 from skyhold.core.service import Service
 from skyhold.core.versions import Version
@@ -76,7 +76,7 @@ SERVICE = Service(
         "host.inventory": (base.HostInventory, hosts.inventory),
         "guest.changed": (base.GuestStatus, power_sync.guest_changed),
     },
-    on_start=[quotas.prepare, hosts.forget_connections],
+    on_start=[quotas.prepare, hosts.forget_connections, of_image.at_start],
     request_id_header="x-compute-request-id",
     strict_query_since=Version(2, 75),
     project_in_path=True,

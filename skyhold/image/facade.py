@@ -16,7 +16,8 @@ import msgspec
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.image import blobs, cache, content, files, policy, signatures, states
+from skyhold.image import blobs, cache, content, descendants, files, policy, signatures, states
+from skyhold.image.descendants import Descendant, Found, Source
 from skyhold.image.images import ops
 from skyhold.image.images.store import get as look_up
 from skyhold.image.images.store import store
@@ -25,6 +26,8 @@ from skyhold.image.logic.signing import Unverified
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
+
+__all__ = ["Descendant", "Found"]
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -131,6 +134,11 @@ def abandon(tx: Tx, ctx: Context, image_id: str) -> None:
     if row is not None and row.status in (states.QUEUED, states.SAVING):
         ops.drop(tx, row)
         tx.after_commit(lambda: ctx.core.loops.ring("image.orphans"))
+
+
+def add_source_of_descendants(core: Core, source: Source) -> None:
+    """At the start: what another service makes of images is asked for by it (descendants.py)."""
+    descendants.add_source(core, source)
 
 
 def view(row: Any) -> ImageView:

@@ -24,6 +24,10 @@ def rule(name: str, check: str, words: str, *operations: tuple[str, str]) -> Rul
 
 ADD_IMAGE = rule("add_image", PROJECT_MEMBER_OR_ADMIN, "Create an image.", ("POST", "/v2/images"))
 GET_IMAGE = rule("get_image", READER_OF, "Show an image.", ("GET", "/v2/images/{image_id}"))
+GET_DESCENDANTS = rule(
+    "get_image_descendants", PROJECT_READER_OR_ADMIN, "List what was made of an image.",
+    ("GET", "/v2/images/{image_id}/descendants"),
+)
 GET_IMAGES = rule("get_images", READER_OF, "List images.", ("GET", "/v2/images"))
 MODIFY_IMAGE = rule(
     "modify_image", PROJECT_MEMBER_OR_ADMIN, "Change an image, its tags and properties.",
@@ -79,7 +83,9 @@ TASKS_API = rule(
     ("GET", "/v2/tasks/{task_id}"), ("DELETE", "/v2/tasks/{task_id}"),
 )
 CACHE_IMAGE = rule("cache_image", ADMIN, "Queue an image for caching.", ("PUT", "/v2/cache/{image_id}"))
-CACHE_LIST = rule("cache_list", ADMIN, "List what is cached.", ("GET", "/v2/cache"))
+CACHE_LIST = rule(
+    "cache_list", ADMIN, "List what is cached.", ("GET", "/v2/cache"), ("GET", "/v2/cache/nodes/{image_id}")
+)
 CACHE_DELETE = rule(
     "cache_delete", ADMIN, "Empty the cache.", ("DELETE", "/v2/cache"), ("DELETE", "/v2/cache/{image_id}")
 )
@@ -171,7 +177,7 @@ METADEFS = [
 
 RULES = [
     *METADEFS,
-    ADD_IMAGE, GET_IMAGE, GET_IMAGES, MODIFY_IMAGE, DELETE_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE,
+    ADD_IMAGE, GET_IMAGE, GET_DESCENDANTS, GET_IMAGES, MODIFY_IMAGE, DELETE_IMAGE, PUBLICIZE_IMAGE, COMMUNITIZE_IMAGE,
     DOWNLOAD_IMAGE, UPLOAD_IMAGE, DEACTIVATE, REACTIVATE, ADD_MEMBER, DELETE_MEMBER, GET_MEMBER,
     GET_MEMBERS, MODIFY_MEMBER, GET_SCHEMAS, GET_STORES, GET_STORES_DETAIL, GET_USAGE,
     COPY_IMAGE, TASKS_API, CACHE_IMAGE, CACHE_LIST, CACHE_DELETE, GET_LOCATION, SET_LOCATION, DELETE_LOCATION,

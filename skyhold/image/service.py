@@ -17,6 +17,7 @@ from skyhold.image import (
     blobs,
     cache,
     content,
+    descendants,
     errors,
     files,
     locations,
@@ -39,9 +40,9 @@ from skyhold.image.sagas.hash_location import HashLocation
 from skyhold.image.sagas.import_image import ImportImage
 
 COMMON = [
-    versions.routes, api.routes, files.routes, staging.routes, imports.routes, tasks.routes, locations.routes,
-    members.routes, schemas.routes, stores.routes, namespaces.routes, objects.routes, properties.routes, tags.routes,
-    resource_types.routes, metadef_schemas.routes,
+    versions.routes, api.routes, descendants.routes, files.routes, staging.routes, imports.routes, tasks.routes,
+    locations.routes, members.routes, schemas.routes, stores.routes, namespaces.routes, objects.routes,
+    properties.routes, tags.routes, resource_types.routes, metadef_schemas.routes,
 ]
 """What every endpoint of the service answers; downloads and the cache are each endpoint's own."""
 

@@ -16,7 +16,7 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.image import blobs, locations, policy, protection
 from skyhold.image.images import ops
-from skyhold.image.images.shape import Image, ImageCreate, ImageList, ImageQuery, View, shown
+from skyhold.image.images.shape import Image, ImageCreate, ImageDeletion, ImageList, ImageQuery, View, shown
 from skyhold.image.imports.shape import METHODS
 from skyhold.image.logic import listing, patch
 
@@ -65,10 +65,10 @@ async def update(ctx: Context, image_id: str, body: list[Any]) -> bytes:
     return as_json(ctx, await ctx.write(locations.update, image_id, changes, seen))
 
 
-@routes.delete("/v2/images/{image_id}", policy=policy.DELETE_IMAGE)
-async def delete(ctx: Context, image_id: str) -> None:
-    """Delete an image and its content."""
-    gone = await ctx.write(ops.remove, image_id)
+@routes.delete("/v2/images/{image_id}", policy=policy.DELETE_IMAGE, query=ImageDeletion)
+async def delete(ctx: Context, image_id: str, query: ImageDeletion) -> None:
+    """Delete an image and its content; with `if_unused=true` only when nothing was made of it."""
+    gone = await ctx.write(ops.remove, image_id, query.if_unused == "true")
     if not ctx.dry_run:
         await blobs.discard(ctx.core, gone)
 

@@ -17,7 +17,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import ABSENT, reader
 from skyhold.core.versions import Version
-from skyhold.image import content, policy, protection, quotas, states
+from skyhold.image import content, descendants, policy, protection, quotas, states
 from skyhold.image.images.shape import READ_ONLY, RESERVED, RESERVED_PREFIX, ImageCreate
 from skyhold.image.images.store import get, page, set_terms, store
 from skyhold.image.logic.listing import Listing
@@ -201,11 +201,14 @@ def move(tx: Tx, ctx: Context, image_id: str, rule: Rule, before: str, after: st
 # ---- delete ----------------------------------------------------------------------------------
 
 
-def remove(tx: Tx, ctx: Context, image_id: str) -> list[content.Placed]:
-    """What to discard after the commit. Allowed in every state; an upload or import under way finds its image gone."""
+def remove(tx: Tx, ctx: Context, image_id: str, if_unused: bool) -> list[content.Placed]:
+    """What to discard after the commit. Allowed in every state; an upload or import under way finds its image gone.
+    Raises Forbidden, and Conflict with `if_unused` for an image that something stands on."""
     row = store.get(tx, ctx, image_id, may=policy.DELETE_IMAGE)
     if row.protected:
         raise errors.Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+    if if_unused:
+        descendants.check_unused(tx, ctx, row)
     return drop(tx, row)
 
 

@@ -78,6 +78,10 @@ class ImageQuery(Shape, extra="keep"):
     extra: dict[str, list[str]] = field(default_factory=dict)
 
 
+class ImageDeletion(Shape, extra="ignore"):
+    if_unused: str = field(default="false", enum=("true", "false"))
+
+
 class ImageList(Shape):
     images: list[Image]
     first: str
