@@ -83,7 +83,8 @@ def delete(tx: Tx, ctx: Context, project_id: str, name: str) -> None:
     row = there(find(tx, project_id, name, lock=True), name)
     if row.objects:
         raise errors.Conflict(
-            f"The container holds {row.objects} objects; delete them first.", reason="container_not_empty"
+            "There was a conflict when trying to complete your request. "
+            f"The container holds {row.objects} objects; delete them first.", reason="container_not_empty",
         )
     store.delete(tx, row)
     journal.record(tx, "container.delete", row)

@@ -110,7 +110,8 @@ async def test_an_account_quota_is_the_resellers(account: Account, reseller: Per
 
 async def test_swi_03_info_names_only_what_is_done(cloud: Cloud) -> None:
     told = (await cloud.client().get("/object-store/info", status=200)).json
-    assert told.keys() == {"swift", "account_quotas", "container_quotas"}
+    assert told.keys() == {"swift", "account_quotas", "container_quotas", "slo"}
+    assert told["slo"] == {"enabled": False, "max_manifest_segments": 0}
     assert told["swift"]["max_file_size"] == 5 * 1024**3 and told["swift"]["max_object_name_length"] == 1024
     assert told["swift"]["container_listing_limit"] == 10_000
     healthy = await cloud.client().get("/object-store/healthcheck", status=200)
