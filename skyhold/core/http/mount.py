@@ -91,7 +91,9 @@ class Front:
     def __init__(self, core: Core, services: list[Service]) -> None:
         self._core = core
         self._by_prefix = {service.prefix.strip("/"): (service, mount(core, service)) for service in services}
-        self._by_port = {pair[0].port: pair for pair in self._by_prefix.values() if pair[0].port}
+        # The API's own port may be one that a service had of old: there it isn't that service alone.
+        own = core.settings.http.port
+        self._by_port = {pair[0].port: pair for pair in self._by_prefix.values() if pair[0].port not in (0, own)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]

@@ -19,7 +19,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
 from skyhold.object import policy
 from skyhold.object.engine import access
-from skyhold.object.logic.bounds import check_metadata
+from skyhold.object.logic.bounds import check_item, check_metadata
 from skyhold.object.tables import ACCOUNTS, CONTAINERS
 
 store = Store(ACCOUNTS, service="object", kind="account", label="Account", key="project_id")
@@ -91,8 +91,10 @@ def known(tx: Tx, project_id: str) -> Any:
 
 def merged(before: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:
     """Empty values remove. Raises Invalid."""
+    for name, value in change.items():
+        check_item(name, value)
     after = {name: value for name, value in {**before, **change}.items() if value}
-    check_metadata({**change, **after})
+    check_metadata(after)
     return after
 
 

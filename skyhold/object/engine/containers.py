@@ -91,11 +91,11 @@ def delete(tx: Tx, ctx: Context, project_id: str, name: str) -> None:
 
 
 def reached(
-    tx: Tx, ctx: Context, project_id: str, name: str, rule: Rule, *, writing: bool = False, listing: bool = False,
-    referrer: str = "",
+    tx: Tx, ctx: Context, project_id: str, name: str, rule: Rule, *, writing: bool = False, lock: bool = False,
+    listing: bool = False, referrer: str = "",
 ) -> Any:
-    """The container, for whoever the rule or its list lets in; locked in a write when `writing`. Raises NotFound."""
-    row = find(tx, project_id, name, lock=writing)
+    """The container, for whoever the rule or its list, that for `writing` or the other, lets in. Raises NotFound."""
+    row = find(tx, project_id, name, lock=lock)
     text = "" if row is None else row.write_acl if writing else row.read_acl
     access.demand_listed(tx, ctx, rule, project_id, text, referrer=referrer, listing=listing)
     return there(row, name)

@@ -79,7 +79,7 @@ def put(tx: Tx, ctx: Context, at: Address, want: Upload, received: Received) -> 
     """The object with its new content. Raises Unprocessable, PreconditionFailed, OverQuota, Gone."""
     if want.etag is not None and want.etag != received.etag:
         raise Unprocessable(f"What came has the ETag {received.etag}, not {want.etag[:80]}.")
-    container = containers.reached(tx, ctx, at.project_id, at.container, policy.WRITE_OBJECT, writing=True)
+    container = containers.reached(tx, ctx, at.project_id, at.container, policy.WRITE_OBJECT, writing=True, lock=True)
     before = find(tx, container.id, at.name, lock=True)
     check_put(before, want.conditions)
     check_quotas(tx, container, before, received.size_bytes)
@@ -91,7 +91,7 @@ def copy(
     tx: Tx, ctx: Context, source: Address, at: Address, changed: Described, fresh: bool, conditions: Conditions
 ) -> Copied:
     """Two names for one content. `fresh` leaves what was said of the source behind."""
-    container = containers.reached(tx, ctx, at.project_id, at.container, policy.WRITE_OBJECT, writing=True)
+    container = containers.reached(tx, ctx, at.project_id, at.container, policy.WRITE_OBJECT, writing=True, lock=True)
     found = show(tx, ctx, source)
     before = find(tx, container.id, at.name, lock=True)
     check_put(before, conditions)
@@ -125,7 +125,7 @@ def describe(tx: Tx, ctx: Context, at: Address, said: Described) -> None:
 
 
 def delete(tx: Tx, ctx: Context, at: Address, conditions: Conditions) -> None:
-    container = containers.reached(tx, ctx, at.project_id, at.container, policy.DELETE_OBJECT, writing=True)
+    container = containers.reached(tx, ctx, at.project_id, at.container, policy.DELETE_OBJECT, writing=True, lock=True)
     row = there(find(tx, container.id, at.name, lock=True), at.name)
     if judged(conditions, row.etag, row.updated_at) == "failed":
         raise errors.PreconditionFailed("The object isn't what the request takes it for.")

@@ -7,6 +7,7 @@ Headers are read in swift/heads.py. Dates have whole seconds there, so a moment 
 from __future__ import annotations
 
 import email.utils
+from datetime import UTC
 from typing import Final, Literal
 
 import msgspec
@@ -52,6 +53,8 @@ def moment(header: str | None) -> int | None:
     if header is None:
         return None
     try:
-        return int(email.utils.parsedate_to_datetime(header).timestamp())
+        found = email.utils.parsedate_to_datetime(header)
+        # A date that names no zone is one of UTC.
+        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
     except (ValueError, TypeError, OverflowError):
         return None

@@ -45,7 +45,7 @@ UNKNOWN_TYPE: Final = "application/octet-stream"
 YES: Final = ("true", "1", "yes", "on", "t", "y")
 REMOVED: Final = "x-remove-"
 ACCOUNT: Final = "AUTH_"
-LARGEST: Final = 2**63 - 1
+LONGEST_NUMBER: Final = 18
 
 
 # ---- every request ---------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def bound(value: str) -> int | None:
     """Empty for none. Raises Invalid."""
     if not value:
         return None
-    if not (value.isascii() and value.isdigit()) or int(value[:20]) > LARGEST:
+    if not (value.isascii() and value.isdigit()) or len(value) > LONGEST_NUMBER:
         raise errors.Invalid("Invalid quota: it is a number, or empty for none.", reason="bad_quota")
     return int(value)
 

@@ -143,6 +143,6 @@ def clean(name: str) -> str:
 
 
 def iso(moment_us: int) -> str:
-    return datetime.fromtimestamp(moment_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
+    return datetime.fromtimestamp(moment_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
         f"{moment_us % 1_000_000:06d}"
     )

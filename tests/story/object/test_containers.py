@@ -51,6 +51,8 @@ async def test_metadata_of_containers_and_accounts_has_bounds(account: Account) 
             await account.ask("POST", path, 400, **headers)
         await account.ask("POST", path, 204, **{f"X-{kind}-Meta-{i}": "v" for i in range(60)})
         await account.ask("POST", path, 400, **{f"X-{kind}-Meta-{i}": "v" for i in range(50, 110)})
+        removed = {f"X-Remove-{kind}-Meta-{i}": "x" for i in range(200, 250)}
+        await account.ask("POST", path, 204, **removed | {f"X-{kind}-Meta-{i}": "v" for i in range(60, 90)})
 
 
 @pytest.mark.parametrize("headers", [
@@ -58,6 +60,7 @@ async def test_metadata_of_containers_and_accounts_has_bounds(account: Account) 
     {"X_Container_Meta_Web_Index": "index.html"}, {"X_Container_Sync_To": "//r/c/a/b"}, {"X_Storage_Policy": "gold"},
     {"X_Container_Meta_Temp_URL_Key": "k"}, {"X_Container_Meta_Access_Control_Allow_Origin": "*"},
     {"X_Container_Meta_Quota_Bytes": "many"}, {"X_Container_Meta_Quota_Count": "-1"},
+    {"X_Container_Meta_Quota_Count": "0" * 20 + "9" * 30},
     {"X_Container_Read": ".r:"}, {"X_Container_Write": ".r:*"}, {"X_Container_Read": ".x:y"},
 ])
 async def test_what_is_not_done_or_makes_no_sense_is_refused(account: Account, headers: dict[str, str]) -> None:

@@ -60,6 +60,7 @@ def test_what_cannot_or_will_not_be_given(header: str) -> None:
 def test_dates_have_whole_seconds() -> None:
     date = "Thu, 01 Jan 1970 00:00:05 GMT"
     assert moment(date) == 5 and moment("never") is None and moment("Thu, 99 Jan 1970") is None
+    assert moment("Thu Jan  1 00:00:05 1970") == 5, "without a zone it is UTC"
     assert seconds(4_000_001) == 5 and seconds(5_000_000) == 5
     for changed_us, verdict in ((4_000_001, "same"), (5_000_000, "same"), (5_000_001, "go")):
         assert judged(Conditions(modified_since=date), "e", changed_us) == verdict

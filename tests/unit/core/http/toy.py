@@ -17,7 +17,7 @@ from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context, Credentials
 from skyhold.core.db.tx import Tx
-from skyhold.core.http.routes import PUBLIC, Reply, Routes, Stream
+from skyhold.core.http.routes import PUBLIC, Head, Reply, Routes, Stream
 from skyhold.core.http.server import make_server
 from skyhold.core.policy.rules import Rule
 from skyhold.core.service import Service
@@ -115,6 +115,17 @@ async def upload(ctx: Context, stream: Stream) -> None:
         raise
     received.append(size)
     digests.append(digest.hexdigest())
+
+
+@routes.get("/v1/guests", policy=SEE, guests=True, head=True)
+async def guests(ctx: Context, head: Head) -> Any:
+    return {"user": ctx.user_id, "method": head.method, "path": head.path.decode(), "queries": list(head.queries),
+            "word": head.headers.get("x-word")}
+
+
+@routes.head("/v1/guests", policy=SEE, guests=True, head=True)
+async def guests_head(ctx: Context, head: Head) -> Reply:
+    return Reply(length=12345)
 
 
 @routes.post("/v1/form", policy=PUBLIC, stream=True)
