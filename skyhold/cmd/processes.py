@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cloud's processes on this machine: started detached, known by pid files, ended by pid.
 
-What they run is serve.py and host.py. A pid file holds the process's start time too, because
+What they run is serve.py and host.py. A process counts as ours by its command line too, because
 pids are used again.
 """
 
