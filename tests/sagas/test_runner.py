@@ -198,6 +198,14 @@ async def test_a_deadline_is_not_slept_through(toys: Core, subject: str) -> None
     assert await toys.sagas.wait(saga, 10)
 
 
+async def test_a_step_that_hangs_does_not_hold_its_saga_beyond_the_deadline(toys: Core, subject: str) -> None:
+    world.plan["two"] = [lambda s: wait_for(asyncio.Event())]
+    saga = await begin(toys, Hasty, subject)
+    error = await toys.sagas.wait(saga, 10)
+    assert error is not None and error.startswith("This took longer than")
+    assert things() == set() and not toys.sagas._running
+
+
 async def test_a_deadline_names_the_last_trouble(toys: Core, subject: str) -> None:
     world.plan["two"] = [RuntimeError("the host is on fire")] * 1000
     saga = await begin(toys, Hasty, subject)
@@ -484,5 +492,67 @@ async def test_live_sagas_are_known_by_their_subject(toys: Core, subject: str) -
 async def test_a_bell_that_was_lost_costs_a_second_at_most(toys: Core, subject: str) -> None:
     toys.sagas.ring = lambda: None  # type: ignore[method-assign]
     await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+
+
+async def test_a_bell_between_looking_and_waiting_is_heard(
+    toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The saga is committed when the runner has just found nothing due, and before it begins to wait."""
+    await quiet(toys)
+    monkeypatch.setattr(runner, "IDLE_S", 3600)
+    begun, claim = asyncio.Event(), toys.sagas._claim
+
+    async def claim_and_be_overtaken(free: int) -> float:
+        wait_s = await claim(free)
+        if not begun.is_set():
+            await begin(toys, Build, subject)
+            begun.set()
+        return wait_s
+
+    monkeypatch.setattr(toys.sagas, "_claim", claim_and_be_overtaken)
+    toys.sagas.ring()
+    await asyncio.wait_for(begun.wait(), 5)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+
+
+async def test_a_lease_that_ends_while_its_holder_lives_costs_a_step_and_loses_nothing(
+    toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Renewing failed, or the loop stood still: the very same process claims the saga again, beside itself."""
+    monkeypatch.setattr(runner, "RENEW_S", 3600)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause(s: Run) -> Outcome:
+        reached.set()
+        await go_on.wait()
+        return None
+
+    world.plan["one"] = [pause]
+    saga = await begin(toys, Build, subject)
+    await asyncio.wait_for(reached.wait(), 5)
+    await change_row(toys, saga, lease_until=1)
+    assert await toys.sagas.wait(saga, 10) is None
+    go_on.set()
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert world.history == ["one", "one", "two", "three"]
+
+
+async def test_claims_that_fail_are_tried_again(toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, failed = rows.claim, []
+
+    def fail(*args: Any) -> Any:
+        failed.append(1)
+        raise OSError("the disk went away")
+
+    monkeypatch.setattr(rows, "claim", fail)
+    await begin(toys, Build, subject)
+    async with asyncio.timeout(5):
+        while len(failed) < 3:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(rows, "claim", whole)
     await quiet(toys)
     assert await outcome_of(toys, subject) == BUILT

@@ -124,7 +124,7 @@ def clear(tx: Tx, ctx: Context, subject: str, step: str) -> None:
 
 class Hasty(Build):
     kind = "toy.hasty"
-    deadline_s = 0.2
+    deadline_s = 0.5
 
 
 class Remove(Saga):

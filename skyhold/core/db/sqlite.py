@@ -220,7 +220,10 @@ def resolve(results: list[Done]) -> None:
         run_after(result.after)
         if result.job.future.cancelled():
             continue
-        if result.error is not None:
+        if isinstance(result.error, StopIteration):
+            # A future refuses it, and whoever waits for this one and for all behind it would wait for ever.
+            result.job.future.set_exception(RuntimeError("the operation raised StopIteration"))
+        elif result.error is not None:
             result.job.future.set_exception(result.error)
         else:
             result.job.future.set_result(result.answer)

@@ -215,21 +215,22 @@ class Runner:
             return await self._save_problem(run, error, forward)
 
     async def _step(self, run: Run, forward: bool) -> tuple[Outcome, Exception | None]:
-        if forward and run.ctx.now > run.row["deadline_at"]:
-            log.error("saga passed its deadline", step=run.row["step"], error=run.error)
-            minutes = run.saga.deadline_s / 60
-            return None, Abort(f"This took longer than {minutes:g} minutes and was given up. {run.error}".strip())
+        left_s = (run.row["deadline_at"] - run.ctx.now) / 1e6 if forward else None
+        if left_s is not None and left_s < 0:
+            return None, given_up(run)
         name = run.row["step"] if forward else undoing(run.row)
         step = getattr(run.saga, name if forward else f"undo_{name}", None)
         if step is None:
             return None, None
         try:
-            outcome = await step(run)
+            # One that hangs must not hold the saga beyond its deadline: its lease is renewed all the time.
+            async with asyncio.timeout(left_s) as limit:
+                outcome = await step(run)
         except (Lost, StaleFence):
             raise
         except Exception as error:
             run.take_effects()
-            return None, error
+            return None, given_up(run) if limit.expired() else error
         metrics.SAGA_STEPS.labels(run.row["kind"], name, type(outcome).__name__).inc()
         return outcome, None
 
@@ -334,6 +335,12 @@ class Runner:
         _, woken = self._read_back(tx, row)
         self._sleep(tx, row, pause_s, woken or bool(row["signal"] and row["state"] == "running"))
         self._store(tx, row)
+
+
+def given_up(run: Run) -> Abort:
+    log.error("saga passed its deadline", step=run.row["step"], error=run.error)
+    minutes = run.saga.deadline_s / 60
+    return Abort(f"This took longer than {minutes:g} minutes and was given up. {run.error}".strip())
 
 
 def advance(row: dict[str, Any], steps: list[str], outcome: Outcome) -> None:

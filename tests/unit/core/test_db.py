@@ -412,3 +412,18 @@ async def test_postgresql_keeps_more_statements_prepared_than_the_drivers_hundre
         return int(tx.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements")))
 
     assert await internal(core).write(two_hundred) >= 200
+
+
+async def test_an_operation_that_raises_stop_iteration_fails_and_keeps_nobody_waiting(core: Core) -> None:
+    """A future can't hold that exception; on SQLite the writes beside it in a batch have futures too."""
+    def exhausted(tx: Any, ctx: Context) -> Any:
+        return next(iter(()))
+
+    ctx = internal(core)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            *[ctx.write(exhausted) for _ in range(3)], *[ctx.write(lambda tx, ctx: 1) for _ in range(20)],
+            return_exceptions=True,
+        )
+    assert all(isinstance(answer, RuntimeError) for answer in answers[:3])
+    assert answers[3:] == [1] * 20
