@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from skyhold.core import metrics
-from skyhold.core.db.engine import DryRun, Operation, T, dumps, full
+from skyhold.core.db.engine import DryRun, Operation, T, dumps, full, only_value
 from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class SqliteDatabase:
                 return operation(Tx(self._reader, ctx, writing=False), ctx, *args, **kw)
             finally:
                 transaction.rollback()
+
+    async def glance(self, ctx: Context, statement: sa.Select[Any]) -> Any:
+        return await self.read(ctx, only_value, statement)
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
         if self._closed:

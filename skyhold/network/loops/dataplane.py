@@ -21,6 +21,7 @@ import structlog
 from skyhold.core.app import Core
 from skyhold.core.bus import Failed, Hello, HostUnreachable, StaleFence, Working
 from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
 from skyhold.core.tables import LEASES
@@ -209,9 +210,12 @@ def pending(tx: Tx, ctx: Context) -> list[Any]:
     return list(tx.all(sa.select(CHANGES).order_by(CHANGES.c.id).limit(BATCH)))
 
 
+FORGET = CHANGES.delete().where(among(CHANGES.c.id, "ids"))
+
+
 def forget(tx: Tx, ctx: Context, ids: list[int]) -> None:
     for i in range(0, len(ids), 1000):
-        tx.execute(CHANGES.delete().where(CHANGES.c.id.in_(ids[i:i + 1000])))
+        tx.execute(FORGET, {"ids": ids[i:i + 1000]})
 
 
 def wanted_of(
