@@ -134,10 +134,12 @@ class ServerDatabase:
 
     def __init__(self, url: str, pool_size: int) -> None:
         from sqlalchemy.ext.asyncio import create_async_engine
+        from sqlalchemy.util import greenlet_spawn
 
         self.name = url.split(":", 1)[0].split("+")[0]
         self._lane = asyncio.Lock()
         self._glances: dict[Any, Glance] = {}
+        self._spawn = greenlet_spawn
         self._engine = create_async_engine(
             url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
@@ -154,13 +156,14 @@ class ServerDatabase:
         return None
 
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
-        def run(conn: sa.Connection) -> Any:
-            return operation(Tx(conn, ctx, writing=False), ctx, *args, **kw)
+        # All of it in one greenlet: opening, asking and closing by themselves cost a third more.
+        def run() -> Any:
+            with self._reader.sync_engine.connect() as conn:
+                return operation(Tx(conn, ctx, writing=False), ctx, *args, **kw)
 
         for _ in range(TRIES):
             try:
-                async with self._reader.connect() as conn:
-                    return await conn.run_sync(run)
+                return await self._spawn(run)
             except sa.exc.DBAPIError as error:
                 # One lost connection empties the whole pool: the next try has a new one.
                 if not error.connection_invalidated:

@@ -427,3 +427,16 @@ async def test_an_operation_that_raises_stop_iteration_fails_and_keeps_nobody_wa
         )
     assert all(isinstance(answer, RuntimeError) for answer in answers[:3])
     assert answers[3:] == [1] * 20
+
+
+async def test_reads_that_are_cancelled_leave_every_connection_usable(core: Core) -> None:
+    ctx = internal(core)
+    readings = []
+    for turn in range(60):
+        readings.append(asyncio.create_task(ctx.read(lambda tx, ctx: [tx.scalar(sa.select(1)) for _ in range(5)])))
+        await asyncio.sleep(turn * 0.0001)
+        readings[-1].cancel()
+    await asyncio.gather(*readings, return_exceptions=True)
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*[ctx.read(lambda tx, ctx: tx.scalar(sa.select(1))) for _ in range(100)])
+    assert answers == [1] * 100
