@@ -15,7 +15,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.blobs.base import NoSuchBlob, Reader
-from skyhold.core.blobs.flow import in_pool, pieces_of
+from skyhold.core.blobs.flow import READ_BYTES, in_pool, pieces_of
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Head, Reply
 from skyhold.object.engine import contents, objects
@@ -39,6 +39,8 @@ async def answer(ctx: Context, at: Address, head: Head) -> Reply:
             return early
         parts = asked(row, head)
         try:
+            if row.size_bytes <= READ_BYTES and len(parts) < 2:
+                return at_once(row, await contents.read(ctx.core, row.blob_id), parts)
             return sent(ctx, row, await contents.opened(ctx.core, row.blob_id), parts)
         except NoSuchBlob:
             continue
@@ -70,13 +72,28 @@ def asked(row: Any, head: Head) -> list[Part]:
     return ranges.parts(head.headers.get("range"), row.size_bytes)
 
 
+def at_once(row: Any, content: bytes, parts: list[Part]) -> Reply:
+    """A small content, or the one part of it that was asked for."""
+    headers, kind = replies.of_object(row), heads.latin(row.content_type)
+    if not parts:
+        return Reply(content, headers=headers, content_type=kind)
+    start, end = parts[0]
+    headers["Content-Range"] = content_range(parts[0], row.size_bytes)
+    return Reply(content[start:end], status=206, headers=headers, content_type=kind)
+
+
+def content_range(part: Part, size_bytes: int) -> str:
+    start, end = part
+    return f"bytes {start}-{end - 1}/{size_bytes}"
+
+
 def sent(ctx: Context, row: Any, reader: Reader, parts: list[Part]) -> Reply:
     headers, kind, size = replies.of_object(row), heads.latin(row.content_type), row.size_bytes
     if not parts:
         return Reply(whole(reader, 0, size), headers=headers, length=size, content_type=kind)
     if len(parts) == 1:
         (start, end), = parts
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        headers["Content-Range"] = content_range(parts[0], size)
         return Reply(whole(reader, start, end), status=206, headers=headers, length=end - start, content_type=kind)
     boundary = ctx.new_id().replace("-", "")
     openings = [ranges.opening(part, size, row.content_type, boundary) for part in parts]

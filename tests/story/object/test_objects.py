@@ -221,11 +221,20 @@ async def test_conditional_requests(account: Account) -> None:
 ])
 async def test_a_range(account: Account, asked: str, start: int, end: int | None) -> None:
     await account.container()
-    await account.put("birds/crow", CONTENT)
-    got = await account.get("birds/crow", 206, Range=asked)
-    assert got.body == CONTENT[start:end] and got.headers["content-length"] == str(len(got.body))
-    first = start % len(CONTENT)
-    assert got.headers["content-range"] == f"bytes {first}-{first + len(got.body) - 1}/{len(CONTENT)}"
+    # The small one is read at once, the large one in pieces.
+    for content in (CONTENT, CONTENT * 100):
+        await account.put("birds/crow", content)
+        got = await account.get("birds/crow", 206, Range=asked)
+        assert got.body == content[start:end] and got.headers["content-length"] == str(len(got.body))
+        first = start % len(content)
+        assert got.headers["content-range"] == f"bytes {first}-{first + len(got.body) - 1}/{len(content)}"
+
+
+async def test_a_large_object_comes_whole(account: Account) -> None:
+    await account.container()
+    await account.put("birds/condor", CONTENT * 200)
+    got = await account.get("birds/condor")
+    assert got.body == CONTENT * 200 and got.headers["content-length"] == str(len(got.body))
 
 
 async def test_several_ranges(account: Account) -> None:
