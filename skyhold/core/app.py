@@ -91,8 +91,8 @@ class Core:
         )
         await prepare_schema(self.db)
         for service in self.services.values():
-            for topic, (kind, handler) in service.reports.items():
-                self.bus.on_report(topic, kind, self._reporter(handler))
+            for topic, (kind, hears) in service.reports.items():
+                self.bus.on_report(topic, kind, self._in_context(hears))
         for service in self.services.values():
             for prepare in service.on_start:
                 await prepare(self)
@@ -101,9 +101,9 @@ class Core:
         await self.sagas.start()
         await self.loops.start()
 
-    def _reporter(self, handler: Any) -> Any:
+    def _in_context(self, hears: Any) -> Any:
         async def hear(host_id: str, body: Any) -> None:
-            await handler(context.internal(self), host_id, body)
+            await hears(context.internal(self), host_id, body)
 
         return hear
 

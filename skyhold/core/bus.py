@@ -102,7 +102,7 @@ class StaleFence(Exception):
         self.heard = heard
 
 
-ReportHandler = Callable[[str, Any], Awaitable[None]]
+Hears = Callable[[str, Any], Awaitable[None]]
 
 
 def sockets(first: Path) -> list[Path]:
@@ -166,12 +166,12 @@ class Bus:
         self._links: dict[str, Link] = {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._topics: dict[str, tuple[type, list[ReportHandler]]] = {}
+        self._topics: dict[str, tuple[type, list[Hears]]] = {}
         self._stopping = False
 
-    def on_report(self, topic: str, kind: type, handler: ReportHandler) -> None:
-        """Call `handler(host_id, body)` for each report of that topic, in the order sent by the host."""
-        self._topics.setdefault(topic, (kind, []))[1].append(handler)
+    def on_report(self, topic: str, kind: type, hears: Hears) -> None:
+        """Call `hears(host_id, body)` for each report of that topic, in the order sent by the host."""
+        self._topics.setdefault(topic, (kind, []))[1].append(hears)
 
     def connected(self, host_id: str) -> bool:
         return host_id in self._links
@@ -296,9 +296,9 @@ class Bus:
             link.silent.set()
 
     async def _report(self, host_id: str, topic: str, body: Any) -> None:
-        for handler in self._topics.get(topic, (type, []))[1]:
+        for hears in self._topics.get(topic, (type, []))[1]:
             try:
-                await handler(host_id, body)
+                await hears(host_id, body)
             except Exception:
                 # A report that can't be stored is repeated by the host's next full one; the link must live.
                 log.exception("report failed", topic=topic, host=host_id)

@@ -29,7 +29,7 @@ Trace = Callable[[Any, Any, str, list[str]], list[Any]]
 """`(tx, ctx, request_id, ids) -> list[Told]` (core/operator/trace.py): what a service itself wrote down of a request
 that was about things of these ids."""
 
-ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
+Hears = Callable[[Any, str, Any], Awaitable[None]]
 """`(ctx, host_id, body)` with the program's own context."""
 
 
@@ -37,7 +37,7 @@ ReportHandler = Callable[[Any, str, Any], Awaitable[None]]
 class Service:
     """`prefix` is the first path segment (`/compute`), `endpoint` what follows it in the catalogue
     (`/v2.1`), `port` the traditional one; a service with an empty `type` stands in no catalogue.
-    `reports` maps topics of host reports to their struct and a handler. `on_start` runs once the
+    `reports` maps topics of host reports to their struct and who hears them. `on_start` runs once the
     database is ready, before requests are taken. `audits` compare what is kept with what is there."""
 
     name: str
@@ -52,7 +52,7 @@ class Service:
     sagas: Sequence[builtins.type[Saga]] = ()
     loops: Sequence[Loop] = ()
     verbs: dict[str, tuple[builtins.type, builtins.type]] = field(default_factory=dict)
-    reports: dict[str, tuple[builtins.type, ReportHandler]] = field(default_factory=dict)
+    reports: dict[str, tuple[builtins.type, Hears]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
     audits: Sequence[Audit] = ()
     traces: Sequence[Trace] = ()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -57,7 +56,7 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
     if want.min_count > MOST_AT_ONCE:
         raise errors.Invalid(f"min_count is {want.min_count}; at most {MOST_AT_ONCE} servers are made at once.")
     count = take_quota(tx, ctx, flavor, want.min_count, min(count, MOST_AT_ONCE))
-    reservation = "r-" + secrets.token_hex(4)
+    reservation = "r-" + ctx.new_id()[:8]
     made = [
         create_one(tx, ctx, want, flavor, image, keys, asks, host, reservation, i, count) for i in range(count)
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Users that weren't seen for too long are disabled, for everybody to see.
+"""Keeps true: users that weren't seen for too long are disabled, for everybody to see.
 
 When somebody was seen is standing.py, which also refuses them between two runs of this. The setting is
 security_compliance.disable_user_account_days_inactive; a user with the option ignore_user_inactivity stays.
