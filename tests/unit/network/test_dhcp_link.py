@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -214,8 +213,8 @@ def _ip(*argv: str) -> None:
 
 @pytest.fixture
 def link():
-    if os.geteuid() or not shutil.which("ip"):
-        pytest.skip("needs root and iproute2")
+    if os.geteuid():
+        pytest.skip("only root can make a namespace")
     with Link() as link:
         yield link
 
