@@ -8,23 +8,20 @@ already, makes way for the blob that was first. So what is in a store without a 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-import structlog
 
 from skyhold.core import context, errors
+from skyhold.core.blobs.heart import beating
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.image.tables import BLOBS, IMAGES
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
-
-log = structlog.get_logger("image")
 
 BEAT_S: Final = 15.0
 SILENT_S: Final = 120.0
@@ -138,24 +135,9 @@ def location(store: str, key: str) -> dict[str, Any]:
 # ---- who writes is alive ---------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def alive(ctx: Context, key: str) -> AsyncIterator[None]:
+def alive(ctx: Context, key: str) -> AbstractAsyncContextManager[None]:
     """While inside, loops/uploads.py, perhaps in another process, is told that this blob is being written."""
-    beat = asyncio.create_task(keep_alive(ctx, key))
-    try:
-        yield
-    finally:
-        beat.cancel()
-
-
-async def keep_alive(ctx: Context, key: str) -> None:
-    while True:
-        await asyncio.sleep(BEAT_S)
-        try:
-            await ctx.write(beat_once, key)
-        except Exception:
-            # The database may be away for a moment; the writing itself will tell if it stays away.
-            log.exception("an upload could not say that it is alive", blob=key)
+    return beating(ctx, beat_once, key, BEAT_S)
 
 
 def beat_once(tx: Tx, ctx: Context, key: str) -> None:

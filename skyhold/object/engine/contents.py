@@ -22,6 +22,7 @@ from skyhold.core import errors
 from skyhold.core.blobs.base import NoSuchBlob, StoreFull, Writer
 from skyhold.core.blobs.file import FileReader, FileStore
 from skyhold.core.blobs.flow import SILENT_S, finished, give_way, in_pool, pump
+from skyhold.core.blobs.heart import beating
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Stream
@@ -182,31 +183,19 @@ def check_size(size_bytes: int, limit_bytes: int) -> None:
 @asynccontextmanager
 async def given_back(ctx: Context, blob_id: str) -> AsyncIterator[None]:
     """Whatever goes wrong inside, nothing stays of the blob. While inside, its row says that it is being written."""
-    beating = asyncio.create_task(keep_alive(ctx, blob_id))
-    try:
-        yield
-    except BaseException:
-        # Shielded: a cancelled request must not leave half of this undone.
-        await asyncio.shield(give_up(ctx, blob_id))
-        raise
-    finally:
-        beating.cancel()
+    async with beating(ctx, beat, blob_id, BEAT_S):
+        try:
+            yield
+        except BaseException:
+            # Shielded: a cancelled request must not leave half of this undone.
+            await asyncio.shield(give_up(ctx, blob_id))
+            raise
 
 
 async def give_up(ctx: Context, blob_id: str) -> None:
     await ctx.write(forget, blob_id)
     if not await ctx.read(named_among, [blob_id]):
         await discard(ctx.core, [blob_id])
-
-
-async def keep_alive(ctx: Context, blob_id: str) -> None:
-    while True:
-        await asyncio.sleep(BEAT_S)
-        try:
-            await ctx.write(beat, blob_id)
-        except Exception:
-            # The database may be away for a moment; the writing itself will tell if it stays away.
-            log.exception("an upload could not say that it is alive", blob=blob_id)
 
 
 async def write(ctx: Context, blob_id: str, stream: Stream) -> Received:
