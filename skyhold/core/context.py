@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
+import structlog
 
+from skyhold.core import errors
 from skyhold.core.versions import Version
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
     from skyhold.core.policy.rules import Rule
+
+log = structlog.get_logger("database")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -153,13 +159,19 @@ class Context:
         return self.core.policy.allows(rule.name, self.creds, target)
 
     async def read(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(tx, ctx, …)` on a consistent snapshot."""
-        answer: T = await self.core.db.read(self, fn, *args, **kw)
+        """Run `fn(tx, ctx, …)` on a consistent snapshot. Raises Unavailable when the database can't now."""
+        answer: T = await asked(self.core.db.read(self, fn, *args, **kw))
+        return answer
+
+    async def glance(self, statement: Select[tuple[T]]) -> T | None:
+        """The one value of a constant statement, as committed by now (core/db/glance.py)."""
+        answer: T | None = await asked(self.core.db.glance(self, statement))
         return answer
 
     async def write(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(tx, ctx, …)` in one transaction; rolled back afterwards in a dry run."""
-        answer: T = await self.core.db.write(self, fn, *args, **kw)
+        """Run `fn(tx, ctx, …)` in one transaction; rolled back afterwards in a dry run. Raises Unavailable when the
+        database can't now: then nothing was changed."""
+        answer: T = await asked(self.core.db.write(self, fn, *args, **kw))
         return answer
 
     def derive(self, creds: Credentials) -> Context:
@@ -168,6 +180,22 @@ class Context:
             self.core, creds, request_id=self.request_id,
             global_request_id=self.global_request_id, version=self.version, dry_run=self.dry_run,
         )
+
+
+async def asked(answer: Awaitable[T]) -> T:
+    """A database's answer, or an error in the program's own words where it would pass by itself."""
+    try:
+        return await answer
+    except errors.Error:
+        raise
+    except Exception as error:
+        from skyhold.core.db.passing import passing
+
+        told = passing(error)
+        if told is None:
+            raise
+        log.warning("the database can't now", told=told.reason, error=str(error))
+        raise told from error
 
 
 def internal(core: Core, request_id: str | None = None) -> Context:

@@ -95,7 +95,7 @@ class Sessions:
 
     async def epoch(self) -> int:
         if self._shared:
-            self._epoch = await self._core.db.glance(internal(self._core), VALUE) or 0
+            self._epoch = await internal(self._core).glance(VALUE) or 0
         return self._epoch
 
     async def epoch_of(self, ctx: Context) -> int:

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which errors of a database pass by themselves: whoever asked is told to try again, and that nothing is broken.
+
+What is tried again unseen is core/db/engine.py's business; here is what was in vain, or was never tried again. The one
+thing to know first: nothing here was committed. A connection that broke during COMMIT is the engine's to tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from skyhold.core import errors
+from skyhold.core.db.engine import FULL, full
+
+BUSY = {
+    # PostgreSQL, by SQLSTATE: serialization failure, deadlock, a lock not to be had in time.
+    "40001", "40P01", "55P03",
+    # MariaDB: a lock not to be had in time, deadlock, a row that changed since it was read.
+    1205, 1213, 1020,
+    # SQLite: another process writes.
+    "SQLITE_BUSY", "SQLITE_LOCKED",
+}
+CROWDED = {
+    # Too many connections, or no memory for one more.
+    "53300", "53200", 1040, 1041, 1203, 1226,
+}
+ENDED = {
+    # PostgreSQL: cancelled or too long, shut down, crashed, starting, the database dropped, idle for too long, and
+    # the server is a standby now.
+    "57014", "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04", "25006",
+    "08000", "08001", "08003", "08004", "08006", "08007",
+    # MariaDB: interrupted, too long (in MariaDB's number and in MySQL's), shut down, killed, gone, read-only, a node
+    # of a cluster that isn't ready.
+    1317, 1969, 3024, 1053, 1927, 2002, 2003, 2006, 2013, 1290, 1792, 1836, 1047,
+}
+
+
+def passing(error: BaseException) -> errors.Unavailable | None:
+    """What the user is told of this error; None if trying again would not help, or it is no database's."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return crowded()
+    code = code_within(error)
+    if code in FULL:
+        return full("database")
+    if code in BUSY:
+        return errors.Unavailable(
+            "Others are changing the same things in the database, and this could not come between; try again.",
+            reason="database_busy",
+        )
+    if code in CROWDED:
+        return crowded()
+    if code in ENDED:
+        return errors.Unavailable("The database ended this before it was done; try again.", reason="database")
+    return None
+
+
+def crowded() -> errors.Unavailable:
+    return errors.Unavailable("Every connection to the database is in use; try again.", reason="database_busy")
+
+
+def code_within(error: BaseException) -> str | int | None:
+    """SQLite's name, MariaDB's number, PostgreSQL's SQLSTATE. MariaDB has an SQLSTATE too, the same for very different
+    errors; and a driver of PostgreSQL that could not connect raises an error of its own, which nothing wraps."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return getattr(error, "sqlstate", None)
+    original: Any = error.orig
+    if name := getattr(original, "sqlite_errorname", None):
+        return "_".join(name.split("_")[:2])
+    if original is not None and original.args and isinstance(original.args[0], int):
+        return original.args[0]
+    return getattr(original, "sqlstate", None)
