@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from skyhold.core import errors
+from skyhold.core.db.among import among
 from skyhold.core.states import States
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ Filter = tuple[str, str, Any]
 """(column, operator, value); operators: eq ne lt le gt ge in notin like isnull notnull."""
 
 Lock = bool | Literal["stay"]
+
+MOST_IDS = 20_000
+"""Of one statement: databases bound its parameters."""
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": lambda column, bind: column == bind,
@@ -185,12 +189,14 @@ class Store:
         may: Rule | None = None,
         where: Sequence[Any] = (),
         without: tuple[str, ...] = (),
+        only: tuple[str, ...] = (),
     ) -> list[Any]:
         """Rows the caller may see, in a total order, after `marker`; `sort` is (column, asc|desc).
 
         Raises Invalid for a marker that isn't there. `where` takes ready clauses for what
         filters can't say; a page with them isn't cached as a statement. Columns in `without` aren't
-        read and come as None: large ones cost a list dearly that doesn't show them.
+        read and come as None: large ones cost a list dearly that doesn't show them. With `only` the rows have
+        nothing but these columns, in that order.
         """
         scope = self._scope(ctx, may or ctx.rule)
         if scope is False and self.shared is None:
@@ -202,19 +208,32 @@ class Store:
 
         def made() -> Any:
             statement = self._page_statement(shape, shared, filters, sort, after, limit).where(*where)
-            return statement.with_only_columns(*self._columns_but(without)) if without else statement
+            columns = [self.table.c[name] for name in only] if only else self._columns_but(without)
+            return statement.with_only_columns(*columns) if only or without else statement
 
         if shared or where:
             statement = made()
         else:
             key = (
                 "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
-                tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without,
+                tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without, only,
             )
             statement = self._statements.get(key)
             if statement is None:
                 statement = self._statements[key] = made()
         rows = tx.all(statement, params | page_params(filters, after, limit))
+        return list(rows) if only else self._made(rows)
+
+    def many(self, tx: Tx, ids: Sequence[str], *, without: tuple[str, ...] = ()) -> list[Any]:
+        """The rows with these ids, in no order and whoever asks: for ids that a scoped query has just given."""
+        statement = self._statements.get(("many", without))
+        if statement is None:
+            statement = sa.select(*self._columns_but(without)).where(among(self.table.c[self.key], "ids"))
+            self._statements["many", without] = statement
+        parts = [ids[start : start + MOST_IDS] for start in range(0, len(ids), MOST_IDS)]
+        return [row for part in parts for row in self._made(tx.all(statement, {"ids": list(part)}))]
+
+    def _made(self, rows: Iterable[Any]) -> list[Any]:
         make = self.Row._make
         return [make(row) for row in rows]
 

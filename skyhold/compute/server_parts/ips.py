@@ -38,8 +38,8 @@ async def show(ctx: Context, server_id: str, network_label: str) -> Any:
 
 def addresses(tx: Tx, ctx: Context, server_id: str) -> dict[str, list[dict[str, Any]]]:
     server = SERVERS_STORE.get(tx, ctx, server_id)
-    cards = network.shown_addresses(tx, ctx, [server.id]).get(server.id, [])
+    cards = network.shown_cards(tx, ctx, [server.id]).get(server.id, network.ShownCards())
     return {
         name: [{"version": entry["version"], "addr": entry["addr"]} for entry in entries]
-        for name, entries in views.addresses(cards).items()
+        for name, entries in views.addresses(cards.addresses).items()
     }

@@ -7,6 +7,7 @@ as Nova does; sorting is by keyset, so that pages stay stable while servers come
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from skyhold.compute import hosts, policy, states
@@ -34,22 +35,29 @@ EQUAL = {
     "availability_zone": "availability_zone", "user_id": "user_id", "reservation_id": "reservation_id",
     "vm_state": "state", "task_state": "task", "config_drive": "config_drive",
 }
+HEAD = ("id", "host_id", "revision")
+BRIEF = ("id", "name")
 UNSEEN = ("keys", "properties", "admin_pass")
 LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
 
 
 def briefs(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
-    rows, more = rows_of(tx, ctx, query)
+    rows, more = rows_of(tx, ctx, query, only=BRIEF)
     return Page([views.brief(ctx, row) for row in rows], next_link(ctx, query, rows, "") if more else None)
 
 
 def details(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
-    rows, more = rows_of(tx, ctx, query)
-    return Page(views.full(tx, ctx, rows), next_link(ctx, query, rows, "/detail") if more else None)
+    heads, more = rows_of(tx, ctx, query, only=HEAD)
+    everything = partial(store.ALL_STORE.many, tx, without=unseen(ctx))
+    return Page(
+        views.rendered(tx, ctx, heads, everything), next_link(ctx, query, heads, "/detail") if more else None
+    )
 
 
-def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> tuple[list[Any], bool]:
-    """One page, and whether there may be another."""
+def rows_of(
+    tx: Tx, ctx: Context, query: shape.ServerQuery, only: tuple[str, ...]
+) -> tuple[list[Any], bool]:
+    """One page of rows with these columns, and whether there may be another."""
     limit = page_size(ctx, query.limit)
     if limit == 0:
         return [], False
@@ -63,7 +71,7 @@ def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> tuple[list[Any], 
     try:
         rows = kind.page(
             tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
-            where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, without=unseen(ctx),
+            where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, only=only,
         )
     except errors.Invalid as error:
         if error.reason == "marker_not_found":

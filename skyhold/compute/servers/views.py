@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from skyhold.compute import server_groups, states, versions
 from skyhold.compute.hosts import is_up
 from skyhold.compute.servers import shape, store
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import ABSENT
+from skyhold.core.fragments import fragments
+from skyhold.core.shapes import ABSENT, Rendered
 from skyhold.network import facade as network
 
 PROGRESS = {"BUILD": 0, "ACTIVE": 0, "REBOOT": 0, "HARD_REBOOT": 0}
@@ -43,48 +45,69 @@ def brief(ctx: Context, row: Any) -> shape.ServerBrief:
     return shape.ServerBrief(id=row.id, name=row.name, links=links(ctx, "servers", row.id))
 
 
+class Around(NamedTuple):
+    """What is shown with a server but isn't in its row: its JSON is kept by all of this, so a new part belongs here."""
+
+    cards: network.ShownCards
+    tags: tuple[str, ...]
+    host: tuple[str, str] | None
+    """Its name and status."""
+    groups: tuple[str, ...]
+
+
 def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
-    """Whole servers, in four queries or so however many they are."""
-    ids = [row.id for row in rows]
-    cards, security = network.shown_addresses(tx, ctx, ids), network.shown_groups(tx, ctx, ids)
-    tags = store.tags(tx, ctx, ids)
+    """Whole servers, in five queries or so however many they are."""
+    return [one(ctx, row, beside) for row, beside in zip(rows, around(tx, ctx, rows), strict=True)]
+
+
+def rendered(tx: Tx, ctx: Context, heads: list[Any], read: Callable[[list[str]], list[Any]]) -> Rendered:
+    """The same as JSON: only of servers that changed since somebody saw them `read(ids)` is asked for the rows.
+
+    `heads` are id, host_id and revision of each: every change of a server's row gives it another revision. One that
+    goes before its row is read is left out.
+    """
+    kept, beside = fragments(ctx.core, "compute.servers", shape.Server).seen_by(ctx), around(tx, ctx, heads)
+    found = [kept.get(head.id, (head.revision, own)) for head, own in zip(heads, beside, strict=True)]
+    missing = {heads[i].id: i for i, text in enumerate(found) if text is None}
+    for row in read(list(missing)) if missing else ():
+        i = missing[row.id]
+        found[i] = kept.make(row.id, (row.revision, beside[i]), one(ctx, row, beside[i]))
+    return Rendered(text for text in found if text is not None)
+
+
+def around(tx: Tx, ctx: Context, heads: list[Any]) -> list[Around]:
+    ids = [head.id for head in heads]
+    cards, none = network.shown_cards(tx, ctx, ids), network.ShownCards()
+    tags, groups = store.tags(tx, ctx, ids), server_groups.groups_of(tx, ctx, ids)
     hosts = {row.id: (row.name, host_status(row, tx.now)) for row in store.host_names(tx, ctx).values()}
-    groups = server_groups.groups_of(tx, ctx, ids)
     return [
-        one(
-            ctx, row, cards.get(row.id, []), security.get(row.id, []), tags.get(row.id, []), hosts.get(row.host_id),
-            groups.get(row.id, []),
-        )
-        for row in rows
+        Around(cards.get(id, none), tuple(tags.get(id, ())), hosts.get(head.host_id), tuple(groups.get(id, ())))
+        for id, head in zip(ids, heads, strict=True)
     ]
 
 
-def one(
-    ctx: Context, row: Any, cards: list[network.ShownAddress], security: list[str], tags: list[str],
-    host: tuple[str, str] | None, group_ids: list[str],
-) -> shape.Server:
-    """`host` is its name and status."""
+def one(ctx: Context, row: Any, beside: Around) -> shape.Server:
     status = states.status(row.state, row.task)
-    host_name, host_state = host or (None, "")
+    host_name, host_state = beside.host or (None, "")
     base = compute_url(ctx)
     return shape.Server(
         id=row.id, name=row.name, status=status, tenant_id=row.project_id, user_id=row.user_id,
         metadata=row.metadata, host_hash=host_hash(row.project_id, row.host_id),
         image=image_link(base, row.image_id), flavor=flavor(ctx, row.flavor),
-        created=row.created_at, updated=row.updated_at, addresses=addresses(cards),
+        created=row.created_at, updated=row.updated_at, addresses=addresses(beside.cards.addresses),
         access_ip_v4=row.access_ip_v4, access_ip_v6=row.access_ip_v6, links=links(ctx, "servers", row.id),
         disk_config=row.disk_config, progress=progress(status), fault=fault(row, status),
         zone=row.availability_zone, config_drive="True" if row.config_drive else "", key_name=row.key_name,
         launched_at=row.launched_at, terminated_at=row.terminated_at,
-        security_groups=[{"name": name} for name in security] or ABSENT,
+        security_groups=[{"name": name} for name in beside.cards.groups] or ABSENT,
         task=row.task, state=row.state, power=row.power, volumes=[],
         host=host_name, hypervisor=host_name, instance_name=instance_name(row.id),
         reservation_id=row.reservation_id, launch_index=row.launch_index, admin_hostname=row.hostname,
         hostname=row.hostname, kernel_id="", ramdisk_id="", root_device="/dev/vda",
         user_data=base64.b64encode(row.user_data).decode() if row.user_data else None,
         locked=row.locked_by is not None, host_status=host_state, description=row.description,
-        tags=tags, server_groups=group_ids, locked_reason=row.locked_reason, pinned_zone=row.pinned_zone,
-        trusted_image_certificates=row.trusted_certs,
+        tags=list(beside.tags), server_groups=list(beside.groups), locked_reason=row.locked_reason,
+        pinned_zone=row.pinned_zone, trusted_image_certificates=row.trusted_certs,
     )
 
 
@@ -118,7 +141,7 @@ def flavor(ctx: Context, kept: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def addresses(cards: list[network.ShownAddress]) -> dict[str, list[dict[str, Any]]]:
+def addresses(cards: Sequence[network.ShownAddress]) -> dict[str, list[dict[str, Any]]]:
     """By network name: fixed addresses and the floating ones that stand for them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for network_name, mac, ip, floating_ip in cards:

@@ -24,6 +24,7 @@ from skyhold.core.wire.fields import (
     Envelope,
     FieldSpec,
     Page,
+    Rendered,
     extra_of,
     fields_of,
 )
@@ -67,7 +68,7 @@ def reader(spec: Any, version: Version, place: str = "field/attribute") -> Calla
 
 def writer(spec: Any, version: Version) -> Callable[..., Any]:
     """A function `(value, may=None)` from a Shape (or any object with its attributes), a list or a Page
-    to plain dicts and lists for JSON.
+    to plain dicts and lists for JSON; what was Rendered before stays as it is.
 
     Fields outside the version, ABSENT ones and those whose policy `may(rule)` denies are left out.
     """
@@ -282,9 +283,14 @@ def _envelope_writer(key: str, kind: Kind, version: Version) -> Callable[..., An
 
 
 def _collection_writer(key: str, item: Convert | None, links: str | None) -> Callable[..., Any]:
+    def written(items: Any, may: May | None) -> Any:
+        if items.__class__ is Rendered:
+            return orjson.Fragment(b"[" + b",".join(items) + b"]")
+        return [item(each, may) for each in items] if item else list(items)
+
     def write(value: Any, may: May | None = None) -> Any:
         page = value if value.__class__ is Page else Page(value)
-        body = {key: [item(each, may) for each in page.items] if item else list(page.items)}
+        body = {key: written(page.items, may)}
         if links and page.links:
             body[links] = page.links
         if page.beside:
@@ -370,12 +376,14 @@ def _shape_writer(shape: Any, version: Version, siblings: bool = False) -> Conve
     keep = extra_of(shape) == "keep" and not siblings
     # Unknown keys come first, so that none of them can replace a declared one.
     source.lines.append(" d = dict(o.extra)" if keep else " d = {}")
-    for attr, spec in fields_of(shape).items():
-        if not spec.within(version) or spec.sibling != siblings:
-            continue
+    shown = {a: spec for a, spec in fields_of(shape).items() if spec.within(version) and spec.sibling == siblings}
+    # Each rule is asked for once, however many fields it guards.
+    rules = {rule: f"may_{i}" for i, rule in enumerate(sorted({s.policy for s in shown.values() if s.policy}))}
+    source.lines += [f" {name} = may is None or may({rule!r})" for rule, name in rules.items()]
+    for attr, spec in shown.items():
         convert = _write(kinds_of(shape)[attr], version)
         value = "v" if convert is None else f"{source.keep(convert)}(v, may)"
-        allowed = f" and (may is None or may({spec.policy!r}))" if spec.policy else ""
+        allowed = f" and {rules[spec.policy]}" if spec.policy else ""
         source.lines.append(f" if (v := o.{attr}) is not ABSENT{allowed}: d[{spec.wire!r}] = {value}")
     source.lines.append(" return d")
     return source.build("write")

@@ -227,6 +227,10 @@ class Bulk:
     inner: Any
 
 
+class Rendered(list[bytes]):
+    """Items of a list that are JSON already (core/fragments.py)."""
+
+
 class Page(NamedTuple):
     """A list to be written by collection(): items, the value under its `links` key (left out when
     None or empty) and whatever else belongs beside the list."""
