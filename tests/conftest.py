@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -22,6 +23,10 @@ from tests.kit.host import fake_host
 __all__ = ["cloud", "servers"]
 
 HERE = Path(__file__).parent
+
+# An example is slow when the machine is.
+hypothesis.settings.register_profile("any pace", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any pace")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,6 +22,7 @@ from skyhold.core.saga import rows, runner
 from skyhold.core.saga.base import Abort, Again, Outcome, Rewind
 from skyhold.core.saga.runner import Run, Runner
 from tests.kit.databases import make_tables
+from tests.kit.patience import PATIENCE_S
 from tests.sagas import toy
 from tests.sagas.toy import Build, Hasty, Parent, Remove, begin, change_row, outcome_of, row_of, world
 
@@ -298,7 +299,7 @@ async def test_delete_wakes_a_sleeping_saga(toys: Core, subject: str) -> None:
 
 
 async def sleeping(core: Core, saga: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while (await row_of(core, saga)).lease_until or (await row_of(core, saga)).step != "two":
             await asyncio.sleep(0.01)
 
@@ -358,7 +359,7 @@ async def test_killed_after_the_effect_the_step_is_done_again(toys: Core, subjec
 
     world.plan[step] = [hang]
     saga = await begin(toys, Build, subject)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
     await toy.kill(toys.sagas)
     await change_row(toys, saga, lease_until=1)
     toys.sagas = Runner(toys, toy.SAGAS_OF_TOY)
@@ -378,7 +379,7 @@ async def test_a_graceful_stop_lets_the_next_process_go_on_at_once(toys: Core, s
 
     world.plan["two"] = [hang]
     await begin(toys, Build, subject)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
     await toys.sagas.stop()
     toys.sagas = Runner(toys, toy.SAGAS_OF_TOY)
     await toys.sagas.start()
@@ -398,7 +399,7 @@ async def test_a_paused_process_that_wakes_up_changes_nothing(toys: Core, subjec
 
     world.plan[step] = [pause]
     saga = await begin(toys, Build, subject)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
     other = Runner(toys, toy.SAGAS_OF_TOY)
     other._tasks = [asyncio.create_task(other._claim_forever())]
     await change_row(toys, saga, lease_until=1)
@@ -417,7 +418,7 @@ async def test_two_processes_share_the_work_and_do_each_saga_once(toys: Core) ->
     await asyncio.gather(*[begin(toys, Build, subject) for subject in subjects])
     other.ring()
     await quiet(toys)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while other._running:
             await asyncio.sleep(0.01)
     for subject in subjects:
@@ -513,7 +514,7 @@ async def test_a_bell_between_looking_and_waiting_is_heard(
 
     monkeypatch.setattr(toys.sagas, "_claim", claim_and_be_overtaken)
     toys.sagas.ring()
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
     await quiet(toys)
     assert await outcome_of(toys, subject) == BUILT
 
@@ -532,7 +533,7 @@ async def test_a_lease_that_ends_while_its_holder_lives_costs_a_step_and_loses_n
 
     world.plan["one"] = [pause]
     saga = await begin(toys, Build, subject)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
     await change_row(toys, saga, lease_until=1)
     assert await toys.sagas.wait(saga, 10) is None
     go_on.set()
@@ -550,7 +551,7 @@ async def test_claims_that_fail_are_tried_again(toys: Core, subject: str, monkey
 
     monkeypatch.setattr(rows, "claim", fail)
     await begin(toys, Build, subject)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(failed) < 3:
             await asyncio.sleep(0.01)
     monkeypatch.setattr(rows, "claim", whole)

@@ -20,6 +20,7 @@ import pytest
 
 from skyhold.compute.drivers.base import GuestFailed, ImageSource, NoRoom
 from skyhold.compute.drivers.qemu.images import ImageCache
+from tests.kit.patience import PATIENCE_S
 
 from .conftest import TOKEN, ImageService, source_of
 
@@ -143,7 +144,7 @@ async def test_cve_2024_47211_content_of_another_checksum_is_not_kept(cache: Ima
 
 
 async def test_a_device_is_not_an_image(cache: ImageCache, tmp_path: Path) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(GuestFailed, match="ordinary file"):
             await cache.ensure(that_is_a_device(tmp_path))
     assert list(cache.folder.iterdir()) == []

@@ -30,6 +30,7 @@ from tests.drivers.network.labs import (
     tcp,
     way_out,
 )
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.root
 
@@ -93,7 +94,7 @@ async def test_a_deleted_tap_comes_back_and_is_told(native: NativeLab) -> None:
     first = asyncio.create_task(anext(events))
     await asyncio.sleep(0)
     in_plane(native, "ip", "link", "del", names.tap("a1"))
-    assert await asyncio.wait_for(first, 5) == PortEvent(port_id="a1", up=False)
+    assert await asyncio.wait_for(first, PATIENCE_S) == PortEvent(port_id="a1", up=False)
     assert await anext(events) == PortEvent(port_id="a1", up=True)
     assert names.tap("a1") in in_plane(native, "ip", "-o", "link")
 

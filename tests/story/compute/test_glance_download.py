@@ -18,6 +18,7 @@ from skyhold.compute.drivers.qemu.qcow2 import empty
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud
 from tests.kit.host import Machine
+from tests.kit.patience import PATIENCE_S
 
 IMAGES = "/image/v2/images"
 
@@ -48,7 +49,7 @@ async def fetched(user: Client, image_id: str, region: str, theirs: str) -> dict
     """The image once its import has ended, well or not."""
     method = {"name": "glance-download", "glance_region": region, "glance_image_id": theirs}
     await user.post(f"{IMAGES}/{image_id}/import", {"method": method}, status=202)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (seen := (await user.get(f"{IMAGES}/{image_id}", status=200)).json)["status"] == "importing":
             await asyncio.sleep(0.01)
     return dict(seen)

@@ -24,6 +24,7 @@ from skyhold.events import events as events_module
 from skyhold.events import following
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud, Persona
+from tests.kit.patience import PATIENCE_S
 
 EVENTS = "/events/v1/events"
 
@@ -199,7 +200,7 @@ async def test_a_stream_goes_on_where_the_client_was_cut_off(cloud: Cloud, url: 
     working = asyncio.create_task(work())
     while not working.done() or len(seen) < len(names):
         stream, taken = follow(url, ana, {"kind": "keypair"}, last), 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for told in stream:
                 if "data" in told:
                     seen.append(orjson.loads(told["data"])["state"]["name"])
@@ -222,7 +223,7 @@ async def test_heartbeats_move_on_past_what_is_not_wanted(
     await anext(stream)
     await make_keypair(ana)
     position = await here(ana)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async for told in stream:
             assert "comment" in told and "data" not in told
             if int(told["id"]) >= position:
@@ -236,7 +237,7 @@ async def test_a_stream_ends_with_its_token(cloud: Cloud, url: str, monkeypatch:
     stream = follow(url, ana)
     await anext(stream)
     await ana.delete("/identity/v3/auth/tokens", headers={"X-Subject-Token": ana.token or ""}, status=204)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         told = [each async for each in stream]
     assert told[-1]["event"] == "end" and orjson.loads(told[-1]["data"])["reason"]
 
@@ -257,7 +258,7 @@ async def test_a_project_has_a_bounded_number_of_streams(
     for stream in streams:
         await stream.aclose()
     held = following.followers(cloud.core)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while held._bells:
             # The server notices that a client is gone when it next has something to say.
             await make_keypair(ana)

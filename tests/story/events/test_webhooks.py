@@ -27,6 +27,7 @@ from skyhold.events.logic import signing
 from skyhold.events.loops import deliver
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud
+from tests.kit.patience import PATIENCE_S
 from tests.story.events.receiver import SECRET, Receiver, receiving
 
 WEBHOOKS = "/events/v1/webhooks"
@@ -52,7 +53,7 @@ async def make_keypair(who: Client) -> str:
 
 async def until_idle(who: Client, id: str, **wanted: Any) -> dict[str, Any]:
     """Its delivery, as soon as these of its attributes are so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             found = (await who.get(f"{WEBHOOKS}/{id}", status=200)).json["webhook"]["delivery"]
             if all(found[name] == value for name, value in wanted.items()):
@@ -213,7 +214,7 @@ async def test_webhooks_go_with_their_project_and_rest_while_it_is_off(cloud: Cl
     assert receiver.seen == [], "the second and third try were due meanwhile"
     await cloud.admin.delete(at, status=204)
     await cloud.admin.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"enabled": True}})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (await cloud.admin.get(f"{WEBHOOKS}/{made['id']}")).status != 404:
             await asyncio.sleep(0.05)
     assert receiver.seen == []
@@ -263,7 +264,7 @@ async def test_none_is_lost_and_none_comes_twice_through_kill_9_of_the_sender(tm
             )
             try:
                 last = life == lives - 1
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE_S):
                     while not enough(receiver, before, None if last else random.randint(5, 40), total):
                         assert sender.returncode is None, "the sender died of itself"
                         await asyncio.sleep(random.uniform(0, 0.01))

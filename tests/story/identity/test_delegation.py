@@ -276,7 +276,7 @@ wishes = st.builds(
 
 
 @given(data=st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 async def test_invariant_4_roles_and_ends_only_shrink(cloud: Cloud, data: Any) -> None:
     world, head = await settle(cloud)
     kinds = data.draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=LENGTH).map(tuple).filter(allowed))

@@ -29,6 +29,7 @@ from skyhold.core.http.caller import thumbprint
 from skyhold.core.http.server import make_server
 from tests.kit.client import Answer
 from tests.kit.cloud import Cloud, Persona
+from tests.kit.patience import PATIENCE_S
 from tests.story.identity.test_app_credentials import address
 from tests.story.identity.test_app_credentials import make as make_app_credential
 
@@ -242,6 +243,6 @@ async def over_tls(port: int, context: ssl.SSLContext, body: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     head = [f"POST {V3}/OS-OAUTH2/token HTTP/1.1", "Host: x", f"Content-Type: {FORM}", f"Content-Length: {len(body)}"]
     writer.write("\r\n".join([*head, "", body]).encode())
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
     writer.close()
     return line

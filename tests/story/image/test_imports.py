@@ -29,6 +29,7 @@ from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.imports import staged as staged_bytes
 from skyhold.image.loops import uploads
+from tests.kit.patience import PATIENCE_S
 from tests.story.image.conftest import House, ImageUser, start_house
 
 CONTENT = bytes(range(256)) * 3000
@@ -451,7 +452,7 @@ async def test_slow_servers_hold_up_neither_other_projects_nor_uploads(open_hous
     mine = await me.image()
     body = {"method": {"name": "web-download", "uri": site + "/disk"}}
     await me.post(f"/v2/images/{mine['id']}/import", body, status=202)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while (await me.look(mine["id"]))["status"] != "active":
             await asyncio.sleep(0.05)
         assert (await me.image(CONTENT))["status"] == "active"

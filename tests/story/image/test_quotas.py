@@ -11,6 +11,7 @@ import asyncio
 from skyhold.core.context import internal
 from skyhold.image.drivers.fake import FakeStore
 from tests.kit import recount
+from tests.kit.patience import PATIENCE_S
 from tests.story.image.conftest import House, ImageUser
 from tests.story.image.test_imports import imported, quiet, staged
 from tests.unit.image import corpus
@@ -70,7 +71,7 @@ async def test_uploads_at_once_are_counted_and_given_back_however_they_end_gla_1
     first, second = await me.image(), await me.image()
     house.keep_in(FakeStore(delay_s=0.3))
     sending = asyncio.create_task(me.upload(first["id"], b"x" * 1000, status=204))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (await me.look(first["id"]))["status"] == "queued":
             await asyncio.sleep(0.01)
     assert (await used(me))["image_count_uploading"] == 1

@@ -61,7 +61,7 @@ def test_lines_written_as_text_are_told_as_they_are(tmp_path: Path) -> None:
     assert list(log_lines(tmp_path, OURS)) == told
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(since=st.integers(0, 2000), length=st.integers(0, 1000), ours=st.lists(st.integers(0, 1999), max_size=5),
        silent=st.integers(0, 1999))
 def test_no_line_of_the_time_is_missed(

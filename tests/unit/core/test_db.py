@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from skyhold.core.db.columns import metadata, number, table, text
 from skyhold.core.db.engine import is_conflict, open_database
 from skyhold.core.db.sqlite import SqliteDatabase
 from tests.kit.databases import caller, core_on, core_tables, make_tables, rows_of
+from tests.kit.patience import PATIENCE_S, until
 
 COUNTERS = table(
     "test_counters", sa.Column("name", text(64), primary_key=True), sa.Column("n", number(), nullable=False)
@@ -200,7 +200,7 @@ async def test_a_paused_process_keeps_no_row_from_the_others_and_goes_on_when_it
     """SQLite has one process, which holds nothing from anybody."""
     if counters.db.name == "sqlite":
         return
-    ctx, tries, waited_s = internal(counters), [], []
+    ctx, tries = internal(counters), []
     await ctx.write(put, "a")
 
     def pause(tx: Any, ctx: Context) -> None:
@@ -209,7 +209,8 @@ async def test_a_paused_process_keeps_no_row_from_the_others_and_goes_on_when_it
         if len(tries) == 1:
             # Nothing of this process goes on meanwhile, as after SIGSTOP.
             other.start()
-            other.join()
+            other.join(PATIENCE_S)
+            assert not other.is_alive(), "it was kept waiting"
         add(tx, ctx, "a")
 
     def elsewhere() -> None:
@@ -218,14 +219,12 @@ async def test_a_paused_process_keeps_no_row_from_the_others_and_goes_on_when_it
             await db.write(ctx, add, "a", 10)
             await db.close()
 
-        start = time.monotonic()
         asyncio.run(add_too())
-        waited_s.append(time.monotonic() - start)
 
     other = threading.Thread(target=elsewhere)
     await ctx.write(pause)
     assert await ctx.read(value, "a") == 12
-    assert len(tries) == 2 and waited_s[0] < 5
+    assert len(tries) >= 2, "the first was ended by the server"
 
 
 async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
@@ -269,11 +268,11 @@ async def single(tmp_path: Path) -> Any:
 
 async def together(core: Core, *jobs: Any) -> list[Any]:
     """Run operations in one commit: the first holds the writer until all are waiting."""
-    ctx, gate = internal(core), threading.Event()
-    held = asyncio.create_task(ctx.write(lambda tx, ctx: gate.wait(10)))
-    await asyncio.sleep(0.02)
+    ctx, gate, begun = internal(core), threading.Event(), threading.Event()
+    held = asyncio.create_task(ctx.write(lambda tx, ctx: begun.set() or gate.wait(PATIENCE_S)))
+    await until(begun.is_set)
     tasks = [asyncio.create_task(ctx.write(*job) if isinstance(job, tuple) else ctx.write(job)) for job in jobs]
-    await asyncio.sleep(0.02)
+    await until(lambda: core.db._jobs.qsize() == len(jobs))  # type: ignore[attr-defined]
     gate.set()
     await held
     return await asyncio.gather(*tasks, return_exceptions=True)
@@ -347,15 +346,15 @@ async def test_a_full_disk_is_an_error_for_those_it_hits_only(single: Core) -> N
 
 
 async def test_a_rehearsal_in_a_shared_commit_changes_nothing(single: Core) -> None:
-    ctx, gate = internal(single), threading.Event()
-    held = asyncio.create_task(ctx.write(lambda tx, ctx: gate.wait(10)))
-    await asyncio.sleep(0.02)
+    ctx, gate, begun = internal(single), threading.Event(), threading.Event()
+    held = asyncio.create_task(ctx.write(lambda tx, ctx: begun.set() or gate.wait(PATIENCE_S)))
+    await until(begun.is_set)
     tasks = [
         asyncio.create_task(ctx.write(put, "a")),
         asyncio.create_task(caller(single, dry_run=True).write(put, "b")),
         asyncio.create_task(ctx.write(put, "c")),
     ]
-    await asyncio.sleep(0.02)
+    await until(lambda: single.db._jobs.qsize() == 3)  # type: ignore[attr-defined]
     gate.set()
     await held
     assert await asyncio.gather(*tasks) == ["a", "b", "c"]
@@ -363,15 +362,16 @@ async def test_a_rehearsal_in_a_shared_commit_changes_nothing(single: Core) -> N
 
 
 async def test_a_cancelled_caller_still_has_its_bells_rung(single: Core) -> None:
-    ctx, rung, gate = internal(single), [], threading.Event()
+    ctx, rung, gate, begun = internal(single), [], threading.Event(), threading.Event()
 
     def slow(tx: Any, ctx: Context) -> None:
         tx.after_commit(lambda: rung.append(1))
         put(tx, ctx, "a")
-        gate.wait(10)
+        begun.set()
+        gate.wait(PATIENCE_S)
 
     task = asyncio.create_task(ctx.write(slow))
-    await asyncio.sleep(0.02)
+    await until(begun.is_set)
     task.cancel()
     gate.set()
     with pytest.raises(asyncio.CancelledError):
@@ -420,7 +420,7 @@ async def test_an_operation_that_raises_stop_iteration_fails_and_keeps_nobody_wa
         return next(iter(()))
 
     ctx = internal(core)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         answers = await asyncio.gather(
             *[ctx.write(exhausted) for _ in range(3)], *[ctx.write(lambda tx, ctx: 1) for _ in range(20)],
             return_exceptions=True,
@@ -437,6 +437,6 @@ async def test_reads_that_are_cancelled_leave_every_connection_usable(core: Core
         await asyncio.sleep(turn * 0.0001)
         readings[-1].cancel()
     await asyncio.gather(*readings, return_exceptions=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         answers = await asyncio.gather(*[ctx.read(lambda tx, ctx: tx.scalar(sa.select(1))) for _ in range(100)])
     assert answers == [1] * 100

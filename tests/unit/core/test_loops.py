@@ -18,12 +18,13 @@ from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
 from skyhold.core.loops import Loop, Loops, drop_leases, keep_leases, take_lease
 from skyhold.core.siblings import Siblings
+from tests.kit.patience import PATIENCE_S
 
 SECOND = 1_000_000
 
 
 async def until(count: list[int], n: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(count) < n:
             await asyncio.sleep(0.005)
 

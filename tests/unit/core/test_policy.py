@@ -187,7 +187,7 @@ TARGETS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(RULES, CALLERS, TARGETS)
 def test_the_first_implementation_decides_the_same(rule: str, creds: Caller, target: dict[str, Any]) -> None:
     parser = pytest.importorskip("oslo_policy._parser")
@@ -196,7 +196,7 @@ def test_the_first_implementation_decides_the_same(rule: str, creds: Caller, tar
     assert decides(rule, creds, target) == parser.parse_rule(rule)(target, theirs, None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(RULES, CALLERS, TARGETS)
 def test_a_filter_agrees_with_the_decision(rule: str, creds: Caller, target: dict[str, Any]) -> None:
     try:
@@ -210,7 +210,7 @@ def test_a_filter_agrees_with_the_decision(rule: str, creds: Caller, target: dic
     assert holds == decides(rule, creds, target)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RULES, CALLERS, TARGETS)
 def test_what_is_allowed_was_possible(rule: str, creds: Caller, target: dict[str, Any]) -> None:
     made = policy(Rule("it", rule))

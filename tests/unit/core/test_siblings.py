@@ -16,6 +16,7 @@ import pytest
 
 from skyhold.core import metrics, siblings
 from skyhold.core.siblings import Siblings
+from tests.kit.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ async def three(tmp_path: Path) -> AsyncIterator[list[Siblings]]:
 
 async def heard(bell: asyncio.Event) -> bool:
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             return await bell.wait()
     except TimeoutError:
         return False

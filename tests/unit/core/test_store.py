@@ -302,7 +302,7 @@ async def test_pages_cost_a_constant_number_of_queries(things: Core) -> None:
     assert await user(things).read(counted, 1) == await user(things).read(counted, 1000) == 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(value=st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20))
 def test_like_escape_matches_only_itself(value: str) -> None:
     engine = sa.create_engine("sqlite://")

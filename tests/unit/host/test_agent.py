@@ -22,6 +22,7 @@ from skyhold.host import agent as agents
 from skyhold.host.agent import Agent
 from skyhold.host.fences import Fences
 from skyhold.host.verbs import Verb
+from tests.kit.patience import PATIENCE_S, until
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -41,6 +42,7 @@ class Machine:
     """A driver that does what a test tells it, and remembers."""
 
     def __init__(self) -> None:
+        self.begun: list[str] = []
         self.done: list[str] = []
         self.gate = asyncio.Event()
         self.cancelled: list[str] = []
@@ -50,6 +52,7 @@ class Machine:
         return Done(wish.text.upper())
 
     async def slow(self, wish: Wish) -> Done:
+        self.begun.append(wish.text)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
@@ -121,9 +124,7 @@ class Pair:
             self.bus.on_report(topic, kind, hear)
 
     async def connected(self, is_there: bool = True) -> None:
-        async with asyncio.timeout(5):
-            while self.bus.connected("h1") != is_there:
-                await asyncio.sleep(0.005)
+        await until(lambda: self.bus.connected("h1") == is_there)
 
     async def ask(self, verb: str, text: str = "", **call: Any) -> Any:
         return await self.bus.call("h1", f"toy.{verb}", Wish(guest_id=call.get("subject", ""), text=text), **call)
@@ -207,7 +208,7 @@ async def test_a_body_of_another_shape_is_a_failure(pair: Pair) -> None:
 
 async def test_wishes_about_one_guest_wait_for_each_other_but_not_for_another_guests(pair: Pair) -> None:
     first = asyncio.create_task(pair.ask("slow", "first", subject="g", fence=1, key="1"))
-    await asyncio.sleep(0.01)
+    await until(lambda: pair.machine.begun)
     second = asyncio.create_task(pair.ask("quick", "second", subject="g", fence=1, key="2"))
     assert await pair.ask("quick", "other", subject="h", fence=1, key="3") == Done("OTHER")
     assert await pair.ask("apart", "apart", subject="g", fence=1, key="4") == Done("APART")
@@ -221,9 +222,7 @@ async def test_answers_nobody_came_back_for_are_forgotten(pair: Pair, monkeypatc
     for i in range(20):
         await pair.ask("slow", str(i), subject=f"g{i}", fence=1, key="k")
     pair.machine.gate.set()
-    async with asyncio.timeout(5):
-        while len(pair.machine.done) < 20:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(pair.machine.done) == 20)
     await pair.ask("quick", "a", subject="x", fence=1, key="k")
     assert len(pair.agent._work) == 20
     monkeypatch.setattr(agents, "KEPT_S", -1.0)
@@ -246,7 +245,7 @@ async def test_an_older_wish_is_refused_and_told_the_fence(pair: Pair) -> None:
 
 async def test_a_newer_wish_cancels_the_older_under_way(pair: Pair) -> None:
     older = asyncio.create_task(pair.ask("slow", "build", subject="g", fence=1, key="1"))
-    await asyncio.sleep(0.01)
+    await until(lambda: pair.machine.begun)
     assert await pair.ask("quick", "delete", subject="g", fence=2, key="2") == Done("DELETE")
     with pytest.raises(StaleFence):
         await older
@@ -299,7 +298,7 @@ async def test_a_host_that_is_not_connected_can_not_be_called(pair: Pair) -> Non
 
 async def test_a_connection_lost_while_answering_is_an_error_and_the_work_goes_on(pair: Pair) -> None:
     asked = asyncio.create_task(pair.ask("slow", "a", subject="g", fence=1, key="k"))
-    await asyncio.sleep(0.01)
+    await until(lambda: pair.machine.begun)
     [session] = pair.agent._sessions
     session.writer.transport.abort()
     with pytest.raises(HostUnreachable):
@@ -323,9 +322,7 @@ async def test_an_agent_finds_a_restarted_control_plane(pair: Pair) -> None:
 async def test_a_second_connection_of_a_host_replaces_the_first(pair: Pair) -> None:
     pair.listen(("host.hello", Hello), ("host.gone", Hello))
     async with running(pair.make_agent()):
-        async with asyncio.timeout(5):
-            while not pair.heard:
-                await asyncio.sleep(0.005)
+        await until(lambda: pair.heard)
         assert await pair.ask("quick", "a") == Done("A")
 
 
@@ -335,9 +332,7 @@ async def test_gone_is_heard_after_everything_said_before(pair: Pair) -> None:
         pair.agent.report("toy.event", Wish(text=str(i)))
     [session] = pair.agent._sessions
     session.writer.close()
-    async with asyncio.timeout(5):
-        while len(pair.heard) < 51:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(pair.heard) == 51)
     assert [body.text for topic, body in pair.heard if topic == "toy.event"] == [str(i) for i in range(50)]
     assert pair.heard[50][0] == "host.gone"
 
@@ -352,9 +347,7 @@ async def test_hearing_a_report_may_ask_the_host(pair: Pair) -> None:
     pair.bus.on_report("toy.event", Wish, ask_back)
     pair.agent.report("toy.event", Wish(text="a"))
     pair.agent.report("toy.event", Wish(text="b"))
-    async with asyncio.timeout(5):
-        while len(answers) < 2:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(answers) == 2)
     assert answers == [Done("A"), Done("B")]
 
 
@@ -368,9 +361,7 @@ async def test_a_report_that_fails_or_is_not_understood_does_not_end_the_link(pa
     pair.agent.report("toy.event", {"text": 5})
     pair.agent.report("toy.nobody_listens", Wish())
     pair.agent.report("toy.other", Wish(text="still here"))
-    async with asyncio.timeout(5):
-        while not pair.heard:
-            await asyncio.sleep(0.005)
+    await until(lambda: pair.heard)
     assert pair.heard == [("toy.other", Wish(text="still here"))]
     assert pair.bus.connected("h1")
 
@@ -409,7 +400,7 @@ async def test_noise_on_the_socket_ends_that_connection_only(pair: Pair, noise: 
     writer.write(noise)
     if len(noise) == 1:
         writer.close()
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     writer.close()
     assert await pair.ask("quick", "a") == Done("A")
 
@@ -417,9 +408,7 @@ async def test_noise_on_the_socket_ends_that_connection_only(pair: Pair, noise: 
 async def test_noise_from_the_control_plane_makes_the_agent_connect_again(pair: Pair) -> None:
     link = pair.bus._links["h1"]
     link._writer.write(struct.pack(">I", 4) + b"\xc1\xc1\xc1\xc1")
-    async with asyncio.timeout(5):
-        while pair.bus._links.get("h1") in (link, None):
-            await asyncio.sleep(0.005)
+    await until(lambda: pair.bus._links.get("h1") not in (link, None))
     assert await pair.ask("quick", "a") == Done("A")
 
 
@@ -448,7 +437,7 @@ async def test_a_paused_control_plane_costs_no_memory_and_is_told_anew_when_it_w
     # A small buffer, so that the reader's end is soon full: what it doesn't ask for stays with the sender.
     server = await asyncio.start_unix_server(accept, tmp_path / "bus.sock", limit=1024)
     agent = Pair(tmp_path).agent
-    async with running(agent), asyncio.timeout(20):
+    async with running(agent), asyncio.timeout(PATIENCE_S):
         while not agent._sessions:
             await asyncio.sleep(0.005)
         [session] = agent._sessions
@@ -473,15 +462,11 @@ async def test_an_agent_stays_with_every_control_process_and_tells_all_of_them(p
     pair.listen(("toy.inventory", Wish))
     other.on_report("toy.inventory", Wish, hear)
     await other.start()
-    async with asyncio.timeout(5):
-        while not other.connected("h1"):
-            await asyncio.sleep(0.005)
+    await until(lambda: other.connected("h1"))
     assert await other.call("h1", "toy.quick", Wish(text="a")) == Done("A")
     assert await pair.ask("quick", "b") == Done("B")
     pair.agent.report("toy.inventory", Wish(text="news"))
-    async with asyncio.timeout(5):
-        while heard != ["mine", "news"] or not pair.heard:
-            await asyncio.sleep(0.005)
+    await until(lambda: heard == ["mine", "news"] and pair.heard)
     gone: list[str] = []
 
     async def went(host_id: str, body: Any) -> None:

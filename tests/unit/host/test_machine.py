@@ -16,6 +16,7 @@ from skyhold.core.settings.sections import Host
 from skyhold.core.settings.whole import Settings
 from skyhold.host import machine as machines
 from skyhold.host.machine import Machine
+from tests.kit.patience import PATIENCE_S
 
 
 class Ear:
@@ -42,7 +43,7 @@ async def test_an_inventory_that_could_not_be_read_is_read_again(
     monkeypatch.setattr(machine.driver, "inventory", inventory)
     ear = Ear()
     watching = asyncio.create_task(machine._watch_inventory(ear))  # type: ignore[arg-type]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(tries) < 3:
             await asyncio.sleep(0)
     watching.cancel()

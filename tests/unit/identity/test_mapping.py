@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from skyhold.core import errors
@@ -222,8 +222,6 @@ anything = st.recursive(
 )
 
 
-# On a busy machine building such values takes longer than the library thinks fit.
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(anything, max_size=3), st.sampled_from(VERSIONS))
 def test_whatever_is_sent_is_a_mapping_or_refused(rules: list[Any], version: str) -> None:
     with contextlib.suppress(errors.Invalid):

@@ -29,7 +29,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeySet:
     return KeySet(tmp_path_factory.mktemp("keys"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     user_id=IDS, scope=st.sampled_from(SCOPES), scope_id=IDS, app_cred_id=st.none() | IDS,
     methods=st.sets(st.sampled_from(METHODS), min_size=1), issued_s=st.integers(0, 2**33),

@@ -142,14 +142,14 @@ def test_a_lie_is_noticed_before_the_upload_is_over() -> None:
         inspection.feed(corpus.qcow2())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=2000), claim=st.sampled_from(["raw", "qcow2", "vmdk", "vhdx", "iso"]))
 def test_no_content_breaks_the_inspection(content: bytes, claim: str) -> None:
     with suppress(Refused):
         assert inspect(content, claim) >= 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(sorted(REAL)), at=st.integers(0, 1100), noise=st.binary(min_size=1, max_size=64),
     step=st.sampled_from([512, 4096, MIB]),

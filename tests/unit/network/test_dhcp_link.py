@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from skyhold.network.drivers.base import FixedIp, Network, Port, Subnet
 from skyhold.network.drivers.native import frames
 from skyhold.network.drivers.native.responder import LinkTable, Responder, respond
+from tests.kit.patience import PATIENCE_S
 
 GUEST_MAC = "fa:16:3e:00:00:05"
 OUR_MAC = "fa:16:3e:00:00:02"
@@ -199,7 +200,7 @@ class Link:
         process = await asyncio.create_subprocess_exec(
             "ip", "netns", "exec", self.guest, *argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 20)
+        out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         return process.returncode or 0, out.decode()
 
 

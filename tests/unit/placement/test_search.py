@@ -137,7 +137,7 @@ def key(candidate):
 
 
 @pytest.mark.kit
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(problems())
 def test_the_search_finds_exactly_what_the_definition_says(problem):
     world, request = problem
@@ -146,7 +146,7 @@ def test_the_search_finds_exactly_what_the_definition_says(problem):
     assert set(found) == oracle(world, request)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problems())
 def test_old_clients_see_only_roots_and_no_difference_in_mappings(problem):
     world, request = problem

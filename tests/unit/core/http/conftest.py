@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The toy service of toy.py, started with narrow bounds: in process, and on a port."""
+"""The toy service of toy.py, started with narrow bounds: in process, and on a port.
+
+Server and clients share a loop, which leaves out the machine's pauses: the bounds are for what clients do.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from skyhold.core.app import Core
 from skyhold.core.settings.sections import Http
 from skyhold.core.settings.whole import Settings
 from tests.kit.client import Client
+from tests.kit.steady import pytest_asyncio_loop_factories
 from tests.unit.core.http.toy import GOOD, OTHER, TIMEOUT_S, TOY, Doorman, listening, received
+
+__all__ = ["pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture

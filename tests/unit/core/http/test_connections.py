@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from skyhold.core.app import Core
-from tests.unit.core.http.toy import listening, raw
+from tests.kit.patience import until
+from tests.unit.core.http.toy import listening, raw, slow_ones
 
 
 async def test_many_requests_on_one_connection_are_answered_in_order(port: int) -> None:
@@ -52,9 +53,10 @@ async def test_a_websocket_to_nowhere_is_closed(port: int) -> None:
 
 
 async def test_a_graceful_stop_finishes_what_is_under_way(toy: Core) -> None:
+    slow_ones.clear()
     async with listening(toy) as port:
         asked = asyncio.create_task(
             raw(port, b"GET /toy/v1/slow HTTP/1.1\r\nHost: x\r\nX-Auth-Token: good:reader\r\n\r\n")
         )
-        await asyncio.sleep(0.1)
+        await until(lambda: slow_ones)
     assert b"slept" in await asked

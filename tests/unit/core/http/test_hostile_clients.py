@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 
 from skyhold.core.app import Core
+from tests.kit.patience import PATIENCE_S
 from tests.unit.core.http.toy import MIB, TIMEOUT_S, listening, raw
 
 OPEN = b"POST /toy/v1/open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -83,7 +84,7 @@ async def test_a_trickle_holds_no_connection(toy: Core, start: bytes, trickle: b
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         ended = asyncio.create_task(reader.read())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not ended.done():
                 writer.write(trickle)
                 await asyncio.wait([ended], timeout=TIMEOUT_S / 8)
@@ -99,7 +100,7 @@ async def test_who_does_not_read_is_cut_off_although_another_request_follows(por
     await asyncio.sleep(TIMEOUT_S * 3)
     got = 0
     with suppress(ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while chunk := await reader.read(MIB):
                 got += len(chunk)
     assert got < 64 * MIB

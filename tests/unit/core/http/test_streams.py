@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from tests.kit.patience import PATIENCE_S
 from tests.unit.core.http.toy import GOOD, MIB, TIMEOUT_S, digests, raw, received
 
 
@@ -77,7 +78,7 @@ async def test_a_client_that_does_not_read_is_cut_off(port: int) -> None:
     await asyncio.sleep(TIMEOUT_S * 3)
     got = 0
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while chunk := await reader.read(MIB):
                 got += len(chunk)
     except ConnectionError:

@@ -93,10 +93,13 @@ async def unprintable(ctx: Context) -> Any:
 
 @routes.get("/v1/slow", policy=SEE)
 async def slow(ctx: Context) -> Any:
+    slow_ones.append(ctx.request_id)
     await asyncio.sleep(0.3)
     return {"slept": True}
 
 
+slow_ones: list[str] = []
+"""Requests that began to be answered slowly."""
 received: list[Any] = []
 digests: list[str] = []
 """Of the uploads that were whole."""
