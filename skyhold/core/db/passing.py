@@ -47,7 +47,7 @@ def passing(error: BaseException) -> errors.Unavailable | None:
     if code in BUSY:
         return errors.Unavailable(
             "Others are changing the same things in the database, and this could not come between; try again.",
-            reason="database_busy",
+            reason="contended",
         )
     if code in CROWDED:
         return crowded()
@@ -57,7 +57,7 @@ def passing(error: BaseException) -> errors.Unavailable | None:
 
 
 def crowded() -> errors.Unavailable:
-    return errors.Unavailable("Every connection to the database is in use; try again.", reason="database_busy")
+    return errors.Unavailable("Every connection to the database is in use; try again.", reason="database")
 
 
 def code_within(error: BaseException) -> str | int | None:

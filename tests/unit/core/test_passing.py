@@ -94,7 +94,7 @@ async def test_a_row_that_another_keeps_locked_is_said_to_be_busy(core: Core) ->
         await ctx.write(then(impatient[core.db.name], "UPDATE core_leases SET holder = 'me' WHERE name = 'held'"))
     leave.set()
     await asyncio.to_thread(holder.join)
-    assert told.value.reason == "database_busy"
+    assert told.value.reason == "contended"
     assert await ctx.read(holders) == ["another"]
 
 
@@ -125,7 +125,7 @@ async def test_when_every_connection_is_taken_one_is_told_so_and_not_that_someth
     for call in (internal(core).read, internal(core).write):
         with pytest.raises(errors.Unavailable) as told:
             await call(holders)
-        assert told.value.reason == "database_busy"
+        assert told.value.reason == "database"
     for each in taken:
         await each.close()
     assert await internal(core).read(holders) == []
@@ -151,7 +151,7 @@ async def test_a_server_that_takes_no_more_connections(core: Core, tmp_path: Pat
         told = [answer for answer in answers if not isinstance(answer, list)]
         assert len(told) >= 4
         assert [(type(each), getattr(each, "reason", each)) for each in told] == [
-            (errors.Unavailable, "database_busy") for _ in told
+            (errors.Unavailable, "database") for _ in told
         ]
     finally:
         await crowded.db.close()
@@ -188,7 +188,7 @@ async def test_a_file_that_another_process_writes_for_long(core: Core) -> None:
         *[internal(core).write(take_lease, f"n{n}", "me", SECOND_US) for n in range(3)], return_exceptions=True
     )
     assert [(type(each), getattr(each, "reason", "")) for each in answers] == [
-        (errors.Unavailable, "database_busy") for _ in answers
+        (errors.Unavailable, "contended") for _ in answers
     ]
     other.execute("ROLLBACK")
     other.close()
