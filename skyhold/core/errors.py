@@ -127,6 +127,12 @@ class Unavailable(Error):
     reason = "unavailable"
 
 
+class OutcomeUnknown(Unavailable):
+    """The database was lost during a commit that left nothing to find it by: done or not, only a look can tell."""
+
+    reason = "unknown_outcome"
+
+
 class StorageFull(Unavailable):
     """The disk of the database or of the state directory is full. Nothing was changed."""
 

@@ -40,7 +40,7 @@ def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> N
     """Write down that `action` (`server.create.start`) left the resource as `row`."""
     store = row.store
     owner = project_id or getattr(row, "project_id", None) or tx.ctx.project_id
-    tx.execute(INSERT_NUMBERED if tx.dialect == "sqlite" else INSERT, {
+    values = {
         "at": tx.now,
         "request_id": tx.ctx.request_id,
         "actor": tx.ctx.user_id,
@@ -50,7 +50,12 @@ def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> N
         "resource_id": str(getattr(row, store.key)),
         "action": action,
         "state": jsonable(store.public(row)),
-    })
+    }
+    if tx.dialect == "sqlite":
+        tx.execute(INSERT_NUMBERED, values)
+    else:
+        number = tx.execute(INSERT, values).inserted_primary_key
+        tx.proven_by((INSERT, {"id": number and number[0], **values}))
     tx.after_commit(tx.ctx.core.recorded)
 
 

@@ -542,6 +542,28 @@ async def test_a_lease_that_ends_while_its_holder_lives_costs_a_step_and_loses_n
     assert world.history == ["one", "one", "two", "three"]
 
 
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_commit_of_which_nobody_knows_is_not_gone_back_behind(
+    toys: Core, subject: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke when the step had just been committed: the row is read anew, not written over."""
+    monkeypatch.setattr(rows, "LEASE_US", 300_000)
+    write, broken = toys.db.write, []
+
+    async def write_unheard(ctx: Context, operation: Any, *args: Any, **kw: Any) -> Any:
+        answer = await write(ctx, operation, *args, **kw)
+        if operation == toys.sagas._commit and args[0].row["step"] == step and not broken:
+            broken.append(1)
+            raise errors.OutcomeUnknown("lost")
+        return answer
+
+    monkeypatch.setattr(toys.db, "write", write_unheard)
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert broken and await outcome_of(toys, subject) == BUILT
+    assert world.history == STEPS
+
+
 async def test_claims_that_fail_are_tried_again(toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, failed = rows.claim, []
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors, metrics
 from skyhold.core.db.glance import Glance, GlanceFailed
-from skyhold.core.db.tx import Tx, run_after
+from skyhold.core.db.tx import Proof, Tx, run_after
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock too: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
+AWAY = {"57P01", "57P02", "57P03", 1053, 2003}
+"""The server starts or stops. What is told when it was in vain to try again is core/db/passing.py's."""
 TRIES = 12
 LANE_AFTER = 2
 """Tries after which a write goes into the lane where conflicting ones run one after another."""
@@ -107,7 +109,7 @@ class DryRun(Exception):
 
 
 class LostBeforeCommit(Exception):
-    """The connection broke while nothing was committed: it can be done again."""
+    """The connection broke and nothing was committed: it can be done again."""
 
 
 FULL = {"53100", 1021, 1114}
@@ -123,6 +125,13 @@ def full(where: str) -> errors.StorageFull:
 
 def unreachable() -> errors.Unavailable:
     return errors.Unavailable("The database does not answer now; try again.", reason="database")
+
+
+def unsure() -> errors.OutcomeUnknown:
+    return errors.OutcomeUnknown(
+        "The connection to the database broke during the commit, and it can't be told whether this was done. Look at "
+        "what is there before you try again."
+    )
 
 
 def dumps(value: Any) -> str:
@@ -161,16 +170,17 @@ class ServerDatabase:
             with self._reader.sync_engine.connect() as conn:
                 return operation(Tx(conn, ctx, writing=False), ctx, *args, **kw)
 
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             try:
                 return await self._spawn(run)
             except sa.exc.DBAPIError as error:
                 # One lost connection empties the whole pool: the next try has a new one.
-                if not error.connection_invalidated:
+                if not is_lost(error) or attempt == TRIES - 1:
                     raise
             except OSError:
                 raise unreachable() from None
-        raise unreachable()
+            await asyncio.sleep(pause_s(attempt))
+        raise AssertionError("unreachable")
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
         for attempt in range(TRIES):
@@ -185,40 +195,65 @@ class ServerDatabase:
                 overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
                 if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
-            except LostBeforeCommit:
+                metrics.COMMIT_RETRIES.inc()
+            except LostBeforeCommit as lost:
                 if attempt == TRIES - 1:
-                    raise unreachable() from None
-                continue
+                    raise unreachable() from lost
             except OSError:
                 raise unreachable() from None
-            metrics.COMMIT_RETRIES.inc()
-            await asyncio.sleep(random.uniform(0.2, 1) * 0.005 * 2 ** min(attempt, 6))  # noqa: S311
+            await asyncio.sleep(pause_s(attempt))
         raise AssertionError("unreachable")
 
     async def _write_once(self, ctx: Context, operation: Operation, args: Any, kw: Any) -> Any:
-        committing = False
+        done: tuple[Tx, Any] | None = None
 
-        def run(conn: sa.Connection) -> tuple[Any, list[Callable[[], None]]]:
-            nonlocal committing
-            tx = Tx(conn, ctx, writing=True)
-            answer = operation(tx, ctx, *args, **kw)
-            if ctx.dry_run:
-                raise DryRun(answer)
-            committing = True
-            return answer, tx.take_after()
+        # In one greenlet, as a read; and nothing of this process comes between the operation and its commit.
+        def run() -> None:
+            nonlocal done
+            with self._engine.sync_engine.begin() as conn:
+                tx = Tx(conn, ctx, writing=True)
+                answer = operation(tx, ctx, *args, **kw)
+                if ctx.dry_run:
+                    raise DryRun(answer)
+                tx.look_alive()
+                done = tx, answer
 
         try:
-            async with self._engine.begin() as conn:
-                answer, after = await conn.run_sync(run)
+            await self._spawn(run)
         except DryRun as rehearsed:
             return rehearsed.answer
-        except sa.exc.DBAPIError as error:
-            if error.connection_invalidated and not committing:
+        except (sa.exc.DBAPIError, OSError) as error:
+            # Before the commit an OSError says that nobody listens: no reason to try again.
+            broke = is_lost(error) if isinstance(error, sa.exc.DBAPIError) else done is not None
+            if not broke:
+                raise
+            if done is None or not await self._was_committed(done[0].proof):
                 raise LostBeforeCommit from error
-            raise
+        assert done is not None
+        tx, answer = done
         metrics.COMMITS.inc()
-        run_after(after)
+        run_after(tx.take_after())
         return answer
+
+    async def _was_committed(self, proof: Proof | None) -> bool:
+        """After a connection that broke during COMMIT, which the server may have heard or not."""
+        if proof is None:
+            raise unsure()
+        for attempt in range(TRIES):
+            try:
+                async with self._engine.connect() as conn:
+                    # Waits for the lost transaction, should the server still be at it.
+                    await conn.execute(*proof)
+                    return False
+            except sa.exc.IntegrityError:
+                return True
+            except sa.exc.DBAPIError as error:
+                if not (is_lost(error) or is_conflict(error)):
+                    raise
+            except (OSError, sa.exc.TimeoutError):
+                pass
+            await asyncio.sleep(pause_s(attempt))
+        raise unsure()
 
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         lock, unlock = SCHEMA_LOCKS[self.name]
@@ -257,6 +292,16 @@ class ServerDatabase:
 
 def only_value(tx: Tx, ctx: Context, statement: sa.Select[Any]) -> Any:
     return tx.scalar(statement)
+
+
+def pause_s(attempt: int) -> float:
+    """Longer each time, and not the same for all who met."""
+    return random.uniform(0.2, 1) * 0.005 * float(2 ** min(attempt, 6))  # noqa: S311
+
+
+def is_lost(error: sa.exc.DBAPIError) -> bool:
+    """The connection, not the statement, is at fault."""
+    return error.connection_invalidated or code_of(error) in AWAY
 
 
 def is_conflict(error: sa.exc.DBAPIError) -> bool:

@@ -7,6 +7,7 @@ the commit (ringing a bell) is handed to `after_commit` and is dropped with a ro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,19 @@ CLOCKS = {
 }
 """SQLite has one process on one machine, whose clock will do."""
 
+STALE_S = 1.0
+"""Well below the limits of core/db/engine.py."""
+PING = sa.text("SELECT 1")
+
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+Proof = tuple[sa.Executable, Mapping[str, Any]]
+"""An INSERT and its values, primary key included."""
 
 
 class Tx:
     """`ctx` is whoever the transaction runs for; `queries` counts the statements."""
 
-    __slots__ = ("_after", "conn", "ctx", "dialect", "now", "queries", "writing")
+    __slots__ = ("_after", "_asked_s", "conn", "ctx", "dialect", "now", "proof", "queries", "writing")
 
     def __init__(self, conn: sa.Connection, ctx: Context, *, writing: bool) -> None:
         self.conn = conn
@@ -42,11 +49,15 @@ class Tx:
         self.now = ctx.now
         self.writing = writing
         self.queries = 0
+        self.proof: Proof | None = None
         self._after: list[Callable[[], None]] = []
+        self._asked_s = time.monotonic()
 
     def execute(self, statement: sa.Executable, params: Params = None) -> sa.CursorResult[Any]:
         self.queries += 1
         metrics.QUERIES.inc()
+        # Before, not after: an answer may lie here for long before a process that stood still reads it.
+        self._asked_s = time.monotonic()
         return self.conn.execute(statement, params)
 
     def all(self, statement: sa.Executable, params: Params = None) -> Sequence[sa.Row[Any]]:
@@ -65,13 +76,29 @@ class Tx:
     @contextmanager
     def nested(self) -> Iterator[None]:
         """A savepoint: an IntegrityError inside leaves the transaction usable."""
-        with self.conn.begin_nested():
-            yield
+        before = self.proof
+        try:
+            with self.conn.begin_nested():
+                yield
+        except BaseException:
+            self.proof = before
+            raise
 
     def clock(self) -> int:
         """The database's own time, in microseconds: what processes on several machines agree on."""
         statement = CLOCKS.get(self.dialect)
         return self.now if statement is None else int(self.scalar(statement))
+
+    def look_alive(self) -> None:
+        """Before the commit: a server that was kept waiting may have ended the transaction. Told by a statement, that
+        is a reason to do it again; told by COMMIT, nobody can know."""
+        if time.monotonic() - self._asked_s > STALE_S:
+            self.conn.execute(PING)
+
+    def proven_by(self, row: Proof) -> None:
+        """`row` was inserted here and stays once this is committed. Where a connection breaks during COMMIT,
+        inserting it again tells what became of it: a duplicate was committed."""
+        self.proof = row
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self._after.append(call)

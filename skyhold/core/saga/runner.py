@@ -209,7 +209,8 @@ class Runner:
             return await self._save_problem(run, problem, forward)
         try:
             return await self._save(run, outcome, run.take_effects(), forward)
-        except Lost:
+        except (Lost, errors.OutcomeUnknown):
+            # What is saved now must not go back behind what may have been saved.
             raise
         except Exception as error:
             return await self._save_problem(run, error, forward)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transactions: roll-back, savepoints, retries, rehearsals, and SQLite's commits for several at once.
 
-Queries are test_store.py. What is true of all databases runs on each of the run's.
+Queries are test_store.py's, connections that break test_lost.py's. What is true of all databases runs on each of the
+run's.
 """
 
 from __future__ import annotations
@@ -17,39 +18,18 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
-from skyhold.core.db.columns import metadata, number, table, text
-from skyhold.core.db.engine import is_conflict, open_database
+from skyhold.core.db.columns import metadata
+from skyhold.core.db.engine import is_conflict
 from skyhold.core.db.sqlite import SqliteDatabase
 from tests.kit.databases import caller, core_on, core_tables, make_tables, rows_of
 from tests.kit.patience import PATIENCE_S, until
-
-COUNTERS = table(
-    "test_counters", sa.Column("name", text(64), primary_key=True), sa.Column("n", number(), nullable=False)
-)
-metadata.remove(COUNTERS)
+from tests.unit.core.counters import COUNTERS, add, names, put, value
 
 
 @pytest.fixture
 async def counters(core: Core) -> Core:
     await make_tables(core, COUNTERS)
     return core
-
-
-def put(tx: Any, ctx: Context, name: str, n: int = 0) -> str:
-    tx.execute(COUNTERS.insert(), {"name": name, "n": n})
-    return name
-
-
-def add(tx: Any, ctx: Context, name: str, n: int = 1) -> int:
-    return int(tx.changed(COUNTERS.update().where(COUNTERS.c.name == name).values(n=COUNTERS.c.n + n)))
-
-
-def value(tx: Any, ctx: Context, name: str) -> Any:
-    return tx.scalar(sa.select(COUNTERS.c.n).where(COUNTERS.c.name == name))
-
-
-def names(tx: Any, ctx: Context) -> set[str]:
-    return {row.name for row in tx.all(sa.select(COUNTERS.c.name))}
 
 
 def put_and_fail(tx: Any, ctx: Context, name: str) -> None:
@@ -194,63 +174,6 @@ async def test_an_errors_text_holds_no_values(counters: Core) -> None:
     with pytest.raises(sa.exc.IntegrityError) as refused:
         await internal(counters).write(put, "hunter2")
     assert "[parameters" not in str(refused.value) or "hunter2" not in str(refused.value).partition("[param")[2]
-
-
-async def test_a_paused_process_keeps_no_row_from_the_others_and_goes_on_when_it_wakes(counters: Core) -> None:
-    """SQLite has one process, which holds nothing from anybody."""
-    if counters.db.name == "sqlite":
-        return
-    ctx, tries = internal(counters), []
-    await ctx.write(put, "a")
-
-    def pause(tx: Any, ctx: Context) -> None:
-        add(tx, ctx, "a")
-        tries.append(1)
-        if len(tries) == 1:
-            # Nothing of this process goes on meanwhile, as after SIGSTOP.
-            other.start()
-            other.join(PATIENCE_S)
-            assert not other.is_alive(), "it was kept waiting"
-        add(tx, ctx, "a")
-
-    def elsewhere() -> None:
-        async def add_too() -> None:
-            db = await open_database(counters.settings.database_url)
-            await db.write(ctx, add, "a", 10)
-            await db.close()
-
-        asyncio.run(add_too())
-
-    other = threading.Thread(target=elsewhere)
-    await ctx.write(pause)
-    assert await ctx.read(value, "a") == 12
-    assert len(tries) >= 2, "the first was ended by the server"
-
-
-async def test_a_lost_connection_costs_nobody_an_error(counters: Core) -> None:
-    """A database that restarts has closed every pooled connection."""
-    if counters.db.name == "sqlite":
-        await internal(counters).write(put, "a")
-        return
-    ctx = internal(counters)
-    await ctx.write(put, "a")
-    kill = {
-        "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND datname = current_database()",
-        "mariadb": "KILL USER root",  # its own connection too
-    }[counters.db.name]
-    await asyncio.gather(*[ctx.read(names) for _ in range(4)])
-
-    once = [kill]
-
-    def terminate(tx: Any, ctx: Context) -> None:
-        if once:
-            tx.execute(sa.text(once.pop()))
-
-    await ctx.read(terminate)
-    results = await asyncio.gather(*[ctx.write(add, "a") for _ in range(4)], *[ctx.read(names) for _ in range(4)])
-    assert results[:4] == [1] * 4
-    assert await ctx.read(value, "a") == 4
 
 
 # ---- SQLite's writer thread -----------------------------------------------------------------
