@@ -13,8 +13,8 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from nacl.exceptions import CryptoError
+from nacl.pwhash import argon2id
 
 from skyhold.core import errors
 
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
     from skyhold.core.app import Core
 
 LONGEST = 4096
+KIB = 1024
 WAITING_MOST = 512
 
 
 class Passwords:
-    """One a process, on the core's shelf: `passwords(core)`."""
+    """One a process, on the core's shelf: `passwords(core)`. A hash is in the usual encoded form of argon2, which
+    says by itself what it cost: one that was made otherwise is checked as it was made."""
 
-    def __init__(self, time_cost: int, memory_kib: int, parallelism: int) -> None:
-        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
+    def __init__(self, time_cost: int, memory_kib: int) -> None:
+        self._time_cost, self._memory_bytes = time_cost, memory_kib * KIB
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="password")
         self._waiting = 0
         self._nobody: str | None = None
 
     async def hash(self, secret: str) -> str:
-        return await self._run(self._hasher.hash, secret)
+        return await self._run(self._hash, secret)
 
     async def matches(self, hashed: str | None, secret: str) -> bool:
         """False after the same time when there is no hash."""
@@ -46,10 +48,13 @@ class Passwords:
         await self._run(self._check, self._nobody, secret)
         return False
 
+    def _hash(self, secret: str) -> str:
+        return argon2id.str(secret.encode(), opslimit=self._time_cost, memlimit=self._memory_bytes).decode()
+
     def _check(self, hashed: str, secret: str) -> bool:
         try:
-            return self._hasher.verify(hashed, secret)
-        except (VerificationError, InvalidHashError):
+            return argon2id.verify(hashed.encode(), secret.encode())
+        except CryptoError:
             return False
 
     async def _run(self, work, *args):  # type: ignore[no-untyped-def]
@@ -66,7 +71,5 @@ def passwords(core: Core) -> Passwords:
     found = core.shelf.get("identity.passwords")
     if found is None:
         costs = core.settings.identity
-        found = core.shelf["identity.passwords"] = Passwords(
-            costs.password_time_cost, costs.password_memory_kib, costs.password_parallelism
-        )
+        found = core.shelf["identity.passwords"] = Passwords(costs.password_time_cost, costs.password_memory_kib)
     return found

@@ -48,7 +48,7 @@ print(*sys.modules)
 OTHER_DATABASES = {"asyncpg", "asyncmy", "alembic"}
 REAL_DRIVERS = {"pyroute2", "qemu", "pycdlib"}
 OF_HOSTS = {"skyhold.host", "skyhold.compute.drivers.qemu.driver", "skyhold.network.drivers.native.engine"}
-OF_CONTROL_PLANE = {"sqlalchemy", "falcon", "uvicorn", "argon2", "skyhold.identity", "skyhold.compute.tables"}
+OF_CONTROL_PLANE = {"sqlalchemy", "falcon", "uvicorn", "nacl", "skyhold.identity", "skyhold.compute.tables"}
 
 
 def modules_after(program: str, home: Path) -> set[str]:

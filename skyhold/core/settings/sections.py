@@ -147,7 +147,6 @@ class Identity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 300
     password_time_cost: Annotated[Positive, Meta(description="Argon2id passes over the memory.")] = 2
     password_memory_kib: Annotated[int, Meta(ge=8, description="Argon2id memory per hash, KiB.")] = 19 * 1024
-    password_parallelism: Annotated[Positive, Meta(description="Argon2id lanes.")] = 1
 
 
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
