@@ -111,7 +111,7 @@ class Context:
     """One request. `rule` is the policy rule of the route; look-ups decide by it."""
 
     __slots__ = (
-        "certificate", "core", "creds", "dry_run", "global_request_id", "peer", "request_id", "rule", "version",
+        "certificate", "core", "creds", "dry_run", "epoch", "global_request_id", "peer", "request_id", "rule", "version",
     )
 
     def __init__(
@@ -137,6 +137,8 @@ class Context:
         """The address that the request came from: of a proxy, if there is one."""
         self.certificate: bytes | None = None
         """The client's, in DER, checked by the connection or by a trusted proxy (core/http/caller.py)."""
+        self.epoch: int | None = None
+        """As of which change of identity's this request sees who may what, once it asked (core_epochs)."""
 
     @property
     def user_id(self) -> str:

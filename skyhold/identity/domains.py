@@ -34,7 +34,7 @@ class DomainCreate(Shape, extra="keep"):
     options: ResourceOptions = field(optional=True)
 
 
-class DomainChange(Shape, extra="keep"):
+class DomainChange(Shape, extra="keep", min_fields=1):
     name: str = field(optional=True, min=1, max=64, pattern=NAME)
     description: str | None = field(optional=True)
     enabled: bool = field(optional=True)

@@ -37,7 +37,7 @@ class EndpointGroupCreate(Shape, extra="keep"):
     description: str | None = field(default=None)
 
 
-class EndpointGroupChange(Shape, extra="keep"):
+class EndpointGroupChange(Shape, extra="keep", min_fields=1):
     # The client sends null for what it was not told to change.
     name: str | None = field(optional=True, min=1, max=255)
     filters: Filters | None = field(optional=True)

@@ -38,7 +38,7 @@ class EndpointCreate(Shape, extra="keep"):
     enabled: bool = field(default=True)
 
 
-class EndpointChange(Shape, extra="keep"):
+class EndpointChange(Shape, extra="keep", min_fields=1):
     service_id: str = field(optional=True, min=1, max=64, pattern=ID)
     interface: str = field(optional=True, enum=INTERFACES)
     url: str = field(optional=True, min=1, max=4096)

@@ -36,7 +36,7 @@ class GroupCreate(Shape, extra="keep"):
     description: str | None = field(default="")
 
 
-class GroupChange(Shape, extra="keep"):
+class GroupChange(Shape, extra="keep", min_fields=1):
     name: str = field(optional=True, min=1, max=64, pattern=NAME)
     domain_id: str | None = field(optional=True)
     description: str | None = field(optional=True)

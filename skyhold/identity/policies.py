@@ -30,7 +30,7 @@ class PolicyCreate(Shape, extra="keep"):
     type: str = field(max=255)
 
 
-class PolicyChange(Shape, extra="keep"):
+class PolicyChange(Shape, extra="keep", min_fields=1):
     blob: str = field(optional=True, max=LONGEST_BLOB)
     type: str = field(optional=True, max=255)
 

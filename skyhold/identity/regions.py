@@ -27,13 +27,13 @@ from skyhold.identity.unique import duplicate, once
 
 
 class RegionCreate(Shape, extra="keep"):
-    id: str | None = field(default=None, max=255)
+    id: str = field(default="", max=255)
     description: str | None = field(default="")
     parent_region_id: str | None = field(default=None, max=255)
 
 
-class RegionChange(Shape, extra="keep"):
-    id: str | None = field(optional=True)
+class RegionChange(Shape, extra="keep", min_fields=1):
+    id: str = field(optional=True)
     description: str | None = field(optional=True)
     parent_region_id: str | None = field(optional=True, max=255)
 
@@ -79,7 +79,7 @@ async def create(ctx: Context, want: RegionCreate) -> Region:
 )
 async def create_named(ctx: Context, region_id: str, want: RegionCreate) -> Region:
     """Create the region with this id."""
-    if want.id not in (None, region_id):
+    if want.id not in ("", region_id):
         raise errors.Invalid("Conflicting region IDs specified: the body and the address differ.")
     return await ctx.write(insert, want, region_id)
 

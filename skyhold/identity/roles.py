@@ -33,7 +33,7 @@ class RoleCreate(Shape, extra="keep"):
     options: ResourceOptions = field(optional=True)
 
 
-class RoleChange(Shape, extra="keep"):
+class RoleChange(Shape, extra="keep", min_fields=1):
     name: str = field(optional=True, min=1, max=255, pattern=NAME)
     domain_id: str | None = field(optional=True)
     description: str | None = field(optional=True)

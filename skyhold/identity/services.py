@@ -31,7 +31,7 @@ class ServiceCreate(Shape, extra="keep"):
     enabled: bool = field(default=True)
 
 
-class ServiceChange(Shape, extra="keep"):
+class ServiceChange(Shape, extra="keep", min_fields=1):
     type: str = field(optional=True, min=1, max=255)
     name: str = field(optional=True, min=1, max=255, pattern=NAME)
     description: str | None = field(optional=True)

@@ -49,16 +49,18 @@ class UserCreate(Shape, extra="keep"):
     domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     password: str | None = field(default=None, max=LONGEST, secret=True)
     default_project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
+    description: str | None = field(optional=True)
     enabled: bool = field(default=True)
     options: UserOptions = field(optional=True)
     federated: list[identities.Federated] = field(optional=True, max_items=100)
 
 
-class UserChange(Shape, extra="keep"):
+class UserChange(Shape, extra="keep", min_fields=1):
     name: str = field(optional=True, min=1, max=255, pattern=NAME)
     domain_id: str | None = field(optional=True)
     password: str | None = field(optional=True, max=LONGEST, secret=True)
     default_project_id: str | None = field(optional=True, min=1, max=64, pattern=ID)
+    description: str | None = field(optional=True)
     enabled: bool = field(optional=True)
     options: UserOptions = field(optional=True)
     federated: list[identities.Federated] = field(optional=True, max_items=100)
@@ -180,7 +182,7 @@ def insert(tx: Tx, ctx: Context, want: UserCreate, hashed: str | None) -> User:
     with once(tx, taken(want.name)):
         row = store.insert(
             tx, id=permits.hex_id(ctx), domain_id=domain_id, name=want.name, enabled=want.enabled,
-            default_project_id=want.default_project_id, password_hash=hashed, extra=extra_of(want),
+            default_project_id=want.default_project_id, password_hash=hashed, extra=described(want),
             password_expires_at=hashed and password_rules.expires_at(ctx, options, chosen=False),
             options=options, generation=0,
         )
@@ -205,7 +207,7 @@ def change(tx: Tx, ctx: Context, user_id: str, want: UserChange, hashed: str | N
     if want.password is not ABSENT or (row.enabled and want.enabled is False):
         values["generation"] = row.generation + 1
     with once(tx, taken(want.name)):
-        row = store.update(tx, row, **values, extra=row.extra | extra_of(want), options=options)
+        row = store.update(tx, row, **values, extra=row.extra | described(want), options=options)
     if hashed is not None:
         password_rules.keep(tx, ctx, row.id, hashed, chosen=False)
     if "generation" in values:
@@ -224,6 +226,11 @@ def check_rules(options: dict[str, Any]) -> dict[str, Any]:
         if not rule or len(set(rule)) != len(rule):
             raise errors.Invalid("Each rule in multi_factor_auth_rules is a list of different methods, at least one.")
     return options
+
+
+def described(want: UserCreate | UserChange) -> JsonObject:
+    """What is kept beside the columns: what nobody declared, and the description, which only some users have."""
+    return extra_of(want) | given(description=want.description)
 
 
 def refuse_domain(tx: Tx, project_id: str | None) -> None:

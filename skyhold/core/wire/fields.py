@@ -119,12 +119,14 @@ class ShapeMeta(msgspec.StructMeta):
         namespace: dict[str, Any],
         *,
         extra: Extra | None = None,
+        min_fields: int = 0,
         **options: Any,
     ) -> Any:
         specs: dict[str, FieldSpec] = {}
         for base in reversed(bases):
             specs.update(getattr(base, "__shape_fields__", {}))
             extra = extra or getattr(base, "__shape_extra__", None)
+            min_fields = min_fields or getattr(base, "__shape_min_fields__", 0)
         hints = namespace.setdefault("__annotations__", {})
         if extra == "keep" and "extra" not in hints and not any(hasattr(base, "extra") for base in bases):
             hints["extra"] = dict[str, Any]
@@ -140,6 +142,7 @@ class ShapeMeta(msgspec.StructMeta):
         )
         shape.__shape_fields__ = specs
         shape.__shape_extra__ = extra or "forbid"
+        shape.__shape_min_fields__ = min_fields
         return shape
 
 
@@ -180,7 +183,7 @@ class Shape(msgspec.Struct, metaclass=ShapeMeta, frozen=True, kw_only=True):
     """A wire form, written once for all microversions; subclass it and declare fields.
 
     `class X(Shape, extra="ignore")` drops unknown keys, `extra="keep"` collects them in the
-    attribute `extra`, a dict; the default is to refuse them.
+    attribute `extra`, a dict; the default is to refuse them. `min_fields=1` refuses the empty object.
     """
 
 
@@ -193,6 +196,11 @@ def fields_of(shape: Any) -> dict[str, FieldSpec]:
 def extra_of(shape: Any) -> Extra:
     mode: Extra = shape.__shape_extra__
     return mode
+
+
+def min_fields_of(shape: Any) -> int:
+    least: int = shape.__shape_min_fields__
+    return least
 
 
 def guarded_fields(shape: type[Shape]) -> list[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from skyhold.core.wire.fields import (
     FieldSpec,
     extra_of,
     fields_of,
+    min_fields_of,
 )
 from skyhold.core.wire.kinds import (
     INT64_MAX,
@@ -136,6 +137,8 @@ def _shape(shape: Any, version: Version, mode: Mode) -> Schema:
     body = _object(properties, required, mode)
     if extra_of(shape) != "forbid":
         body.pop("additionalProperties", None)
+    if mode == "read" and min_fields_of(shape):
+        body["minProperties"] = min_fields_of(shape)
     return body
 
 

@@ -21,7 +21,7 @@ VARY = {"Vary": "X-Auth-Token"}
 async def hand_out(ctx: Context, proof: Proof, wish: scoping.Wish = None) -> Known:
     """Raises Unauthorized when there is nothing for this user in that scope."""
     keeper = sessions(ctx.core)
-    epoch = await keeper.epoch()
+    epoch = await keeper.epoch_of(ctx)
     if scoping.uses_up(wish):
         # The token is real even in a rehearsal, so what it uses up is too.
         valid = await Context(ctx.core, ctx.creds, request_id=ctx.request_id).write(scoping.issue, proof, wish)

@@ -99,8 +99,10 @@ class Sessions:
         return self._epoch
 
     async def epoch_of(self, ctx: Context) -> int:
-        """The one that this request was let in under; asked for if it came without a token."""
-        return await self._epoch_at(ctx.creds.token)
+        """The one that this request was let in under; asked for once if it came without a token."""
+        if ctx.epoch is None:
+            ctx.epoch = await self._epoch_at(ctx.creds.token)
+        return ctx.epoch
 
     async def _epoch_at(self, token: str | None) -> int:
         let_in = self._known.get(token) if token else None

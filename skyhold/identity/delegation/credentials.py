@@ -43,7 +43,7 @@ class CredentialCreate(Shape, extra="keep"):
     project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
 
 
-class CredentialChange(Shape, extra="keep"):
+class CredentialChange(Shape, extra="keep", min_fields=1):
     type: str = field(optional=True, min=1, max=255)
     blob: str = field(optional=True, max=LONGEST_BLOB, secret=True)
     user_id: str = field(optional=True, min=1, max=64, pattern=ID)

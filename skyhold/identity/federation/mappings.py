@@ -31,7 +31,7 @@ class MappingCreate(Shape, extra="ignore"):
     schema_version: str | None = field(default=None)
 
 
-class MappingChange(Shape, extra="ignore"):
+class MappingChange(Shape, extra="ignore", min_fields=1):
     rules: list[Any] = field(optional=True, min_items=1, max_items=mapping.MOST_RULES)
     schema_version: str | None = field(optional=True)
 

@@ -32,7 +32,7 @@ class ProtocolCreate(Shape):
     remote_id_attribute: str = field(optional=True, max=64)
 
 
-class ProtocolChange(Shape):
+class ProtocolChange(Shape, min_fields=1):
     mapping_id: str = field(optional=True, min=1, max=64, pattern=ID)
     remote_id_attribute: str = field(optional=True, max=64)
 

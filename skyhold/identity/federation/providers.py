@@ -38,7 +38,7 @@ class ProviderCreate(Shape):
     remote_ids: list[str] | None = field(default=None, max=255, max_items=1000, unique_items=True)
 
 
-class ProviderChange(Shape):
+class ProviderChange(Shape, min_fields=1):
     description: str | None = field(optional=True)
     enabled: bool = field(optional=True)
     authorization_ttl: int | None = field(optional=True, min=0, max=LONGEST_TTL_MIN)

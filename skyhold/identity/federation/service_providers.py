@@ -40,7 +40,7 @@ class ServiceProviderCreate(Shape):
     relay_state_prefix: str | None = field(default=PREFIX, max=255)
 
 
-class ServiceProviderChange(Shape):
+class ServiceProviderChange(Shape, min_fields=1):
     auth_url: str = field(optional=True, max=225, pattern=URL)
     sp_url: str = field(optional=True, max=225, pattern=URL)
     description: str | None = field(optional=True)

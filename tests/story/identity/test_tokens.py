@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from skyhold.core.context import internal
+from skyhold.core.context import Context, internal
 from skyhold.identity.auth import revoking
 from skyhold.identity.auth.sessions import sessions
 from tests.kit.client import Answer, Client
@@ -46,6 +46,23 @@ async def validate(cloud: Cloud, token: str, status: int = 200) -> Answer:
 
 def me(user: Persona) -> dict[str, Any]:
     return {"id": user.user_id, "password": user.password}
+
+
+async def test_signing_in_asks_a_shared_database_for_the_epoch_only_once(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await cloud.project()
+    body = by_password(me(user), {"project": {"id": user.project_id}})
+    await ask(cloud, body)
+    asked, glance = [], cloud.core.db.glance
+
+    async def counted(ctx: Context, statement: Any) -> Any:
+        asked.append(statement)
+        return await glance(ctx, statement)
+
+    monkeypatch.setattr(cloud.core.db, "glance", counted)
+    await ask(cloud, body)
+    assert len(asked) == (0 if cloud.core.db.name == "sqlite" else 1)
 
 
 async def test_key_01_a_password_by_id_and_by_name_gives_the_same_user(cloud: Cloud) -> None:
@@ -336,7 +353,7 @@ async def test_a_token_is_short_enough_for_every_client(cloud: Cloud) -> None:
 
 
 async def test_a_minted_token_has_the_roles_of_the_user_now(cloud: Cloud) -> None:
-    from skyhold.core.context import internal
+    from skyhold.core.context import Context, internal
     from skyhold.core.errors import Unauthorized
     from skyhold.identity import facade
 

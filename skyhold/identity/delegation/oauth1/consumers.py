@@ -30,6 +30,10 @@ class ConsumerWish(Shape, extra="keep"):
     secret: str = field(optional=True, secret=True)
 
 
+class ConsumerChange(ConsumerWish, extra="keep", min_fields=1):
+    """The same fields; at least one of them."""
+
+
 class Consumer(Shape, extra="keep"):
     id: str
     description: str | None
@@ -66,8 +70,8 @@ async def show(ctx: Context, consumer_id: str) -> Consumer:
     return view(ctx, await ctx.read(store.get, consumer_id))
 
 
-@routes.patch(AT, policy=policy.UPDATE_CONSUMER, body=envelope("consumer", ConsumerWish), reply=ONE)
-async def update(ctx: Context, consumer_id: str, want: ConsumerWish) -> Consumer:
+@routes.patch(AT, policy=policy.UPDATE_CONSUMER, body=envelope("consumer", ConsumerChange), reply=ONE)
+async def update(ctx: Context, consumer_id: str, want: ConsumerChange) -> Consumer:
     """Change a consumer's description."""
     return view(ctx, await ctx.write(change, consumer_id, want))
 
@@ -91,7 +95,7 @@ def insert(tx: Tx, ctx: Context, want: ConsumerWish, secret: str) -> Any:
     return row
 
 
-def change(tx: Tx, ctx: Context, consumer_id: str, want: ConsumerWish) -> Any:
+def change(tx: Tx, ctx: Context, consumer_id: str, want: ConsumerChange) -> Any:
     refuse_secret(want)
     row = store.get(tx, ctx, consumer_id)
     description = row.description if want.description is ABSENT else want.description
