@@ -31,6 +31,7 @@ from skyhold.core.wire.fields import (
     envelope,
     field,
     guarded_fields,
+    named,
     shape_in,
 )
 from skyhold.core.wire.kinds import (
@@ -71,6 +72,7 @@ __all__ = [
     "field",
     "guarded_fields",
     "json_schema",
+    "named",
     "query_reader",
     "reader",
     "shape_in",

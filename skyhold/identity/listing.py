@@ -58,8 +58,8 @@ def printed(
     ctx: Context, items: list[Any], rows: Sequence[Any], query: Any, path: str, key: str = "id"
 ) -> Page:
     full = query.limit is not None and len(rows) == query.limit
-    following = {"limit": str(query.limit), "marker": getattr(rows[-1], key)} if full else None
-    return Page(items, links.of_list(ctx, path, following))
+    following = {"marker": getattr(rows[-1], key)} if full else None
+    return Page(items, links.of_list(ctx, path, links.asked(query), following))
 
 
 def truthy(text: str) -> bool:

@@ -193,6 +193,11 @@ def fields_of(shape: Any) -> dict[str, FieldSpec]:
     return specs
 
 
+def named(value: Shape) -> list[tuple[str, Any]]:
+    """The declared fields of a Shape's instance, by their names on the wire."""
+    return [(spec.wire, getattr(value, attr)) for attr, spec in fields_of(value).items()]
+
+
 def extra_of(shape: Any) -> Extra:
     mode: Extra = shape.__shape_extra__
     return mode

@@ -16,7 +16,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import JsonObject, Shape, field
-from skyhold.identity import grants, permits, policy
+from skyhold.identity import grants, links, permits, policy
 from skyhold.identity.assignments import printing
 from skyhold.identity.assignments.names import Names
 from skyhold.identity.grants import SYSTEM_ID
@@ -69,7 +69,7 @@ def list_page(tx: Tx, ctx: Context, query: AssignmentQuery) -> bytes:
     if not is_admin_view(ctx):
         found = within_domain(tx, found, ctx.creds.domain_id, query)
     names = Names(tx, found) if query.include_names is not None and truthy(query.include_names) else None
-    return printing.body(ctx, found, names)
+    return printing.body(ctx, found, names, links.asked(query))
 
 
 def refuse_contradictions(query: AssignmentQuery, effective: bool) -> None:

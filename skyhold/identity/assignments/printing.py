@@ -68,11 +68,11 @@ class Parts:
         return grant
 
 
-def body(ctx: Context, found: Sequence[Held], names: Names | None) -> bytes:
-    """`{"role_assignments": […], "links": {…}}` of what is held."""
+def body(ctx: Context, found: Sequence[Held], names: Names | None, asked: links.Query) -> bytes:
+    """`{"role_assignments": […], "links": {…}}` of what is held; `asked` is the query."""
     parts = Parts(names, links.base(ctx))
     rows = ",".join([row(parts, held) for held in found])
-    return f'{{"role_assignments":[{rows}],"links":{text(links.of_list(ctx, "role_assignments"))}}}'.encode()
+    return f'{{"role_assignments":[{rows}],"links":{text(links.of_list(ctx, "role_assignments", asked))}}}'.encode()
 
 
 def row(parts: Parts, held: Held) -> str:

@@ -25,7 +25,7 @@ class ProjectCreate(Shape, extra="keep"):
     options: ResourceOptions = field(optional=True)
 
 
-class ProjectChange(Shape, extra="keep", min_fields=1):
+class ProjectChange(Shape, extra="keep"):
     name: str = field(optional=True, min=1, max=64, pattern=NAME)
     domain_id: str | None = field(optional=True)
     parent_id: str | None = field(optional=True)

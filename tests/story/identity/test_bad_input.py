@@ -281,7 +281,7 @@ KINDS = [
         "redelegation_count": number(0, null=True), "allow_redelegation": May(["true", 0, [], {}], null=True),
     }, ("trustor_user_id", "trustee_user_id", "impersonation"), changes=False),
 ]
-MAY_CHANGE_NOTHING = ("registered_limit", "limit", "client")
+MAY_CHANGE_NOTHING = ("project", "registered_limit", "limit", "client")
 """Where upstream's schema asks for no attribute at all; OpenID clients are ours alone."""
 NAMED = [kind for kind in KINDS if kind.named]
 

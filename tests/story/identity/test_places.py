@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -178,11 +179,23 @@ async def test_lists_page_by_marker_and_say_where_the_next_is(cloud: Cloud) -> N
         if not answer["links"]["next"]:
             break
         assert f"marker={found[-1]}" in answer["links"]["next"]
-        query["marker"] = found[-1]
+        # With the filters of the first page, or the others are of everybody.
+        query = dict(parse_qsl(urlsplit(answer["links"]["next"]).query))
     assert len(found) == 5
     assert set(found) == made
+    assert query == {"domain_id": domain, "limit": "2", "marker": found[3]}
     await cloud.admin.get(f"{V3}/users?limit=0", status=400)
     await cloud.admin.get(f"{V3}/users?marker=nobody", status=400)
+
+
+@pytest.mark.parametrize("asked", [
+    "users?name__contains=%C3%BC+%26&enabled", "projects?not-tags=a%2Cb", "role_assignments?effective&user.id=nobody",
+])
+async def test_a_list_says_what_was_asked(cloud: Cloud, asked: str) -> None:
+    said = (await cloud.admin.get(f"{V3}/{asked}", status=200)).json["links"]["self"]
+    assert sorted(parse_qsl(urlsplit(said).query, keep_blank_values=True)) == sorted(
+        parse_qsl(urlsplit(asked).query, keep_blank_values=True)
+    )
 
 
 async def test_lists_filter_by_words_and_comparisons(cloud: Cloud) -> None:
