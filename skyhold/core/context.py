@@ -111,7 +111,8 @@ class Context:
     """One request. `rule` is the policy rule of the route; look-ups decide by it."""
 
     __slots__ = (
-        "certificate", "core", "creds", "dry_run", "epoch", "global_request_id", "peer", "request_id", "rule", "version",
+        "certificate", "core", "creds", "dry_run", "epoch", "global_request_id", "peer", "request_id", "rule",
+        "version",
     )
 
     def __init__(

@@ -8,8 +8,8 @@ in each service's api.py. The one thing to know first: ABSENT (not in the body) 
     class ServerCreate(Shape):
         name: str = field(min=1, max=255)
         flavor: Ref = field("flavorRef")
-        tags: list[str] = field(since="2.52", max_items=50, optional=True)
-        hints: JsonObject = field("os:scheduler_hints", optional=True, sibling=True)
+        tags: list[str] | Absent = field(since="2.52", max_items=50, optional=True)
+        hints: JsonObject | Absent = field("os:scheduler_hints", optional=True, sibling=True)
 
     want = reader(envelope("server", ServerCreate), Version(2, 96))(body)
 """
@@ -19,10 +19,12 @@ from __future__ import annotations
 from skyhold.core.wire.code import reader, writer
 from skyhold.core.wire.fields import (
     ABSENT,
+    Absent,
     Bulk,
     CollectionOf,
     Envelope,
     FieldSpec,
+    OpenShape,
     Page,
     Rendered,
     Shape,
@@ -50,6 +52,7 @@ from skyhold.core.wire.schema import json_schema
 
 __all__ = [
     "ABSENT",
+    "Absent",
     "Bulk",
     "CollectionOf",
     "Envelope",
@@ -58,6 +61,7 @@ __all__ = [
     "LooseBool",
     "LooseInt",
     "Name",
+    "OpenShape",
     "Page",
     "Ref",
     "Rendered",

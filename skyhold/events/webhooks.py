@@ -17,7 +17,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.outbound import Outbound
 from skyhold.core.quota import Quota
-from skyhold.core.shapes import ABSENT, Page, Shape, TimeMicrosZ, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.events import policy
 from skyhold.events.reading import Wanted
@@ -39,11 +39,11 @@ class WebhookCreate(Shape):
 
 
 class WebhookUpdate(Shape):
-    name: str = field(max=255, pattern=PRINTABLE, optional=True)
-    url: str = field(min=1, max=2048, optional=True)
-    secret: str = field(min=16, max=255, secret=True, optional=True)
-    enabled: bool = field(optional=True)
-    wanted: Wanted = field(optional=True)
+    name: str | Absent = field(max=255, pattern=PRINTABLE, optional=True)
+    url: str | Absent = field(min=1, max=2048, optional=True)
+    secret: str | Absent = field(min=16, max=255, secret=True, optional=True)
+    enabled: bool | Absent = field(optional=True)
+    wanted: Wanted | Absent = field(optional=True)
 
 
 class Delivery(Shape):

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.listing import ListQuery, page
@@ -29,10 +29,10 @@ from skyhold.identity.tables import ACCESS_RULES, APP_CREDENTIALS
 class RuleRef(Shape):
     """Either the id of a rule, or all of service, method and path."""
 
-    id: str = field(optional=True, min=1, max=64, pattern=ID)
-    service: str = field(optional=True, min=1, max=255)
-    method: str = field(optional=True, pattern=r"^(POST|GET|HEAD|PATCH|PUT|DELETE)$")
-    path: str = field(optional=True, max=225, pattern=r"^/")
+    id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    service: str | Absent = field(optional=True, min=1, max=255)
+    method: str | Absent = field(optional=True, pattern=r"^(POST|GET|HEAD|PATCH|PUT|DELETE)$")
+    path: str | Absent = field(optional=True, max=225, pattern=r"^/")
 
 
 class AccessRule(Shape):
@@ -40,7 +40,7 @@ class AccessRule(Shape):
     service: str
     method: str
     path: str
-    links: JsonObject = field(optional=True)
+    links: JsonObject | Absent = field(optional=True)
 
 
 # ---- routes --------------------------------------------------------------------------------

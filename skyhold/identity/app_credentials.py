@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, TimeMicros, collection, envelope, field
 from skyhold.identity import access_rules, grants, links, permits, policy, users
 from skyhold.identity.delegation import making
 from skyhold.identity.delegation.rows import app_credentials as store
@@ -33,9 +33,9 @@ WHAT = "additional application credentials"
 
 
 class RoleRef(Shape):
-    id: str = field(optional=True, min=1, max=64, pattern=ID)
-    name: str = field(optional=True, min=1, max=255)
-    domain: JsonObject = field(optional=True)
+    id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    name: str | Absent = field(optional=True, min=1, max=255)
+    domain: JsonObject | Absent = field(optional=True)
 
 
 class AppCredentialCreate(Shape, extra="ignore"):
@@ -58,9 +58,9 @@ class AppCredential(Shape):
     roles: list[Any]
     expires_at: TimeMicros | None
     unrestricted: bool
-    access_rules: list[Any] = field(optional=True)
+    access_rules: list[Any] | Absent = field(optional=True)
     system: str | None = None
-    secret: str = field(optional=True, secret=True)
+    secret: str | Absent = field(optional=True, secret=True)
     links: JsonObject
 
 
@@ -146,10 +146,10 @@ def chosen_roles(tx: Tx, ctx: Context, asked: list[RoleRef] | None) -> list[str]
     )}
     if not asked:
         return sorted(held.values())
-    found = set()
+    found: set[str] = set()
     for ref in asked:
-        role_id = ref.id if ref.id is not ABSENT else held.get(ref.name) if ref.name is not ABSENT else None
-        if role_id not in held.values():
+        role_id = making.role_of(ref.id, ref.name, held)
+        if role_id is None:
             raise errors.Invalid(
                 "Invalid application credential: Could not find role assignment with role: "
                 f"{ref.id if ref.id is not ABSENT else ref.name}, user or group: {ctx.user_id}, project: "

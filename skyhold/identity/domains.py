@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import Page, Shape, collection, envelope, field
+from skyhold.core.shapes import Absent, OpenShape, Page, collection, envelope, field
 from skyhold.identity import groups, permits, places, policy, users
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.listing import ListQuery, page
@@ -26,22 +26,22 @@ from skyhold.identity.views import Domain, domain_view
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class DomainCreate(Shape, extra="keep"):
+class DomainCreate(OpenShape):
     name: str = field(min=1, max=64, pattern=NAME)
     description: str | None = field(default="")
     enabled: bool = field(default=True)
     explicit_domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
-    options: ResourceOptions = field(optional=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class DomainChange(Shape, extra="keep", min_fields=1):
-    name: str = field(optional=True, min=1, max=64, pattern=NAME)
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
-    options: ResourceOptions = field(optional=True)
+class DomainChange(OpenShape, min_fields=1):
+    name: str | Absent = field(optional=True, min=1, max=64, pattern=NAME)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class DomainQuery(ListQuery, extra="keep"):
+class DomainQuery(ListQuery):
     name: str | None = field(default=None)
     enabled: str | None = field(default=None)
 

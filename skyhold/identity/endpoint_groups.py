@@ -13,7 +13,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
@@ -26,25 +26,25 @@ from skyhold.identity.tables import ENDPOINT_GROUPS
 
 
 class Filters(Shape):
-    service_id: str = field(optional=True, min=1, max=64)
-    region_id: str = field(optional=True, min=1, max=255)
-    interface: str = field(optional=True, enum=INTERFACES)
+    service_id: str | Absent = field(optional=True, min=1, max=64)
+    region_id: str | Absent = field(optional=True, min=1, max=255)
+    interface: str | Absent = field(optional=True, enum=INTERFACES)
 
 
-class EndpointGroupCreate(Shape, extra="keep"):
+class EndpointGroupCreate(OpenShape):
     name: str = field(min=1, max=255)
     filters: Filters
     description: str | None = field(default=None)
 
 
-class EndpointGroupChange(Shape, extra="keep", min_fields=1):
+class EndpointGroupChange(OpenShape, min_fields=1):
     # The client sends null for what it was not told to change.
-    name: str | None = field(optional=True, min=1, max=255)
-    filters: Filters | None = field(optional=True)
-    description: str | None = field(optional=True)
+    name: str | Absent | None = field(optional=True, min=1, max=255)
+    filters: Filters | Absent | None = field(optional=True)
+    description: str | Absent | None = field(optional=True)
 
 
-class EndpointGroup(Shape, extra="keep"):
+class EndpointGroup(OpenShape):
     id: str
     name: str
     filters: JsonObject

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import catalogue, links, permits, policy, regions, services
 from skyhold.identity.auth.sessions import void
@@ -29,7 +29,7 @@ INTERFACES = ("public", "internal", "admin")
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class EndpointCreate(Shape, extra="keep"):
+class EndpointCreate(OpenShape):
     service_id: str = field(min=1, max=64, pattern=ID)
     interface: str = field(enum=INTERFACES)
     url: str = field(min=1, max=4096)
@@ -38,16 +38,16 @@ class EndpointCreate(Shape, extra="keep"):
     enabled: bool = field(default=True)
 
 
-class EndpointChange(Shape, extra="keep", min_fields=1):
-    service_id: str = field(optional=True, min=1, max=64, pattern=ID)
-    interface: str = field(optional=True, enum=INTERFACES)
-    url: str = field(optional=True, min=1, max=4096)
-    region_id: str | None = field(optional=True, max=255)
-    region: str | None = field(optional=True, max=255)
-    enabled: bool = field(optional=True)
+class EndpointChange(OpenShape, min_fields=1):
+    service_id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    interface: str | Absent = field(optional=True, enum=INTERFACES)
+    url: str | Absent = field(optional=True, min=1, max=4096)
+    region_id: str | Absent | None = field(optional=True, max=255)
+    region: str | Absent | None = field(optional=True, max=255)
+    enabled: bool | Absent = field(optional=True)
 
 
-class Endpoint(Shape, extra="keep"):
+class Endpoint(OpenShape):
     id: str
     interface: str
     region_id: str | None
@@ -58,7 +58,7 @@ class Endpoint(Shape, extra="keep"):
     links: JsonObject
 
 
-class EndpointQuery(ListQuery, extra="keep"):
+class EndpointQuery(ListQuery):
     interface: str | None = field(default=None)
     service_id: str | None = field(default=None)
     region_id: str | None = field(default=None)

@@ -73,7 +73,8 @@ def assigned(above: int, groups: int) -> sa.Select[Any]:
     """The statement for that many places above and groups: putting it together takes ten times as long as its
     answer, and every token that is read asks it."""
     a, e = ASSIGNMENTS.c, EXPIRING_MEMBERSHIPS.c
-    user, now = sa.bindparam("user"), sa.bindparam("now", type_=e.ends_at.type)
+    user: sa.BindParameter[str] = sa.bindparam("user")
+    now = sa.bindparam("now", type_=e.ends_at.type)
     here = sa.and_(
         a.target_id == sa.bindparam("target"), a.target_type == sa.bindparam("scope"), a.inherited.is_(False)
     )
@@ -87,10 +88,10 @@ def assigned(above: int, groups: int) -> sa.Select[Any]:
 def held_by(user_id: Any, group_ids: Sequence[Any] = (), now: Any = None) -> sa.ColumnElement[bool]:
     """Assignments of a user, also those of the user's groups; with `now` also of those that an identity
     provider put the user in for a time. Values, or bound parameters in their place."""
-    groups = sa.select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.user_id == user_id)
+    groups: sa.SelectBase = sa.select(MEMBERSHIPS.c.group_id).where(MEMBERSHIPS.c.user_id == user_id)
     if now is not None:
         e = EXPIRING_MEMBERSHIPS.c
-        groups = groups.union_all(sa.select(e.group_id).where(e.user_id == user_id, e.ends_at > now))
+        groups = sa.union_all(groups, sa.select(e.group_id).where(e.user_id == user_id, e.ends_at > now))
     clauses = [ASSIGNMENTS.c.actor_id == user_id, ASSIGNMENTS.c.actor_id.in_(groups)]
     return sa.or_(*clauses, *([ASSIGNMENTS.c.actor_id.in_(group_ids)] if group_ids else []))
 

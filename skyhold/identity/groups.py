@@ -16,7 +16,7 @@ from skyhold.core.context import INTERNAL, Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places, policy, users
 from skyhold.identity.auth.sessions import void
@@ -30,28 +30,28 @@ from skyhold.identity.unique import duplicate, once
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class GroupCreate(Shape, extra="keep"):
+class GroupCreate(OpenShape):
     name: str = field(min=1, max=64, pattern=NAME)
     domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     description: str | None = field(default="")
 
 
-class GroupChange(Shape, extra="keep", min_fields=1):
-    name: str = field(optional=True, min=1, max=64, pattern=NAME)
-    domain_id: str | None = field(optional=True)
-    description: str | None = field(optional=True)
+class GroupChange(OpenShape, min_fields=1):
+    name: str | Absent = field(optional=True, min=1, max=64, pattern=NAME)
+    domain_id: str | Absent | None = field(optional=True)
+    description: str | Absent | None = field(optional=True)
 
 
-class Group(Shape, extra="keep"):
+class Group(OpenShape):
     id: str
     name: str
     domain_id: str
     description: str
     links: JsonObject
-    membership_expires_at: TimeMicrosZ | None = field(optional=True)
+    membership_expires_at: TimeMicrosZ | Absent | None = field(optional=True)
 
 
-class GroupQuery(NamedQuery, extra="keep"):
+class GroupQuery(NamedQuery):
     domain_id: str | None = field(default=None)
 
 

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places, policy, registered_limits
 from skyhold.identity.listing import ListQuery, page
@@ -40,8 +40,8 @@ class LimitCreate(Shape):
 
 
 class LimitChange(Shape):
-    resource_limit: int = field(optional=True, min=UNLIMITED, max=MOST)
-    description: str | None = field(optional=True)
+    resource_limit: int | Absent = field(optional=True, min=UNLIMITED, max=MOST)
+    description: str | Absent | None = field(optional=True)
 
 
 class Limit(Shape):
@@ -56,7 +56,7 @@ class Limit(Shape):
     links: JsonObject
 
 
-class LimitQuery(ListQuery, extra="keep"):
+class LimitQuery(ListQuery):
     service_id: str | None = field(default=None)
     region_id: str | None = field(default=None)
     resource_name: str | None = field(default=None)

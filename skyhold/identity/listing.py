@@ -15,21 +15,21 @@ import sqlalchemy as sa
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import Page, Shape, field
+from skyhold.core.shapes import OpenShape, Page, field
 from skyhold.core.store import Filter, Store, like_escape
 from skyhold.identity import links
 
 TRUE_WORDS = ("", "1", "true", "t", "yes", "y", "on")
 
 
-class ListQuery(Shape, extra="keep"):
+class ListQuery(OpenShape):
     """What every list understands; `extra` holds the comparisons such as `name__startswith`."""
 
     limit: int | None = field(default=None, min=1)
     marker: str | None = field(default=None)
 
 
-class NamedQuery(ListQuery, extra="keep"):
+class NamedQuery(ListQuery):
     name: str | None = field(default=None)
 
 

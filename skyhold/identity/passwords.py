@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
@@ -20,6 +22,9 @@ from skyhold.core import errors
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LONGEST = 4096
 KIB = 1024
@@ -57,12 +62,12 @@ class Passwords:
         except CryptoError:
             return False
 
-    async def _run(self, work, *args):  # type: ignore[no-untyped-def]
+    async def _run(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         if self._waiting >= WAITING_MOST:
             raise errors.Unavailable("Too many sign-ins at once: try again in a moment.")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **options))
         finally:
             self._waiting -= 1
 

@@ -13,7 +13,7 @@ from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.listing import ListQuery, page
@@ -25,24 +25,24 @@ LONGEST_BLOB = 2**20
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class PolicyCreate(Shape, extra="keep"):
+class PolicyCreate(OpenShape):
     blob: str = field(max=LONGEST_BLOB)
     type: str = field(max=255)
 
 
-class PolicyChange(Shape, extra="keep", min_fields=1):
-    blob: str = field(optional=True, max=LONGEST_BLOB)
-    type: str = field(optional=True, max=255)
+class PolicyChange(OpenShape, min_fields=1):
+    blob: str | Absent = field(optional=True, max=LONGEST_BLOB)
+    type: str | Absent = field(optional=True, max=255)
 
 
-class Policy(Shape, extra="keep"):
+class Policy(OpenShape):
     id: str
     blob: str
     type: str
     links: JsonObject
 
 
-class PolicyQuery(ListQuery, extra="keep"):
+class PolicyQuery(ListQuery):
     type: str | None = field(default=None)
 
 

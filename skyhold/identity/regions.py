@@ -14,7 +14,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.core.store import Store, locked
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
@@ -26,26 +26,26 @@ from skyhold.identity.unique import duplicate, once
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class RegionCreate(Shape, extra="keep"):
+class RegionCreate(OpenShape):
     id: str = field(default="", max=255)
     description: str | None = field(default="")
     parent_region_id: str | None = field(default=None, max=255)
 
 
-class RegionChange(Shape, extra="keep", min_fields=1):
-    id: str = field(optional=True)
-    description: str | None = field(optional=True)
-    parent_region_id: str | None = field(optional=True, max=255)
+class RegionChange(OpenShape, min_fields=1):
+    id: str | Absent = field(optional=True)
+    description: str | Absent | None = field(optional=True)
+    parent_region_id: str | Absent | None = field(optional=True, max=255)
 
 
-class Region(Shape, extra="keep"):
+class Region(OpenShape):
     id: str
     description: str
     parent_region_id: str | None
     links: JsonObject
 
 
-class RegionQuery(ListQuery, extra="keep"):
+class RegionQuery(ListQuery):
     parent_region_id: str | None = field(default=None)
 
 
@@ -140,7 +140,8 @@ def refuse_missing_parent(tx: Tx, parent_id: str | None) -> None:
 
 
 def refuse_circle(tx: Tx, region_id: str, parent_id: str) -> None:
-    parents = dict(tx.all(sa.select(REGIONS.c.id, REGIONS.c.parent_region_id)))  # type: ignore[arg-type]
+    rows = tx.all(sa.select(REGIONS.c.id, REGIONS.c.parent_region_id))
+    parents: dict[str, str | None] = {row.id: row.parent_region_id for row in rows}
     at: str | None = parent_id
     seen: set[str] = set()
     while at is not None and at not in seen:

@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy, regions, services
 from skyhold.identity.listing import ListQuery, page
@@ -37,11 +37,11 @@ class RegisteredLimitCreate(Shape):
 
 
 class RegisteredLimitChange(Shape):
-    service_id: str = field(optional=True, min=1, max=64, pattern=ID)
-    region_id: str | None = field(optional=True, max=255)
-    resource_name: str = field(optional=True, min=1, max=255)
-    default_limit: int = field(optional=True, min=UNLIMITED, max=MOST)
-    description: str | None = field(optional=True)
+    service_id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    region_id: str | Absent | None = field(optional=True, max=255)
+    resource_name: str | Absent = field(optional=True, min=1, max=255)
+    default_limit: int | Absent = field(optional=True, min=UNLIMITED, max=MOST)
+    description: str | Absent | None = field(optional=True)
 
 
 class RegisteredLimit(Shape):
@@ -54,7 +54,7 @@ class RegisteredLimit(Shape):
     links: JsonObject
 
 
-class RegisteredLimitQuery(ListQuery, extra="keep"):
+class RegisteredLimitQuery(ListQuery):
     service_id: str | None = field(default=None)
     region_id: str | None = field(default=None)
     resource_name: str | None = field(default=None)

@@ -14,7 +14,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places, policy
 from skyhold.identity.auth.sessions import void
@@ -26,21 +26,21 @@ from skyhold.identity.unique import duplicate, once
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class RoleCreate(Shape, extra="keep"):
+class RoleCreate(OpenShape):
     name: str = field(min=1, max=255, pattern=NAME)
     domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     description: str | None = field(default=None)
-    options: ResourceOptions = field(optional=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class RoleChange(Shape, extra="keep", min_fields=1):
-    name: str = field(optional=True, min=1, max=255, pattern=NAME)
-    domain_id: str | None = field(optional=True)
-    description: str | None = field(optional=True)
-    options: ResourceOptions = field(optional=True)
+class RoleChange(OpenShape, min_fields=1):
+    name: str | Absent = field(optional=True, min=1, max=255, pattern=NAME)
+    domain_id: str | Absent | None = field(optional=True)
+    description: str | Absent | None = field(optional=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class Role(Shape, extra="keep"):
+class Role(OpenShape):
     id: str
     name: str
     domain_id: str | None
@@ -49,7 +49,7 @@ class Role(Shape, extra="keep"):
     links: JsonObject
 
 
-class RoleQuery(NamedQuery, extra="keep"):
+class RoleQuery(NamedQuery):
     domain_id: str | None = field(default=None)
 
 

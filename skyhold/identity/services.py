@@ -13,7 +13,7 @@ from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, policy
 from skyhold.identity.auth.sessions import void
@@ -24,30 +24,30 @@ from skyhold.identity.tables import SERVICES
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class ServiceCreate(Shape, extra="keep"):
+class ServiceCreate(OpenShape):
     type: str = field(min=1, max=255)
     name: str = field(default="", min=1, max=255, pattern=NAME)
     description: str | None = field(default=None)
     enabled: bool = field(default=True)
 
 
-class ServiceChange(Shape, extra="keep", min_fields=1):
-    type: str = field(optional=True, min=1, max=255)
-    name: str = field(optional=True, min=1, max=255, pattern=NAME)
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
+class ServiceChange(OpenShape, min_fields=1):
+    type: str | Absent = field(optional=True, min=1, max=255)
+    name: str | Absent = field(optional=True, min=1, max=255, pattern=NAME)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
 
 
-class CatalogueService(Shape, extra="keep"):
+class CatalogueService(OpenShape):
     id: str
     type: str
     name: str | None
-    description: str = field(optional=True)
+    description: str | Absent = field(optional=True)
     enabled: bool
     links: JsonObject
 
 
-class ServiceQuery(NamedQuery, extra="keep"):
+class ServiceQuery(NamedQuery):
     type: str | None = field(default=None)
 
 

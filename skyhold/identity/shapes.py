@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from skyhold.core import errors
-from skyhold.core.shapes import ABSENT, JsonObject, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Shape, field
 
 NAME = r"\S"
 ID = r"^[a-zA-Z0-9_-]+$"
@@ -21,7 +21,7 @@ RESERVED = ("id", "links", "created_at", "password_expires_at")
 
 
 class ResourceOptions(Shape):
-    immutable: bool | None = field(optional=True)
+    immutable: bool | Absent | None = field(optional=True)
 
 
 def extra_of(want: Any) -> JsonObject:

@@ -16,7 +16,18 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import PUBLIC, Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
+from skyhold.core.shapes import (
+    ABSENT,
+    Absent,
+    JsonObject,
+    OpenShape,
+    Page,
+    Shape,
+    TimeMicrosZ,
+    collection,
+    envelope,
+    field,
+)
 from skyhold.core.store import Store
 from skyhold.identity import links, password_rules, permits, places, policy, standing
 from skyhold.identity.auth import events
@@ -35,35 +46,35 @@ from skyhold.identity.unique import duplicate, once
 
 
 class UserOptions(Shape):
-    ignore_change_password_upon_first_use: bool | None = field(optional=True)
-    ignore_password_expiry: bool | None = field(optional=True)
-    ignore_lockout_failure_attempts: bool | None = field(optional=True)
-    ignore_user_inactivity: bool | None = field(optional=True)
-    lock_password: bool | None = field(optional=True)
-    multi_factor_auth_enabled: bool | None = field(optional=True)
-    multi_factor_auth_rules: list[list[str]] | None = field(optional=True, max_items=32, unique_items=True)
+    ignore_change_password_upon_first_use: bool | Absent | None = field(optional=True)
+    ignore_password_expiry: bool | Absent | None = field(optional=True)
+    ignore_lockout_failure_attempts: bool | Absent | None = field(optional=True)
+    ignore_user_inactivity: bool | Absent | None = field(optional=True)
+    lock_password: bool | Absent | None = field(optional=True)
+    multi_factor_auth_enabled: bool | Absent | None = field(optional=True)
+    multi_factor_auth_rules: list[list[str]] | Absent | None = field(optional=True, max_items=32, unique_items=True)
 
 
-class UserCreate(Shape, extra="keep"):
+class UserCreate(OpenShape):
     name: str = field(min=1, max=255, pattern=NAME)
     domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     password: str | None = field(default=None, max=LONGEST, secret=True)
     default_project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
-    description: str | None = field(optional=True)
+    description: str | Absent | None = field(optional=True)
     enabled: bool = field(default=True)
-    options: UserOptions = field(optional=True)
-    federated: list[identities.Federated] = field(optional=True, max_items=100)
+    options: UserOptions | Absent = field(optional=True)
+    federated: list[identities.Federated] | Absent = field(optional=True, max_items=100)
 
 
-class UserChange(Shape, extra="keep", min_fields=1):
-    name: str = field(optional=True, min=1, max=255, pattern=NAME)
-    domain_id: str | None = field(optional=True)
-    password: str | None = field(optional=True, max=LONGEST, secret=True)
-    default_project_id: str | None = field(optional=True, min=1, max=64, pattern=ID)
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
-    options: UserOptions = field(optional=True)
-    federated: list[identities.Federated] = field(optional=True, max_items=100)
+class UserChange(OpenShape, min_fields=1):
+    name: str | Absent = field(optional=True, min=1, max=255, pattern=NAME)
+    domain_id: str | Absent | None = field(optional=True)
+    password: str | Absent | None = field(optional=True, max=LONGEST, secret=True)
+    default_project_id: str | Absent | None = field(optional=True, min=1, max=64, pattern=ID)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
+    options: UserOptions | Absent = field(optional=True)
+    federated: list[identities.Federated] | Absent = field(optional=True, max_items=100)
 
 
 class PasswordChange(Shape):
@@ -71,19 +82,19 @@ class PasswordChange(Shape):
     password: str = field(secret=True, max=LONGEST)
 
 
-class User(Shape, extra="keep"):
+class User(OpenShape):
     id: str
     name: str
     domain_id: str
     enabled: bool
-    default_project_id: str = field(optional=True)
+    default_project_id: str | Absent = field(optional=True)
     password_expires_at: TimeMicrosZ | None
     options: JsonObject
-    federated: list[Any] = field(optional=True)
+    federated: list[Any] | Absent = field(optional=True)
     links: JsonObject
 
 
-class UserQuery(NamedQuery, extra="keep"):
+class UserQuery(NamedQuery):
     domain_id: str | None = field(default=None)
     enabled: str | None = field(default=None)
     password_expires_at: str | None = field(default=None)
@@ -239,7 +250,7 @@ def refuse_domain(tx: Tx, project_id: str | None) -> None:
         raise errors.Invalid("The default project of a user can't be a domain.")
 
 
-def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str, hashed: str) -> None:
+def set_own_password(tx: Tx, ctx: Context, user_id: str, proved_hash: str | None, hashed: str) -> None:
     """Only while the password is still the one that was proved: else somebody else was first."""
     row = store.find(tx, user_id, lock=True)
     if row is None or row.password_hash != proved_hash or enabled_user(tx, ctx, user_id) is None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from skyhold.core.context import Context
-from skyhold.core.shapes import JsonObject, Shape, field
+from skyhold.core.shapes import JsonObject, OpenShape, field
 from skyhold.identity import links
 
 
-class Domain(Shape, extra="keep"):
+class Domain(OpenShape):
     id: str
     name: str
     description: str
@@ -24,7 +24,7 @@ class Domain(Shape, extra="keep"):
     links: JsonObject
 
 
-class Project(Shape, extra="keep"):
+class Project(OpenShape):
     id: str
     name: str
     domain_id: str | None

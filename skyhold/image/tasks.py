@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import JsonObject, Shape, field
+from skyhold.core.shapes import Absent, JsonObject, Shape, field
 from skyhold.core.store import Store
 from skyhold.image import policy, states
 from skyhold.image.images.store import get as get_image
@@ -54,23 +54,23 @@ class Task(Shape):
     type: str
     status: str
     owner: str
-    image_id: str | None = field(optional=True)
-    user_id: str = field(optional=True)
-    request_id: str = field(optional=True)
-    input: JsonObject = field(optional=True)
-    result: JsonObject | None = field(optional=True)
-    message: str = field(optional=True)
-    expires_at: str | None = field(optional=True)
+    image_id: str | Absent | None = field(optional=True)
+    user_id: str | Absent = field(optional=True)
+    request_id: str | Absent = field(optional=True)
+    input: JsonObject | Absent = field(optional=True)
+    result: JsonObject | Absent | None = field(optional=True)
+    message: str | Absent = field(optional=True)
+    expires_at: str | Absent | None = field(optional=True)
     created_at: str
     updated_at: str
-    self: str = field(optional=True)
+    self: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/task"
 
 
 class TaskList(Shape):
     tasks: list[Task]
     first: str
-    next: str = field(optional=True)
+    next: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/tasks"
 
 

@@ -23,7 +23,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import Shape, Time
+from skyhold.core.shapes import OpenShape, Shape, Time
 from skyhold.core.store import Store
 from skyhold.core.versions import Version
 from skyhold.core.wire.fields import fields_of
@@ -40,7 +40,7 @@ Clause = Callable[[list[str]], Any]
 Stamp = Time
 
 
-class Query(Shape, extra="keep"):
+class Query(OpenShape):
     """Any parameter; what it means is for the Collection to say."""
 
     SELECTS: ClassVar[bool] = True

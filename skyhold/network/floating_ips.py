@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import changes, networks, policy, subnets
 from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
@@ -32,25 +32,25 @@ from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, 
 
 
 class FloatingIpChange(Shape):
-    port_id: str | None = field(optional=True, max=64)
-    fixed_ip: str | None = field("fixed_ip_address", optional=True, max=64)
-    description: str = field(optional=True, **WORDS)
-    qos_policy_id: None = field(optional=True)
+    port_id: str | Absent | None = field(optional=True, max=64)
+    fixed_ip: str | Absent | None = field("fixed_ip_address", optional=True, max=64)
+    description: str | Absent = field(optional=True, **WORDS)
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 class FloatingIpCreate(Shape):
     network_id: str = field("floating_network_id", max=64)
     subnet_id: str | None = field(default=None, max=64)
-    address: str | None = field(
+    address: str | Absent | None = field(
         "floating_ip_address", optional=True, max=64, policy="create_floatingip:floating_ip_address"
     )
     port_id: str | None = field(default=None, max=64)
     fixed_ip: str | None = field("fixed_ip_address", default=None, max=64)
     description: str = field(default="", **WORDS)
-    tags: list[str] = field(optional=True, max_items=50, min=1, max=255)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
-    qos_policy_id: None = field(optional=True)
+    tags: list[str] | Absent = field(optional=True, max_items=50, min=1, max=255)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 class FloatingIp(Common):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import LooseBool, Shape, field
+from skyhold.core.shapes import Absent, LooseBool, Shape, field
 from skyhold.network import networks, policy, subnets
 from skyhold.network.ports import addressing, ops, store
 from skyhold.network.ports.addressing import Wish
@@ -25,9 +25,9 @@ from skyhold.network.tables import FLOATING_IPS, PORTS
 
 class GatewayAsked(Shape):
     network_id: str | None = field(default=None, max=64)
-    enable_snat: LooseBool = field(optional=True)
-    external_fixed_ips: list[FixedIpAsked] | None = field(optional=True, max_items=8)
-    qos_policy_id: None = field(optional=True)
+    enable_snat: LooseBool | Absent = field(optional=True)
+    external_fixed_ips: list[FixedIpAsked] | Absent | None = field(optional=True, max_items=8)
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 def apply(tx: Tx, ctx: Context, row: Any, asked: GatewayAsked | None, verb: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import LooseBool, LooseInt, Shape, bulk, collection, envelope, field
+from skyhold.core.shapes import Absent, LooseBool, LooseInt, Shape, bulk, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import addresses, changes, policy
 from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
@@ -29,18 +29,18 @@ from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, 
 
 
 class NetworkChange(Shape):
-    name: str = field(optional=True, **WORDS)
-    description: str = field(optional=True, **WORDS)
-    admin_up: LooseBool = field("admin_state_up", optional=True)
-    shared: LooseBool = field(optional=True, policy="update_network:shared")
-    external: LooseBool = field("router:external", optional=True, policy="update_network:router:external")
-    is_default: LooseBool = field(optional=True, policy="update_network:is_default")
-    mtu: LooseInt = field(optional=True, min=0, max=65535)
-    port_security: LooseBool = field(
+    name: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, **WORDS)
+    admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
+    shared: LooseBool | Absent = field(optional=True, policy="update_network:shared")
+    external: LooseBool | Absent = field("router:external", optional=True, policy="update_network:router:external")
+    is_default: LooseBool | Absent = field(optional=True, policy="update_network:is_default")
+    mtu: LooseInt | Absent = field(optional=True, min=0, max=65535)
+    port_security: LooseBool | Absent = field(
         "port_security_enabled", optional=True, policy="update_network:port_security_enabled"
     )
-    dns_domain: str = field(optional=True, max=255)
-    qos_policy_id: None = field(optional=True)
+    dns_domain: str | Absent = field(optional=True, max=255)
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 class NetworkCreate(Shape):
@@ -50,22 +50,22 @@ class NetworkCreate(Shape):
     shared: LooseBool = field(default=False, policy="create_network:shared")
     external: LooseBool = field("router:external", default=False, policy="create_network:router:external")
     is_default: LooseBool = field(default=False, policy="create_network:is_default")
-    mtu: LooseInt = field(optional=True, min=0, max=65535)
+    mtu: LooseInt | Absent = field(optional=True, min=0, max=65535)
     port_security: LooseBool = field("port_security_enabled", default=True)
     dns_domain: str = field(default="", max=255)
     zone_hints: list[str] = field("availability_zone_hints", default_factory=list, max_items=16, max=255)
-    provider_type: str | None = field(
+    provider_type: str | Absent | None = field(
         "provider:network_type", optional=True, max=32, policy="create_network:provider:network_type"
     )
-    physical_network: str | None = field(
+    physical_network: str | Absent | None = field(
         "provider:physical_network", optional=True, max=64, policy="create_network:provider:physical_network"
     )
-    segmentation_id: LooseInt | None = field(
+    segmentation_id: LooseInt | Absent | None = field(
         "provider:segmentation_id", optional=True, min=0, policy="create_network:provider:segmentation_id"
     )
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
-    qos_policy_id: None = field(optional=True)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 class Network(Common):

@@ -13,7 +13,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.quota import Quota
-from skyhold.core.shapes import LooseInt, Shape, envelope, field
+from skyhold.core.shapes import Absent, LooseInt, Shape, envelope, field
 from skyhold.network import policy
 
 quota = Quota(
@@ -23,13 +23,13 @@ quota = Quota(
 
 
 class QuotaChange(Shape, extra="ignore"):
-    network: LooseInt = field(optional=True, min=-1)
-    subnet: LooseInt = field(optional=True, min=-1)
-    port: LooseInt = field(optional=True, min=-1)
-    router: LooseInt = field(optional=True, min=-1)
-    floatingip: LooseInt = field(optional=True, min=-1)
-    security_group: LooseInt = field(optional=True, min=-1)
-    security_group_rule: LooseInt = field(optional=True, min=-1)
+    network: LooseInt | Absent = field(optional=True, min=-1)
+    subnet: LooseInt | Absent = field(optional=True, min=-1)
+    port: LooseInt | Absent = field(optional=True, min=-1)
+    router: LooseInt | Absent = field(optional=True, min=-1)
+    floatingip: LooseInt | Absent = field(optional=True, min=-1)
+    security_group: LooseInt | Absent = field(optional=True, min=-1)
+    security_group_rule: LooseInt | Absent = field(optional=True, min=-1)
 
 
 routes = Routes()

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, LooseBool, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import changes, gateways, policy
 from skyhold.network.answers import Collection, Common, Dressed, Query
@@ -39,13 +39,13 @@ class Route(Shape):
 
 
 class RouterChange(Shape):
-    name: str = field(optional=True, **WORDS)
-    description: str = field(optional=True, **WORDS)
-    admin_up: LooseBool = field("admin_state_up", optional=True)
-    gateway: GatewayAsked | None = field("external_gateway_info", optional=True)
-    routes: list[Route] | None = field(optional=True, max_items=MOST_ROUTES)
-    ha: LooseBool | None = field(optional=True, policy="update_router:ha")
-    distributed: LooseBool | None = field(optional=True, policy="update_router:distributed")
+    name: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, **WORDS)
+    admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
+    gateway: GatewayAsked | Absent | None = field("external_gateway_info", optional=True)
+    routes: list[Route] | Absent | None = field(optional=True, max_items=MOST_ROUTES)
+    ha: LooseBool | Absent | None = field(optional=True, policy="update_router:ha")
+    distributed: LooseBool | Absent | None = field(optional=True, policy="update_router:distributed")
 
 
 class RouterCreate(Shape):
@@ -54,11 +54,11 @@ class RouterCreate(Shape):
     admin_up: LooseBool = field("admin_state_up", default=True)
     gateway: GatewayAsked | None = field("external_gateway_info", default=None)
     zone_hints: list[str] = field("availability_zone_hints", default_factory=list, max_items=16, max=255)
-    ha: LooseBool | None = field(optional=True, policy="create_router:ha")
-    distributed: LooseBool | None = field(optional=True, policy="create_router:distributed")
-    flavor_id: None = field(optional=True)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
+    ha: LooseBool | Absent | None = field(optional=True, policy="create_router:ha")
+    distributed: LooseBool | Absent | None = field(optional=True, policy="create_router:distributed")
+    flavor_id: Absent | None = field(optional=True)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
 
 
 class RoutesAsked(Shape):

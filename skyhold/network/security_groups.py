@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import LooseBool, Shape, collection, envelope, field
+from skyhold.core.shapes import Absent, LooseBool, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import changes, policy
 from skyhold.network import security_rules as rules
@@ -33,17 +33,17 @@ DEFAULT = "default"
 
 
 class SecurityGroupChange(Shape):
-    name: str = field(optional=True, **WORDS)
-    description: str = field(optional=True, **WORDS)
-    stateful: LooseBool = field(optional=True)
+    name: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, **WORDS)
+    stateful: LooseBool | Absent = field(optional=True)
 
 
 class SecurityGroupCreate(Shape):
     name: str = field(default="", **WORDS)
     description: str = field(default="", **WORDS)
     stateful: LooseBool = field(default=True)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
 
 
 class SecurityGroup(Common):

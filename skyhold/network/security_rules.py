@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import Shape, bulk, collection, envelope, field
+from skyhold.core.shapes import Absent, Shape, bulk, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import changes, policy
 from skyhold.network.answers import Collection, Common, Dressed, Query
@@ -39,8 +39,8 @@ class SecurityRuleCreate(Shape):
     remote_group_id: str | None = field(default=None, max=64)
     remote_address_group_id: None = field(default=None)
     description: str | None = field(default="", **WORDS)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
 
 
 class SecurityRule(Common):

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, LooseBool, LooseInt, Shape, bulk, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, LooseInt, Shape, bulk, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.network import addresses, changes, networks, policy
 from skyhold.network.answers import Collection, Common, Dressed, Query
@@ -43,38 +43,42 @@ class HostRoute(Shape):
 
 
 class SubnetChange(Shape):
-    name: str = field(optional=True, **WORDS)
-    description: str = field(optional=True, **WORDS)
-    gateway_ip: str | None = field(optional=True, max=64)
-    pools: list[Pool] = field("allocation_pools", optional=True, max_items=64)
-    dns: list[str] | None = field("dns_nameservers", optional=True, max_items=16, max=64)
-    routes: list[HostRoute] | None = field("host_routes", optional=True, max_items=64)
-    dhcp: LooseBool = field("enable_dhcp", optional=True)
-    service_types: list[str] = field(optional=True, policy="update_subnet:service_types", max_items=16, max=255)
-    dns_publish_fixed_ip: LooseBool = field(optional=True)
+    name: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, **WORDS)
+    gateway_ip: str | Absent | None = field(optional=True, max=64)
+    pools: list[Pool] | Absent = field("allocation_pools", optional=True, max_items=64)
+    dns: list[str] | Absent | None = field("dns_nameservers", optional=True, max_items=16, max=64)
+    routes: list[HostRoute] | Absent | None = field("host_routes", optional=True, max_items=64)
+    dhcp: LooseBool | Absent = field("enable_dhcp", optional=True)
+    service_types: list[str] | Absent = field(
+        optional=True, policy="update_subnet:service_types", max_items=16, max=255
+    )
+    dns_publish_fixed_ip: LooseBool | Absent = field(optional=True)
 
 
 class SubnetCreate(Shape):
     network_id: str = field(max=64)
-    ip_version: LooseInt = field(optional=True)
-    cidr: str | None = field(optional=True, max=64)
+    ip_version: LooseInt | Absent = field(optional=True)
+    cidr: str | Absent | None = field(optional=True, max=64)
     name: str = field(default="", **WORDS)
     description: str = field(default="", **WORDS)
-    gateway_ip: str | None = field(optional=True, max=64)
-    pools: list[Pool] = field("allocation_pools", optional=True, max_items=64)
-    dns: list[str] | None = field("dns_nameservers", optional=True, max_items=16, max=64)
-    routes: list[HostRoute] | None = field("host_routes", optional=True, max_items=64)
+    gateway_ip: str | Absent | None = field(optional=True, max=64)
+    pools: list[Pool] | Absent = field("allocation_pools", optional=True, max_items=64)
+    dns: list[str] | Absent | None = field("dns_nameservers", optional=True, max_items=16, max=64)
+    routes: list[HostRoute] | Absent | None = field("host_routes", optional=True, max_items=64)
     dhcp: LooseBool = field("enable_dhcp", default=True)
-    ra_mode: str = field("ipv6_ra_mode", optional=True, enum=MODES)
-    address_mode: str = field("ipv6_address_mode", optional=True, enum=MODES)
-    service_types: list[str] = field(optional=True, policy="create_subnet:service_types", max_items=16, max=255)
+    ra_mode: str | Absent = field("ipv6_ra_mode", optional=True, enum=MODES)
+    address_mode: str | Absent = field("ipv6_address_mode", optional=True, enum=MODES)
+    service_types: list[str] | Absent = field(
+        optional=True, policy="create_subnet:service_types", max_items=16, max=255
+    )
     subnetpool_id: str | None = field(default=None, max=64)
     use_default_subnetpool: LooseBool = field(default=False)
-    prefixlen: LooseInt | None = field(optional=True)
-    segment_id: None = field(optional=True)
+    prefixlen: LooseInt | Absent | None = field(optional=True)
+    segment_id: Absent | None = field(optional=True)
     dns_publish_fixed_ip: LooseBool = field(default=False)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
 
 
 class Subnet(Common):

@@ -19,7 +19,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.placement import ledger, policy, records, versions, vocabulary
 from skyhold.placement.answers import UUID_PATTERN, answer, latest
 from skyhold.placement.errors import CONCURRENT_UPDATE
@@ -44,14 +44,14 @@ class ListedResources(Shape):
 
 class Resources(Shape):
     resources: dict[str, int] = field(min=1, min_items=1, keys=vocabulary.WORD_PATTERN)
-    generation: int = field(default=ABSENT)
+    generation: int | Absent = field(default=ABSENT)
 
 
 class Owned(Shape):
     project_id: str = field(since="1.8", min=1, max=255)
     user_id: str = field(since="1.8", min=1, max=255)
     consumer_generation: int | None = field(since="1.28")
-    mappings: dict[str, list[str]] = field(
+    mappings: dict[str, list[str]] | Absent = field(
         since="1.34", optional=True, min_items=1, format="uuid", keys="^[a-zA-Z0-9_-]{0,64}$"
     )
     consumer_type: str = field(since="1.38", min=1, max=255, pattern=vocabulary.WORD_PATTERN)
@@ -74,10 +74,10 @@ class OfProvider(Shape):
 
 class OfConsumer(Shape):
     allocations: dict[str, OfProvider]
-    project_id: str = field(default=ABSENT, since="1.12")
-    user_id: str = field(default=ABSENT, since="1.12")
-    consumer_generation: int = field(default=ABSENT, since="1.28")
-    consumer_type: str = field(default=ABSENT, since="1.38")
+    project_id: str | Absent = field(default=ABSENT, since="1.12")
+    user_id: str | Absent = field(default=ABSENT, since="1.12")
+    consumer_generation: int | Absent = field(default=ABSENT, since="1.28")
+    consumer_type: str | Absent = field(default=ABSENT, since="1.38")
 
 
 class ByConsumer(Shape):

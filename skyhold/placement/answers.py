@@ -14,14 +14,14 @@ from typing import Any
 from skyhold.core.context import Context
 from skyhold.core.errors import Invalid
 from skyhold.core.http.routes import Reply
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import OpenShape, field
 from skyhold.placement import versions
 
 PREFIX = "/placement"
 UUID_PATTERN = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 
-class Pairs(Shape, extra="keep"):
+class Pairs(OpenShape):
     """A query of which all pairs are kept: name -> texts, in `extra`."""
 
     extra: dict[str, list[str]] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.placement import policy, records, versions, vocabulary
 from skyhold.placement.answers import answer, latest, provider_url
 from skyhold.placement.errors import CONCURRENT_UPDATE
@@ -26,7 +26,7 @@ from skyhold.placement.logic.inventories import MAX_INT, Inventory
 
 
 class Amounts(Shape):
-    resource_provider_generation: int = field(default=ABSENT)
+    resource_provider_generation: int | Absent = field(default=ABSENT)
     total: int = field(min=1, max=MAX_INT)
     reserved: int = field(min=0, max=MAX_INT, default=0)
     min_unit: int = field(min=1, max=MAX_INT, default=1)
@@ -55,7 +55,7 @@ class Shown(Shape):
     max_unit: int
     step_size: int
     allocation_ratio: float
-    resource_provider_generation: int = field(default=ABSENT)
+    resource_provider_generation: int | Absent = field(default=ABSENT)
 
 
 class ShownAll(Shape):

@@ -18,7 +18,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import Absent, Shape, field
 from skyhold.core.versions import Version
 from skyhold.placement import policy, records, versions, vocabulary
 from skyhold.placement.answers import Pairs, answer, latest, provider_url
@@ -37,7 +37,7 @@ class ProviderCreate(Shape):
 
 class ProviderUpdate(Shape):
     name: str = field(max=200)
-    parent_provider_uuid: str | None = field(since="1.14", format="uuid-or-hex", optional=True)
+    parent_provider_uuid: str | Absent | None = field(since="1.14", format="uuid-or-hex", optional=True)
 
 
 class Provider(Shape):

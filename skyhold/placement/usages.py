@@ -15,7 +15,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.placement import policy, records, versions
 from skyhold.placement.allocations import UNKNOWN_TYPE
 from skyhold.placement.answers import Pairs, answer, refuse_unknown
@@ -30,8 +30,8 @@ class ProviderUsages(Shape):
 
 
 class Usages(Shape):
-    by_class: dict[str, int] = field("usages", until="1.37", default=ABSENT)
-    by_type: dict[str, dict[str, int]] = field("usages", since="1.38", default=ABSENT)
+    by_class: dict[str, int] | Absent = field("usages", until="1.37", default=ABSENT)
+    by_type: dict[str, dict[str, int]] | Absent = field("usages", since="1.38", default=ABSENT)
 
 
 # ---- routes --------------------------------------------------------------------------------

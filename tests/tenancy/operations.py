@@ -134,6 +134,10 @@ def unknown_like(own: str) -> str:
     return "CUSTOM_NOBODY" if own.isupper() else "nobodys"
 
 
+HARMLESS = ("description", "enabled", "blob")
+"""What may be changed of anything without minding what it is."""
+
+
 def smallest(schema: dict[str, Any]) -> Any:
     """The least that a schema takes, as far as a schema tells."""
     if "enum" in schema:
@@ -141,7 +145,10 @@ def smallest(schema: dict[str, Any]) -> Any:
     kind = schema.get("type", "object")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
-        return {name: smallest(schema["properties"].get(name, {})) for name in schema.get("required", ())}
+        properties, named = schema.get("properties", {}), list(schema.get("required", ()))
+        while len(named) < min(schema.get("minProperties", 0), len(properties)):
+            named.append(next(name for name in (*HARMLESS, *properties) if name in properties and name not in named))
+        return {name: smallest(properties.get(name, {})) for name in named}
     if kind == "array":
         return [smallest(schema.get("items", {}))] * schema.get("minItems", 0)
     if kind in ("integer", "number"):

@@ -32,6 +32,9 @@ STALE_S = 1.0
 """Well below the limits of core/db/engine.py."""
 PING = sa.text("SELECT 1")
 
+Columns = tuple[Any, ...]
+Row = sa.Row[*Columns]
+"""One row of whatever columns: `row.name`, or unpacked."""
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 Proof = tuple[sa.Executable, Mapping[str, Any]]
 """An INSERT and its values, primary key included."""
@@ -53,17 +56,17 @@ class Tx:
         self._after: list[Callable[[], None]] = []
         self._asked_s = time.monotonic()
 
-    def execute(self, statement: sa.Executable, params: Params = None) -> sa.CursorResult[Any]:
+    def execute(self, statement: sa.Executable, params: Params = None) -> sa.CursorResult[*Columns]:
         self.queries += 1
         metrics.QUERIES.inc()
         # Before, not after: an answer may lie here for long before a process that stood still reads it.
         self._asked_s = time.monotonic()
         return self.conn.execute(statement, params)
 
-    def all(self, statement: sa.Executable, params: Params = None) -> Sequence[sa.Row[Any]]:
+    def all(self, statement: sa.Executable, params: Params = None) -> Sequence[Row]:
         return self.execute(statement, params).all()
 
-    def first(self, statement: sa.Executable, params: Params = None) -> sa.Row[Any] | None:
+    def first(self, statement: sa.Executable, params: Params = None) -> Row | None:
         return self.execute(statement, params).first()
 
     def scalar(self, statement: sa.Executable, params: Params = None) -> Any:

@@ -18,6 +18,8 @@ from skyhold.core.versions import Version
 
 ABSENT: Final = msgspec.UNSET
 """The value of an optional field that was not in the body; differs from None, which is JSON null."""
+Absent = msgspec.UnsetType
+"""Its type: `name: str | Absent = field(optional=True)`. It has no form of its own on the wire."""
 
 Extra = Literal["forbid", "ignore", "keep"]
 
@@ -79,13 +81,12 @@ def field(
 ) -> Any:
     """One field of a Shape; `wire` is its name in JSON, the attribute's own when left out.
 
-    Without a default it is required when reading; `optional=True` is `default=ABSENT` (which type
-    checkers prefer, when the Shape is also built by hand). `since` and
-    `until` are inclusive microversions. `min` and `max` bound a string's length or a number's value,
-    and like `pattern`, `enum` and `format` apply to the items of a list and the values of an object;
-    `min_items` and `max_items` bound the list or object itself, `keys` is a pattern for an object's
-    keys. `policy` guards this one attribute. `sibling` reads it beside the envelope's key instead of
-    inside. `secret` keeps its value out of error messages.
+    Without a default it is required when reading; `optional=True` is `default=ABSENT`, and the
+    annotation says so with `| Absent`. `since` and `until` are inclusive microversions. `min` and `max`
+    bound a string's length or a number's value, and like `pattern`, `enum` and `format` apply to the
+    items of a list and the values of an object; `min_items` and `max_items` bound the list or object
+    itself, `keys` is a pattern for an object's keys. `policy` guards this one attribute. `sibling`
+    reads it beside the envelope's key instead of inside. `secret` keeps its value out of error messages.
     """
     return FieldSpec(
         wire=wire,
@@ -129,8 +130,7 @@ class ShapeMeta(msgspec.StructMeta):
             min_fields = min_fields or getattr(base, "__shape_min_fields__", 0)
         hints = namespace.setdefault("__annotations__", {})
         if extra == "keep" and "extra" not in hints and not any(hasattr(base, "extra") for base in bases):
-            hints["extra"] = dict[str, Any]
-            namespace["extra"] = FieldSpec(default_factory=dict)
+            raise TypeError(f"{name}: a Shape that keeps what nobody declared is an OpenShape")
         for attr in hints:
             if not str(hints[attr]).startswith(("ClassVar", "typing.ClassVar")):
                 specs[attr] = _take(attr, namespace)
@@ -182,9 +182,15 @@ def _overlap(left: FieldSpec, right: FieldSpec) -> bool:
 class Shape(msgspec.Struct, metaclass=ShapeMeta, frozen=True, kw_only=True):
     """A wire form, written once for all microversions; subclass it and declare fields.
 
-    `class X(Shape, extra="ignore")` drops unknown keys, `extra="keep"` collects them in the
-    attribute `extra`, a dict; the default is to refuse them. `min_fields=1` refuses the empty object.
+    `class X(Shape, extra="ignore")` drops unknown keys, an OpenShape keeps them; the default is to
+    refuse them. `min_fields=1` refuses the empty object.
     """
+
+
+class OpenShape(Shape, extra="keep"):
+    """Keys that nobody declared are kept in `extra`, and written beside the others."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def fields_of(shape: Any) -> dict[str, FieldSpec]:

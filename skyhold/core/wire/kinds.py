@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from skyhold.core.wire.fields import FieldSpec, Shape
+from skyhold.core.wire.fields import Absent, FieldSpec, Shape
 from skyhold.core.wire.formats import integer_text, microseconds
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -102,7 +102,8 @@ def kind_of(hint: Any) -> Kind:
         wires = [each for each in hint.__metadata__ if isinstance(each, Wire)]
         return Custom(wires[0]) if wires else kind_of(args[0])
     if origin in (Union, types.UnionType):
-        return Either(tuple(kind_of(arg) for arg in args))
+        parts = [kind_of(arg) for arg in args if arg is not Absent]
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
     if origin is Literal:
         return OneOf(args)
     if origin is list:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import JsonObject, Shape, field
+from skyhold.core.shapes import Absent, JsonObject, Shape, field
 from skyhold.identity import grants, links, permits, policy
 from skyhold.identity.assignments import printing
 from skyhold.identity.assignments.names import Names
@@ -40,8 +40,8 @@ class AssignmentQuery(Shape, extra="ignore"):
 class Assignment(Shape):
     role: JsonObject
     scope: JsonObject
-    user: JsonObject = field(optional=True)
-    group: JsonObject = field(optional=True)
+    user: JsonObject | Absent = field(optional=True)
+    group: JsonObject | Absent = field(optional=True)
     links: JsonObject
 
 
@@ -160,7 +160,7 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     given = tx.all(ROWS.where(grants.held_by(query.user_id)) if query.user_id else ROWS)
     members, places, roles = members_of(tx, given, query.user_id), Places(tx, given, query), Closures(tx, query.role_id)
     found: dict[tuple[str, str, str, str], Held] = {}
-    for actor_type, actor_id, kind, target_id, role_id, inherited in given:  # type: ignore[misc]
+    for actor_type, actor_id, kind, target_id, role_id, inherited in given:
         people = ((actor_id, ""),) if actor_type == "user" else members.get(actor_id, ())
         for to_kind, to_id, via_target in places[kind, target_id, inherited]:
             for user_id, via_group in people:

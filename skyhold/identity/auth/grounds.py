@@ -134,7 +134,7 @@ def access_rules(tx: Tx, ids: list[str] | None) -> AccessRules | None:
         return None
     rules = ACCESS_RULES.c
     rows = tx.all(sa.select(rules.id, rules.service, rules.method, rules.path).where(rules.id.in_(ids)))
-    return tuple(tuple(row) for row in rows)  # type: ignore[misc]
+    return tuple((row.id, row.service, row.method, row.path) for row in rows)
 
 
 def gone(why: str) -> errors.NotFound:

@@ -58,8 +58,8 @@ async def by_password(ctx: Context, identity: shape.Identity) -> Proof:
     secret = given.password
     if user is not None:
         await standing.demand(ctx, user)
-    known = user is not None and len(secret) <= LONGEST
-    matches = await passwords(ctx.core).matches(user.password_hash if known else None, secret[:LONGEST])
+    hashed = user.password_hash if user is not None and len(secret) <= LONGEST else None
+    matches = await passwords(ctx.core).matches(hashed, secret[:LONGEST])
     if user is None:
         raise denied()
     if not matches:
@@ -87,7 +87,7 @@ async def by_token(ctx: Context, identity: shape.Identity) -> Proof:
     for name, why in grounds.FINAL.items():
         if getattr(token, name) is not None:
             raise errors.Forbidden(why, reason="token_not_passed_on")
-    projects = {bound.project_id for bound in valid.bounds} - {None}
+    projects = {bound.project_id for bound in valid.bounds if bound.project_id is not None}
     return Proof(
         user_id=token.user_id, user_generation=valid.user_generation,
         methods=tuple(dict.fromkeys((*token.methods, "token"))), ends_at=valid.ends_at,
@@ -130,12 +130,12 @@ def app_credential(tx: Tx, ctx: Context, given: shape.ByAppCredential) -> tuple[
     columns = APP_CREDENTIALS.c
     if given.id is not None:
         row = tx.first(sa.select(*columns).where(columns.id == given.id))
-        user = row and user_with_id(tx, row.user_id)
+        user = None if row is None else user_with_id(tx, row.user_id)
     else:
         if given.name is None or given.user is None:
             raise errors.Invalid("Expecting to find id, or name and user, in application_credential.")
         user = named_user(tx, given.user)
-        row = user and tx.first(
+        row = None if user is None else tx.first(
             sa.select(*columns).where(columns.user_id == user.id, columns.name == given.name)
         )
     if row is None or user is None or (row.expires_at is not None and row.expires_at <= ctx.now):

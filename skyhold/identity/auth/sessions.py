@@ -77,7 +77,7 @@ class Sessions:
     def seal(self, token: Token) -> str:
         """The text of a token, as settings want it. Raises Forbidden for one that nobody could send."""
         forms = {"fernet": payload, "jws": jws}
-        text = forms[self._core.settings.identity.token_provider].seal(self.keys, token)
+        text: str = forms[self._core.settings.identity.token_provider].seal(self.keys, token)
         if len(text) > payload.LONGEST:
             raise errors.Forbidden(
                 f"A token of {len(token.group_ids)} groups is too long to be sent. An administrator can let the "
@@ -87,7 +87,8 @@ class Sessions:
 
     def unseal(self, text: str) -> Token:
         """Of either form, so that changing the setting logs nobody out. Raises NotFound for what isn't ours."""
-        return (jws if text.startswith(jws.MARK) else payload).unseal(self.keys, text)
+        token: Token = (jws if text.startswith(jws.MARK) else payload).unseal(self.keys, text)
+        return token
 
     @property
     def _shared(self) -> bool:

@@ -17,7 +17,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.identity import grants, links, permits, users
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.delegation import making, policy, sealing
@@ -36,21 +36,21 @@ LONGEST_BLOB = 65_536
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class CredentialCreate(Shape, extra="keep"):
+class CredentialCreate(OpenShape):
     type: str = field(min=1, max=255)
     blob: str = field(max=LONGEST_BLOB, secret=True)
-    user_id: str = field(optional=True, min=1, max=64, pattern=ID)
+    user_id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
     project_id: str | None = field(default=None, min=1, max=64, pattern=ID)
 
 
-class CredentialChange(Shape, extra="keep", min_fields=1):
-    type: str = field(optional=True, min=1, max=255)
-    blob: str = field(optional=True, max=LONGEST_BLOB, secret=True)
-    user_id: str = field(optional=True, min=1, max=64, pattern=ID)
-    project_id: str | None = field(optional=True, min=1, max=64, pattern=ID)
+class CredentialChange(OpenShape, min_fields=1):
+    type: str | Absent = field(optional=True, min=1, max=255)
+    blob: str | Absent = field(optional=True, max=LONGEST_BLOB, secret=True)
+    user_id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    project_id: str | Absent | None = field(optional=True, min=1, max=64, pattern=ID)
 
 
-class Credential(Shape, extra="keep"):
+class Credential(OpenShape):
     id: str
     type: str
     blob: str = field(secret=True)
@@ -59,7 +59,7 @@ class Credential(Shape, extra="keep"):
     links: JsonObject
 
 
-class CredentialQuery(ListQuery, extra="keep"):
+class CredentialQuery(ListQuery):
     user_id: str | None = field(default=None)
     type: str | None = field(default=None)
 

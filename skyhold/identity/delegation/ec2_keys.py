@@ -19,6 +19,7 @@ from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
 from skyhold.identity import links, permits, users
 from skyhold.identity.delegation import credentials, making, policy, sealing
+from skyhold.identity.delegation.rows import credentials as store
 from skyhold.identity.delegation.rows import discard
 from skyhold.identity.shapes import ID
 from skyhold.identity.tables import CREDENTIALS
@@ -85,7 +86,7 @@ def insert(tx: Tx, ctx: Context, user_id: str, project_id: str) -> Any:
 def remove(tx: Tx, ctx: Context, user_id: str, access: str) -> None:
     row = of_user(tx, ctx, user_id, access)
     credentials.permit(tx, ctx, row.type)
-    discard(tx, credentials.store, row)
+    discard(tx, store, row)
 
 
 # ---- queries -------------------------------------------------------------------------------
@@ -99,14 +100,14 @@ def of_user(tx: Tx, ctx: Context, user_id: str, access: str) -> Any:
     try:
         return credentials.get(tx, ctx, id or "")
     except errors.NotFound:
-        raise credentials.store.not_found(access) from None
+        raise store.not_found(access) from None
 
 
 def list_all(tx: Tx, ctx: Context, user_id: str) -> Page:
     permits.demand(ctx, policy.EC2_LIST_CREDENTIALS, {"target.user.id": user_id})
     if users.store.find(tx, user_id) is None:
         raise users.store.not_found(user_id)
-    rows = credentials.store.page(
+    rows = store.page(
         tx, ctx, may=policy.LIST_CREDENTIALS, sort=[("id", "asc")],
         filters=[("user_id", "eq", user_id), ("type", "eq", credentials.EC2)],
         where=making.own_or_made_here(ctx, CREDENTIALS),

@@ -17,7 +17,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import Absent, Shape, field
 from skyhold.identity.auth import issuing
 from skyhold.identity.auth.proof import Proof, denied, fresh, limited
 from skyhold.identity.auth.subjects import UserView, user_with_id
@@ -33,7 +33,7 @@ NOBODY = "a secret of no key, so that an unknown access takes as long"
 
 class Ec2Request(Shape, extra="ignore"):
     access: str = field(max=4096)
-    signature: str = field(optional=True, max=4096, secret=True)
+    signature: str | Absent = field(optional=True, max=4096, secret=True)
     host: str = field(default="", max=1024)
     verb: str = field(default="", max=32)
     path: str = field(default="", max=8192)
@@ -123,5 +123,7 @@ async def proved(ctx: Context, access: str, is_right: Callable[[str], bool]) -> 
 def key(tx: Tx, ctx: Context, access: str) -> tuple[Any, dict[str, Any], UserView] | None:
     c = CREDENTIALS.c
     row = tx.first(sa.select(*c).where(c.access_hash == hash_of(access), c.type == EC2))
-    user = row and user_with_id(tx, row.user_id)
-    return None if user is None else (row, msgspec.json.decode(sealing.unseal(ctx, row.blob)), user)
+    user = None if row is None else user_with_id(tx, row.user_id)
+    if row is None or user is None:
+        return None
+    return row, msgspec.json.decode(sealing.unseal(ctx, row.blob)), user

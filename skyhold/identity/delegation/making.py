@@ -7,13 +7,14 @@ a delegated token remembers that delegation (`made_with`), and is worth no more 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
+from skyhold.core.shapes import ABSENT, Absent
 from skyhold.identity import places
 from skyhold.identity.auth import grounds
 from skyhold.identity.auth.bounds import Bound
@@ -38,6 +39,12 @@ def held_with(ctx: Context) -> str | None:
         if id is not None:
             return grounds.link(name, id)
     return None
+
+
+def role_of(id: str | Absent, name: str | Absent, held: Mapping[str, str]) -> str | None:
+    """The role that is named by its id, or else by its name, if it is among those `held` (name to id)."""
+    meant = id if id is not ABSENT else None if name is ABSENT else held.get(name)
+    return meant if meant in held.values() else None
 
 
 def bounds(tx: Tx, ctx: Context) -> list[Bound]:

@@ -41,8 +41,8 @@ async def token(ctx: Context, headers: Mapping[str, str | None], stream: Stream)
         known = await granted(ctx, await fields(stream), headers["Authorization"])
     except Refused as refusal:
         more = {"WWW-Authenticate": f'Keystone uri="{ctx.core.settings.public_url}/identity"'}
-        told = {"error": refusal.error, "error_description": refusal.why}
-        return Reply(told, status=refusal.status, headers=UNSTORED | (more if refusal.status == 401 else {}))
+        refused = {"error": refusal.error, "error_description": refusal.why}
+        return Reply(refused, status=refusal.status, headers=UNSTORED | (more if refusal.status == 401 else {}))
     lasts_s = max(0, (known.expires_at - ctx.now) // 1_000_000)
     told = {"access_token": known.creds.token, "token_type": "Bearer", "expires_in": lasts_s}
     return Reply(told, headers=UNSTORED)

@@ -16,7 +16,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.identity import grants, links, permits, roles, users
 from skyhold.identity.delegation import making, policy
 from skyhold.identity.delegation.rows import discard
@@ -32,8 +32,8 @@ WHAT = "trusts"
 
 
 class RoleRef(Shape, extra="ignore"):
-    id: str = field(optional=True, min=1, max=64, pattern=ID)
-    name: str = field(optional=True, min=1, max=255)
+    id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    name: str | Absent = field(optional=True, min=1, max=255)
 
 
 class TrustCreate(Shape, extra="ignore"):
@@ -58,13 +58,13 @@ class Trust(Shape):
     deleted_at: None
     remaining_uses: int | None
     redelegation_count: int
-    redelegated_trust_id: str = field(optional=True)
-    roles: list[roles.Role] = field(optional=True)
-    roles_links: JsonObject = field(optional=True)
+    redelegated_trust_id: str | Absent = field(optional=True)
+    roles: list[roles.Role] | Absent = field(optional=True)
+    roles_links: JsonObject | Absent = field(optional=True)
     links: JsonObject
 
 
-class TrustQuery(ListQuery, extra="keep"):
+class TrustQuery(ListQuery):
     trustor_user_id: str | None = field(default=None)
     trustee_user_id: str | None = field(default=None)
 
@@ -106,15 +106,14 @@ async def delete(ctx: Context, trust_id: str) -> None:
 @routes.get(AT + "/roles", policy=policy.LIST_ROLES_FOR_TRUST, reply=roles.MANY)
 async def list_roles(ctx: Context, trust_id: str) -> Page:
     """List the roles that a trust gives."""
-    shown = await ctx.read(with_roles, trust_id)
-    return Page(shown.roles, links.of_list(ctx, f"OS-TRUST/trusts/{trust_id}/roles"))
+    return Page(await ctx.read(roles_of, trust_id), links.of_list(ctx, f"OS-TRUST/trusts/{trust_id}/roles"))
 
 
 @routes.get(AT + "/roles/{role_id}", policy=policy.GET_ROLE_FOR_TRUST, reply=roles.ONE)
 async def show_role(ctx: Context, trust_id: str, role_id: str) -> roles.Role:
     """Show a role that a trust gives."""
-    shown = await ctx.read(with_roles, trust_id)
-    found = next((role for role in shown.roles if role.id == role_id), None)
+    given = await ctx.read(roles_of, trust_id)
+    found = next((role for role in given if role.id == role_id), None)
     if found is None:
         raise errors.NotFound(f"Could not find role: {role_id} is not given by this trust.", kind="role", id=role_id)
     return found
@@ -169,11 +168,11 @@ def held_roles(tx: Tx, ctx: Context, project: Any) -> dict[str, str]:
 def role_id(ref: RoleRef, held: dict[str, str]) -> str:
     if ref.id is ABSENT and ref.name is ABSENT:
         raise errors.Invalid("Expecting to find id or name in each role of trust.")
-    found = ref.id if ref.id is not ABSENT else held.get(ref.name)
-    if found not in held.values():
+    found = making.role_of(ref.id, ref.name, held)
+    if found is None:
         named = ref.id if ref.id is not ABSENT else ref.name
         raise errors.NotFound(f"Could not find role: {named} is not yours to give in this project.", kind="role")
-    return str(found)
+    return found
 
 
 def ends_at(want: TrustCreate, parent: Any, ends: list[int | None]) -> int | None:
@@ -251,6 +250,10 @@ def get(tx: Tx, ctx: Context, trust_id: str, may: Rule = policy.GET_TRUST) -> An
 def with_roles(tx: Tx, ctx: Context, trust_id: str) -> Trust:
     row = get(tx, ctx, trust_id)
     return view(ctx, row, role_rows(tx, row.roles))
+
+
+def roles_of(tx: Tx, ctx: Context, trust_id: str) -> list[roles.Role]:
+    return [roles.view(ctx, row) for row in role_rows(tx, get(tx, ctx, trust_id).roles)]
 
 
 def role_rows(tx: Tx, ids: list[str]) -> list[Any]:

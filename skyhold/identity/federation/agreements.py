@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -71,8 +72,8 @@ class Agreements(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def by_protocol(self, protocol_id: str) -> list[str]:
         """Identity providers that have an agreement for this protocol."""
-        parties = [*self.oidc.items(), *self.saml.items()]
-        return sorted({provider for provider, told in parties if protocol_id in told})
+        parties: list[tuple[str, Collection[str]]] = [*self.oidc.items(), *self.saml.items()]
+        return sorted({provider for provider, protocols in parties if protocol_id in protocols})
 
 
 def load(path: Path) -> Agreements:

@@ -133,12 +133,14 @@ def named(outcome: Outcome, word: Word) -> User:
             "Could not map any federated user properties to identity values: no rule of the mapping names a user.",
             reason="not_mapped",
         )
-    return User(None, remote[0], who and who.email, who and who.domain, bool(who and who.local))
+    if who is None:
+        return User(None, remote[0], None, None, local=False)
+    return User(None, remote[0], who.email, who.domain, who.local)
 
 
 def local_user(tx: Tx, who: User) -> UserView:
     """One that is here already; the provider's groups give it nothing."""
-    domain = who.domain and shape.DomainRef(id=who.domain.id, name=who.domain.name)
+    domain = None if who.domain is None else shape.DomainRef(id=who.domain.id, name=who.domain.name)
     found = named_user(tx, shape.UserRef(id=who.id, name=who.name, domain=domain))
     if found is None:
         raise denied()

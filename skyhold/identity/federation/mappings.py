@@ -13,7 +13,7 @@ from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links
 from skyhold.identity.federation import policy
@@ -32,8 +32,8 @@ class MappingCreate(Shape, extra="ignore"):
 
 
 class MappingChange(Shape, extra="ignore", min_fields=1):
-    rules: list[Any] = field(optional=True, min_items=1, max_items=mapping.MOST_RULES)
-    schema_version: str | None = field(optional=True)
+    rules: list[Any] | Absent = field(optional=True, min_items=1, max_items=mapping.MOST_RULES)
+    schema_version: str | Absent | None = field(optional=True)
 
 
 class Mapping(Shape):

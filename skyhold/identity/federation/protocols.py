@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits
 from skyhold.identity.federation import mappings, policy, providers, shadows
@@ -29,18 +29,18 @@ from skyhold.identity.unique import duplicate, once
 
 class ProtocolCreate(Shape):
     mapping_id: str = field(min=1, max=64, pattern=ID)
-    remote_id_attribute: str = field(optional=True, max=64)
+    remote_id_attribute: str | Absent = field(optional=True, max=64)
 
 
 class ProtocolChange(Shape, min_fields=1):
-    mapping_id: str = field(optional=True, min=1, max=64, pattern=ID)
-    remote_id_attribute: str = field(optional=True, max=64)
+    mapping_id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    remote_id_attribute: str | Absent = field(optional=True, max=64)
 
 
 class Protocol(Shape):
     id: str
     mapping_id: str
-    remote_id_attribute: str = field(optional=True)
+    remote_id_attribute: str | Absent = field(optional=True)
     links: JsonObject
 
 

@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits, places
 from skyhold.identity.auth.sessions import void
@@ -39,10 +39,10 @@ class ProviderCreate(Shape):
 
 
 class ProviderChange(Shape, min_fields=1):
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
-    authorization_ttl: int | None = field(optional=True, min=0, max=LONGEST_TTL_MIN)
-    remote_ids: list[str] | None = field(optional=True, max=255, max_items=1000, unique_items=True)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
+    authorization_ttl: int | Absent | None = field(optional=True, min=0, max=LONGEST_TTL_MIN)
+    remote_ids: list[str] | Absent | None = field(optional=True, max=255, max_items=1000, unique_items=True)
 
 
 class Provider(Shape):
@@ -55,7 +55,7 @@ class Provider(Shape):
     links: JsonObject
 
 
-class ProviderQuery(ListQuery, extra="keep"):
+class ProviderQuery(ListQuery):
     id: str | None = field(default=None)
     enabled: str | None = field(default=None)
 

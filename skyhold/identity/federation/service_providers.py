@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links
 from skyhold.identity.auth.sessions import void
@@ -41,11 +41,11 @@ class ServiceProviderCreate(Shape):
 
 
 class ServiceProviderChange(Shape, min_fields=1):
-    auth_url: str = field(optional=True, max=225, pattern=URL)
-    sp_url: str = field(optional=True, max=225, pattern=URL)
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
-    relay_state_prefix: str | None = field(optional=True, max=255)
+    auth_url: str | Absent = field(optional=True, max=225, pattern=URL)
+    sp_url: str | Absent = field(optional=True, max=225, pattern=URL)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
+    relay_state_prefix: str | Absent | None = field(optional=True, max=255)
 
 
 class ServiceProvider(Shape):
@@ -58,7 +58,7 @@ class ServiceProvider(Shape):
     links: JsonObject
 
 
-class ServiceProviderQuery(ListQuery, extra="keep"):
+class ServiceProviderQuery(ListQuery):
     id: str | None = field(default=None)
     enabled: str | None = field(default=None)
 

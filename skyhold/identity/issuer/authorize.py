@@ -104,12 +104,12 @@ TOLD = ("password_expired", "more_methods_needed")
 async def proved(ctx: Context, form: dict[str, str]) -> Proof:
     """By password, and with a passcode where the user's rules ask for one. Raises Unauthorized."""
     name, domain = form.get("username", ""), form.get("domain", "") or "Default"
-    who = {"name": name[:255], "domain": shape.DomainRef(name=domain[:255])}
+    name, of = name[:255], shape.DomainRef(name=domain[:255])
     passcode = form.get("passcode", "")
     identity = shape.Identity(
         methods=["password", "totp"] if passcode else ["password"],
-        password=shape.ByPassword(user=shape.PasswordUser(**who, password=form.get("password", ""))),
-        totp=shape.ByTotp(user=shape.TotpUser(**who, passcode=passcode[:64])) if passcode else None,
+        password=shape.ByPassword(user=shape.PasswordUser(name=name, domain=of, password=form.get("password", ""))),
+        totp=shape.ByTotp(user=shape.TotpUser(name=name, domain=of, passcode=passcode[:64])) if passcode else None,
     )
     proof = await methods.prove(ctx, identity)
     if receipts.lacking(proof) is not None:

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.identity import links, permits
 from skyhold.identity.issuer import policy
@@ -35,8 +35,8 @@ class ClientCreate(Shape):
 
 
 class ClientChange(Shape):
-    name: str = field(optional=True, min=1, max=255, pattern=NAME)
-    redirect_uris: list[str] = field(optional=True, min_items=1, max_items=50, max=2048, unique_items=True)
+    name: str | Absent = field(optional=True, min=1, max=255, pattern=NAME)
+    redirect_uris: list[str] | Absent = field(optional=True, min_items=1, max_items=50, max=2048, unique_items=True)
 
 
 class Client(Shape):
@@ -44,7 +44,7 @@ class Client(Shape):
     name: str
     redirect_uris: list[str]
     public: bool
-    secret: str = field(optional=True, secret=True)
+    secret: str | Absent = field(optional=True, secret=True)
     links: JsonObject
 
 

@@ -8,6 +8,7 @@ generation of their user, so that a new password or disabling voids them.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.schema import SchemaItem
 
 from skyhold.core.db.columns import flag, id_column, json, long_text, micros, number, table, text
 
@@ -31,7 +32,7 @@ KEYS = table(
 )
 
 
-def grant(name: str, *more: sa.Column[object]) -> sa.Table:
+def grant(name: str, *more: SchemaItem) -> sa.Table:
     """What somebody allowed a client: a code, or what follows from it."""
     return table(
         name,

@@ -7,12 +7,12 @@ name has at most 64 characters, a tag neither comma nor slash.
 
 from __future__ import annotations
 
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import Absent, OpenShape, Shape, field
 from skyhold.identity.listing import ListQuery
 from skyhold.identity.shapes import ID, NAME, TAG, ResourceOptions
 
 
-class ProjectCreate(Shape, extra="keep"):
+class ProjectCreate(OpenShape):
     name: str = field(min=1, max=64, pattern=NAME)
     domain_id: str | None = field(default=None, min=1, max=64, pattern=ID)
     parent_id: str | None = field(default=None, min=1, max=64, pattern=ID)
@@ -22,21 +22,21 @@ class ProjectCreate(Shape, extra="keep"):
     tags: list[str] = field(
         default_factory=list, min=1, max=255, pattern=TAG, max_items=80, unique_items=True
     )
-    options: ResourceOptions = field(optional=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class ProjectChange(Shape, extra="keep"):
-    name: str = field(optional=True, min=1, max=64, pattern=NAME)
-    domain_id: str | None = field(optional=True)
-    parent_id: str | None = field(optional=True)
-    is_domain: bool = field(optional=True)
-    description: str | None = field(optional=True)
-    enabled: bool = field(optional=True)
-    tags: list[str] = field(optional=True, min=1, max=255, pattern=TAG, max_items=80, unique_items=True)
-    options: ResourceOptions = field(optional=True)
+class ProjectChange(OpenShape):
+    name: str | Absent = field(optional=True, min=1, max=64, pattern=NAME)
+    domain_id: str | Absent | None = field(optional=True)
+    parent_id: str | Absent | None = field(optional=True)
+    is_domain: bool | Absent = field(optional=True)
+    description: str | Absent | None = field(optional=True)
+    enabled: bool | Absent = field(optional=True)
+    tags: list[str] | Absent = field(optional=True, min=1, max=255, pattern=TAG, max_items=80, unique_items=True)
+    options: ResourceOptions | Absent = field(optional=True)
 
 
-class ProjectQuery(ListQuery, extra="keep"):
+class ProjectQuery(ListQuery):
     name: str | None = field(default=None)
     domain_id: str | None = field(default=None)
     parent_id: str | None = field(default=None)
@@ -66,4 +66,4 @@ class TagsChange(Shape):
 
 class Tags(Shape):
     tags: list[str]
-    links: dict[str, str | None] = field(optional=True)
+    links: dict[str, str | None] | Absent = field(optional=True)

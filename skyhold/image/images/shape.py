@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from skyhold.core.shapes import Shape, Time, field
+from skyhold.core.shapes import Absent, OpenShape, Shape, Time, field
 from skyhold.image.drivers.base import BlobStore, StoreAway
 from skyhold.image.logic.clock import seconds_z
 
@@ -30,7 +30,7 @@ RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
 RESERVED_PREFIX = "os_glance_"
 
 
-class ImageCreate(Shape, extra="keep"):
+class ImageCreate(OpenShape):
     id: str | None = field(default=None, pattern=UUID)
     name: str | None = field(default=None, max=255)
     visibility: str = field(default="shared", enum=VISIBILITIES)
@@ -41,11 +41,10 @@ class ImageCreate(Shape, extra="keep"):
     min_disk: int = field(default=0, min=0, max=INT32_MAX)
     min_ram: int = field(default=0, min=0, max=INT32_MAX)
     tags: list[str] = field(default_factory=list, max=255)
-    owner: str | None = field(optional=True, max=64)
-    extra: dict[str, Any] = field(default_factory=dict)
+    owner: str | Absent | None = field(optional=True, max=64)
 
 
-class Image(Shape, extra="keep"):
+class Image(OpenShape):
     id: str
     name: str | None
     status: str
@@ -63,7 +62,7 @@ class Image(Shape, extra="keep"):
     os_hash_algo: str | None
     os_hash_value: str | None
     tags: list[str]
-    stores: str = field(optional=True)
+    stores: str | Absent = field(optional=True)
     created_at: Time
     updated_at: Time
     self: str
@@ -71,7 +70,7 @@ class Image(Shape, extra="keep"):
     schema: str = "/v2/schemas/image"
 
 
-class ImageQuery(Shape, extra="keep"):
+class ImageQuery(OpenShape):
     """Attributes, `tag`, `size_min`, `size_max`, `member_status`, properties; `limit`, `marker`, `sort`,
     `sort_key`, `sort_dir`: all of them may be given several times (logic/listing.py reads them)."""
 
@@ -85,7 +84,7 @@ class ImageDeletion(Shape, extra="ignore"):
 class ImageList(Shape):
     images: list[Image]
     first: str
-    next: str = field(optional=True)
+    next: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/images"
 
 

@@ -16,7 +16,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.image import policy
 from skyhold.image.logic.listing import DEFAULT_LIMIT, MOST
 from skyhold.image.metadefs import objects, properties, resource_types, tags
@@ -57,7 +57,7 @@ class OneQuery(Shape, extra="ignore"):
 class NamespaceList(Shape):
     namespaces: list[Namespace]
     first: str
-    next: str = field(optional=True)
+    next: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/metadefs/namespaces"
 
 

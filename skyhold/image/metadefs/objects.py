@@ -12,7 +12,7 @@ from typing import Any
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import Absent, Shape, field
 from skyhold.image import policy
 from skyhold.image.metadefs.children import (
     ChildQuery,
@@ -34,7 +34,7 @@ objects = Children(OBJECTS, "metadef_object", "Metadata definition object")
 class ObjectList(Shape):
     objects: list[Object]
     first: str
-    next: str = field(optional=True)
+    next: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/metadefs/objects"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from skyhold.core import errors
-from skyhold.core.shapes import ABSENT, Shape, Time, field, writer
+from skyhold.core.shapes import ABSENT, Absent, OpenShape, Shape, Time, field, writer
 from skyhold.core.versions import Version
 
 NAME_CHARS = 80
@@ -23,63 +23,60 @@ INT64_MAX = 2**63 - 1
 
 
 class Items(Shape, extra="ignore"):
-    type: str = field(optional=True, enum=TYPES)
-    enum: list[Any] = field(optional=True)
+    type: str | Absent = field(optional=True, enum=TYPES)
+    enum: list[Any] | Absent = field(optional=True)
 
 
 class Definition(Shape):
     """What a property's value may be."""
 
-    name: str = field(optional=True, max=NAME_CHARS)
+    name: str | Absent = field(optional=True, max=NAME_CHARS)
     title: str
     type: str = field(enum=TYPES)
-    description: str = field(optional=True)
-    operators: list[str] = field(optional=True)
-    required: list[str] = field(optional=True, unique_items=True)
-    minimum: float = field(optional=True)
-    maximum: float = field(optional=True)
-    max_length: int = field("maxLength", optional=True, min=0, max=INT64_MAX)
-    min_length: int = field("minLength", optional=True, min=0, max=INT64_MAX)
-    pattern: str = field(optional=True, format="regex")
-    enum: list[Any] = field(optional=True)
-    readonly: bool = field(optional=True)
+    description: str | Absent = field(optional=True)
+    operators: list[str] | Absent = field(optional=True)
+    required: list[str] | Absent = field(optional=True, unique_items=True)
+    minimum: float | Absent = field(optional=True)
+    maximum: float | Absent = field(optional=True)
+    max_length: int | Absent = field("maxLength", optional=True, min=0, max=INT64_MAX)
+    min_length: int | Absent = field("minLength", optional=True, min=0, max=INT64_MAX)
+    pattern: str | Absent = field(optional=True, format="regex")
+    enum: list[Any] | Absent = field(optional=True)
+    readonly: bool | Absent = field(optional=True)
     default: Any = field(optional=True)
-    items: Items = field(optional=True)
-    max_items: int = field("maxItems", optional=True, min=0, max=INT64_MAX)
-    min_items: int = field("minItems", optional=True, min=0, max=INT64_MAX)
-    unique_items: bool = field("uniqueItems", optional=True)
-    additional_items: bool = field("additionalItems", optional=True)
+    items: Items | Absent = field(optional=True)
+    max_items: int | Absent = field("maxItems", optional=True, min=0, max=INT64_MAX)
+    min_items: int | Absent = field("minItems", optional=True, min=0, max=INT64_MAX)
+    unique_items: bool | Absent = field("uniqueItems", optional=True)
+    additional_items: bool | Absent = field("additionalItems", optional=True)
 
 
 class NamedDefinition(Definition):
     name: str = field(min=1, max=NAME_CHARS)
 
 
-class ObjectWish(Shape, extra="keep"):
+class ObjectWish(OpenShape):
     name: str = field(min=1, max=NAME_CHARS)
     description: str | None = None
     required: list[str] = field(default_factory=list, unique_items=True)
     properties: dict[str, Definition] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
-class TagWish(Shape, extra="keep"):
+class TagWish(OpenShape):
     name: str = field(min=1, max=NAME_CHARS)
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class TagsWish(Shape, extra="ignore"):
     tags: list[TagWish]
 
 
-class AssociationWish(Shape, extra="keep"):
+class AssociationWish(OpenShape):
     name: str = field(min=1, max=NAME_CHARS)
     prefix: str | None = field(default=None, max=NAME_CHARS)
     properties_target: str | None = field(default=None, max=NAME_CHARS)
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
-class NamespaceUpdate(Shape, extra="keep"):
+class NamespaceUpdate(OpenShape):
     """What isn't told gets its default, as upstream documents."""
 
     namespace: str = field(min=1, max=NAME_CHARS)
@@ -87,8 +84,7 @@ class NamespaceUpdate(Shape, extra="keep"):
     description: str | None = field(default=None, max=DESCRIPTION_CHARS)
     visibility: str = field(default="private", enum=VISIBILITIES)
     protected: bool = False
-    owner: str = field(optional=True, max=64)
-    extra: dict[str, Any] = field(default_factory=dict)
+    owner: str | Absent = field(optional=True, max=64)
 
 
 class NamespaceCreate(NamespaceUpdate):
@@ -110,15 +106,15 @@ class TagName(Shape):
 
 class Association(Shape):
     name: str
-    prefix: str = field(optional=True)
-    properties_target: str = field(optional=True)
+    prefix: str | Absent = field(optional=True)
+    properties_target: str | Absent = field(optional=True)
     created_at: Time
     updated_at: Time
 
 
 class Object(Shape):
     name: str
-    description: str = field(optional=True)
+    description: str | Absent = field(optional=True)
     required: list[str]
     properties: dict[str, Any]
     created_at: Time
@@ -131,17 +127,17 @@ class Namespace(Shape):
     """`properties`, `objects` and `tags` only where one namespace is shown."""
 
     namespace: str
-    display_name: str = field(optional=True)
-    description: str = field(optional=True)
+    display_name: str | Absent = field(optional=True)
+    description: str | Absent = field(optional=True)
     visibility: str
     protected: bool
-    owner: str = field(optional=True)
+    owner: str | Absent = field(optional=True)
     created_at: Time
     updated_at: Time
-    resource_type_associations: list[Association] = field(optional=True)
-    properties: dict[str, Any] = field(optional=True)
-    objects: list[Object] = field(optional=True)
-    tags: list[TagName] = field(optional=True)
+    resource_type_associations: list[Association] | Absent = field(optional=True)
+    properties: dict[str, Any] | Absent = field(optional=True)
+    objects: list[Object] | Absent = field(optional=True)
+    tags: list[TagName] | Absent = field(optional=True)
     self: str
     schema: str = "/v2/schemas/metadefs/namespace"
 

@@ -14,7 +14,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import Shape, field
+from skyhold.core.shapes import Absent, Shape, field
 from skyhold.image import policy
 from skyhold.image.metadefs.children import (
     ChildQuery,
@@ -39,7 +39,7 @@ tags = Children(TAGS, "metadef_tag", "Metadata definition tag")
 class TagList(Shape):
     tags: list[Tag]
     first: str
-    next: str = field(optional=True)
+    next: str | Absent = field(optional=True)
     schema: str = "/v2/schemas/metadefs/tags"
 
 

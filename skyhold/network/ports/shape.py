@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skyhold.core.shapes import JsonObject, LooseBool, Shape, field
+from skyhold.core.shapes import Absent, JsonObject, LooseBool, Shape, field
 from skyhold.network.answers import Common
 from skyhold.network.writing import WORDS
 
@@ -33,25 +33,27 @@ class DhcpOption(Shape):
 
 
 class PortChange(Shape):
-    name: str = field(optional=True, **WORDS)
-    description: str = field(optional=True, **WORDS)
-    admin_up: LooseBool = field("admin_state_up", optional=True)
-    mac: str = field("mac_address", optional=True, max=32, policy="update_port:mac_address")
-    fixed_ips: list[FixedIpAsked] | None = field(optional=True, max_items=20)
-    device_id: str = field(optional=True, max=255)
-    device_owner: str = field(optional=True, max=255)
-    security_groups: list[str] | None = field(optional=True, max_items=64, max=255)
-    pairs: list[AddressPair] | None = field(
+    name: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, **WORDS)
+    admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
+    mac: str | Absent = field("mac_address", optional=True, max=32, policy="update_port:mac_address")
+    fixed_ips: list[FixedIpAsked] | Absent | None = field(optional=True, max_items=20)
+    device_id: str | Absent = field(optional=True, max=255)
+    device_owner: str | Absent = field(optional=True, max=255)
+    security_groups: list[str] | Absent | None = field(optional=True, max_items=64, max=255)
+    pairs: list[AddressPair] | Absent | None = field(
         "allowed_address_pairs", optional=True, max_items=10, policy="update_port:allowed_address_pairs"
     )
-    port_security: LooseBool = field(
+    port_security: LooseBool | Absent = field(
         "port_security_enabled", optional=True, policy="update_port:port_security_enabled"
     )
-    dhcp_options: list[DhcpOption] | None = field("extra_dhcp_opts", optional=True, max_items=32)
-    host_id: str | None = field("binding:host_id", optional=True, max=255, policy="update_port:binding:host_id")
-    vnic_type: str = field("binding:vnic_type", optional=True, enum=VNIC_TYPES)
-    profile: JsonObject | None = field("binding:profile", optional=True, policy="update_port:binding:profile")
-    qos_policy_id: None = field(optional=True)
+    dhcp_options: list[DhcpOption] | Absent | None = field("extra_dhcp_opts", optional=True, max_items=32)
+    host_id: str | Absent | None = field(
+        "binding:host_id", optional=True, max=255, policy="update_port:binding:host_id"
+    )
+    vnic_type: str | Absent = field("binding:vnic_type", optional=True, enum=VNIC_TYPES)
+    profile: JsonObject | Absent | None = field("binding:profile", optional=True, policy="update_port:binding:profile")
+    qos_policy_id: Absent | None = field(optional=True)
 
 
 class PortCreate(Shape):
@@ -59,25 +61,27 @@ class PortCreate(Shape):
     name: str = field(default="", **WORDS)
     description: str = field(default="", **WORDS)
     admin_up: LooseBool = field("admin_state_up", default=True)
-    mac: str = field("mac_address", optional=True, max=32, policy="create_port:mac_address")
-    fixed_ips: list[FixedIpAsked] | None = field(optional=True, max_items=20)
+    mac: str | Absent = field("mac_address", optional=True, max=32, policy="create_port:mac_address")
+    fixed_ips: list[FixedIpAsked] | Absent | None = field(optional=True, max_items=20)
     device_id: str = field(default="", max=255)
     device_owner: str = field(default="", max=255)
-    security_groups: list[str] | None = field(optional=True, max_items=64, max=255)
-    pairs: list[AddressPair] | None = field(
+    security_groups: list[str] | Absent | None = field(optional=True, max_items=64, max=255)
+    pairs: list[AddressPair] | Absent | None = field(
         "allowed_address_pairs", optional=True, max_items=10, policy="create_port:allowed_address_pairs"
     )
-    port_security: LooseBool = field(
+    port_security: LooseBool | Absent = field(
         "port_security_enabled", optional=True, policy="create_port:port_security_enabled"
     )
-    dhcp_options: list[DhcpOption] | None = field("extra_dhcp_opts", optional=True, max_items=32)
-    host_id: str | None = field("binding:host_id", optional=True, max=255, policy="create_port:binding:host_id")
+    dhcp_options: list[DhcpOption] | Absent | None = field("extra_dhcp_opts", optional=True, max_items=32)
+    host_id: str | Absent | None = field(
+        "binding:host_id", optional=True, max=255, policy="create_port:binding:host_id"
+    )
     vnic_type: str = field("binding:vnic_type", default="normal", enum=VNIC_TYPES)
-    profile: JsonObject | None = field("binding:profile", optional=True, policy="create_port:binding:profile")
-    tags: list[str] = field(optional=True, max_items=50, min=1, max=255)
-    qos_policy_id: None = field(optional=True)
-    project_id: str = field(optional=True, max=255)
-    tenant_id: str = field(optional=True, max=255)
+    profile: JsonObject | Absent | None = field("binding:profile", optional=True, policy="create_port:binding:profile")
+    tags: list[str] | Absent = field(optional=True, max_items=50, min=1, max=255)
+    qos_policy_id: Absent | None = field(optional=True)
+    project_id: str | Absent = field(optional=True, max=255)
+    tenant_id: str | Absent = field(optional=True, max=255)
 
 
 class Port(Common):

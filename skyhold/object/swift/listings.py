@@ -18,7 +18,7 @@ import orjson
 
 from skyhold.core import errors
 from skyhold.core.http.routes import Head, Reply
-from skyhold.core.shapes import ABSENT, Shape, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.object.logic.bounds import LISTING
 from skyhold.object.logic.listing import Wish
 from skyhold.object.swift.heads import text
@@ -39,17 +39,17 @@ YES: Final = ("true", "1", "yes", "on", "t", "y")
 class ListQuery(Shape, extra="ignore"):
     """Texts as they come: what can't be read counts as not said, as upstream."""
 
-    format: str = field(optional=True)
-    prefix: str = field(optional=True)
-    delimiter: str = field(optional=True)
-    marker: str = field(optional=True)
-    end_marker: str = field(optional=True)
-    limit: str = field(optional=True)
-    reverse: str = field(optional=True)
+    format: str | Absent = field(optional=True)
+    prefix: str | Absent = field(optional=True)
+    delimiter: str | Absent = field(optional=True)
+    marker: str | Absent = field(optional=True)
+    end_marker: str | Absent = field(optional=True)
+    limit: str | Absent = field(optional=True)
+    reverse: str | Absent = field(optional=True)
 
 
 class ObjectQuery(ListQuery, extra="ignore"):
-    path: str = field(optional=True)
+    path: str | Absent = field(optional=True)
 
 
 # ---- what is asked ---------------------------------------------------------------------------

@@ -353,7 +353,7 @@ async def test_a_token_is_short_enough_for_every_client(cloud: Cloud) -> None:
 
 
 async def test_a_minted_token_has_the_roles_of_the_user_now(cloud: Cloud) -> None:
-    from skyhold.core.context import Context, internal
+    from skyhold.core.context import internal
     from skyhold.core.errors import Unauthorized
     from skyhold.identity import facade
 

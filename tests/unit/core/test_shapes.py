@@ -18,6 +18,7 @@ from skyhold.core.shapes import (
     LooseBool,
     LooseInt,
     Name,
+    OpenShape,
     Page,
     Ref,
     Shape,
@@ -315,9 +316,8 @@ def test_guarded_fields_are_written_only_to_those_who_may() -> None:
     assert guarded_fields(Server) == [("host", "OS-EXT:host", "compute:servers:show:host")]
 
 
-class Open(Shape, extra="keep"):
+class Open(OpenShape):
     id: str
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Lax(Shape, extra="ignore"):
@@ -436,7 +436,7 @@ class Filter(Shape):
     late: str = field(since="2.52", optional=True)
 
 
-class OpenFilter(Shape, extra="keep"):
+class OpenFilter(OpenShape):
     limit: int = field(optional=True)
 
 

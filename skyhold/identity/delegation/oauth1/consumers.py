@@ -14,7 +14,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, OpenShape, Page, collection, envelope, field
 from skyhold.identity import links, permits
 from skyhold.identity.delegation import policy, sealing
 from skyhold.identity.delegation.rows import consumers as store
@@ -25,19 +25,19 @@ from skyhold.identity.shapes import extra_of
 # ---- shape ---------------------------------------------------------------------------------
 
 
-class ConsumerWish(Shape, extra="keep"):
-    description: str | None = field(optional=True, max=65_536)
-    secret: str = field(optional=True, secret=True)
+class ConsumerWish(OpenShape):
+    description: str | Absent | None = field(optional=True, max=65_536)
+    secret: str | Absent = field(optional=True, secret=True)
 
 
-class ConsumerChange(ConsumerWish, extra="keep", min_fields=1):
+class ConsumerChange(ConsumerWish, min_fields=1):
     """The same fields; at least one of them."""
 
 
-class Consumer(Shape, extra="keep"):
+class Consumer(OpenShape):
     id: str
     description: str | None
-    secret: str = field(optional=True, secret=True)
+    secret: str | Absent = field(optional=True, secret=True)
     links: JsonObject
 
 

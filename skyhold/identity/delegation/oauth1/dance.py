@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
-from skyhold.core.shapes import ABSENT, Shape, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, Shape, envelope, field
 from skyhold.identity import grants, permits
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.delegation import making, policy, sealing
@@ -43,8 +43,8 @@ LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
 
 class RoleRef(Shape, extra="ignore"):
-    id: str = field(optional=True, min=1, max=64, pattern=ID)
-    name: str = field(optional=True, min=1, max=255)
+    id: str | Absent = field(optional=True, min=1, max=64, pattern=ID)
+    name: str | Absent = field(optional=True, min=1, max=255)
 
 
 class Authorization(Shape, extra="ignore"):
@@ -145,10 +145,10 @@ def agree(tx: Tx, ctx: Context, request_token_id: str, want: Authorization, veri
 def role_id(ref: RoleRef, held: dict[str, str]) -> str:
     if ref.id is ABSENT and ref.name is ABSENT:
         raise errors.Invalid("Expecting to find id or name in each role.")
-    found = ref.id if ref.id is not ABSENT else held.get(ref.name)
-    if found not in held.values():
+    found = making.role_of(ref.id, ref.name, held)
+    if found is None:
         raise errors.Unauthorized("Authorizing user does not have role required.", reason="role_not_held")
-    return str(found)
+    return found
 
 
 def find_request(tx: Tx, ctx: Context, given: Signed) -> tuple[Any, Any]:

@@ -45,4 +45,5 @@ def find(tx: Tx, ctx: Context, given: Signed) -> tuple[Any, Any, UserView | None
     row = tx.first(sa.select(*c).where(c.id == given.token_id, c.consumer_id == given.consumer_id))
     if row is not None and row.expires_at is not None and row.expires_at <= ctx.now:
         row = None
-    return signed.consumer(tx, given.consumer_id), row, row and user_with_id(tx, row.user_id)
+    user = None if row is None else user_with_id(tx, row.user_id)
+    return signed.consumer(tx, given.consumer_id), row, user

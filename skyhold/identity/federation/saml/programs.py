@@ -62,7 +62,8 @@ async def heard(ctx: Context, agreement: Saml, provider_id: str, protocol_id: st
     asked = opened(ctx, state)
     if asked is not None and (asked.provider_id, asked.protocol_id) != (provider_id, protocol_id):
         raise soap.bad("it answers another request")
-    return await consumer.judged(ctx, provider_id, protocol_id, agreement, xml, asked and asked.request_id)
+    request_id = None if asked is None else asked.request_id
+    return await consumer.judged(ctx, provider_id, protocol_id, agreement, xml, request_id)
 
 
 def opened(ctx: Context, state: str) -> Asked | None:
