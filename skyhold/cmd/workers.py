@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -52,7 +52,7 @@ class Worker:
     """One control process after another, under the same number."""
 
     def __init__(self, settings: Settings, number: int, sockets: Sequence[socket.socket], life: int) -> None:
-        self._start = lambda: start(settings, number, sockets, life)
+        self._start: Callable[[], subprocess.Popen[bytes]] = lambda: start(settings, number, sockets, life)
         self._number = number
         self._process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()

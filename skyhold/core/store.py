@@ -109,6 +109,13 @@ class Store:
         """The row whoever asks, or None: for the program itself, never for a user's id."""
         return self._fetch(tx, id, True, lock)
 
+    def expect(self, tx: Tx, id: str, *, lock: Lock = False) -> Any:
+        """The row that another one refers to, whoever asks; NotFound if it went meanwhile."""
+        row = self._fetch(tx, id, True, lock)
+        if row is None:
+            raise self.not_found(id)
+        return row
+
     def see(self, tx: Tx, ctx: Context, id: str, *, stay: bool = False) -> Any | None:
         """The row if some clause of `shared` makes it visible to the caller."""
         clauses = self.shared(ctx) if self.shared else []

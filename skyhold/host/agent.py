@@ -234,7 +234,7 @@ class Agent:
                 other.task.cancel()
 
     async def _perform(self, call: Call, verb: Verb) -> Any:
-        body = msgspec.msgpack.decode(call.body, type=verb.question)
+        body: Any = msgspec.msgpack.decode(call.body, type=verb.question)
         if not verb.serial:
             return await verb.act(body)
         subject = call.subject or verb.subject_of(body)

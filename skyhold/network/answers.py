@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 import orjson
@@ -44,8 +44,6 @@ class Query(OpenShape):
     """Any parameter; what it means is for the Collection to say."""
 
     SELECTS: ClassVar[bool] = True
-
-    extra: dict[str, Any] = shapes.field(default_factory=dict)
 
 
 class Common(Shape):
@@ -206,6 +204,9 @@ class Dressed:
         self.__dict__.update(row._asdict())
         self.__dict__["tenant_id"] = row.project_id
         self.__dict__.update(more)
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
 
 
 def json_reply(body: Any, status: int | None = None) -> Reply:

@@ -440,7 +440,9 @@ def group_views(tx: Tx, ctx: Context, ids: Sequence[str]) -> dict[str, GroupView
         rules.setdefault(row.group_id, []).append(tuple(row)[1:])
     g = SECURITY_GROUPS.c
     groups = tx.all(sa.select(g.id, g.name, g.description, g.project_id).where(g.id.in_(list(ids))))
-    return {row.id: GroupView(*row, rules.get(row.id, [])) for row in groups}
+    return {
+        row.id: GroupView(row.id, row.name, row.description, row.project_id, rules.get(row.id, [])) for row in groups
+    }
 
 
 class Binding(msgspec.Struct, frozen=True):

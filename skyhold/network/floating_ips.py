@@ -26,7 +26,7 @@ from skyhold.network.ports import store as ports
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.quotas import quota
 from skyhold.network.tables import ADDRESSES, FLOATING_IPS, PORTS, ROUTERS, SUBNETS, TAGS
-from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, given, guard, owner, wanted_columns
+from skyhold.network.writing import IF_MATCH, check_revision, drop_tags, given, guard, owner, wanted_columns
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, 
 class FloatingIpChange(Shape):
     port_id: str | Absent | None = field(optional=True, max=64)
     fixed_ip: str | Absent | None = field("fixed_ip_address", optional=True, max=64)
-    description: str | Absent = field(optional=True, **WORDS)
+    description: str | Absent = field(optional=True, max=255)
     qos_policy_id: Absent | None = field(optional=True)
 
 
@@ -46,7 +46,7 @@ class FloatingIpCreate(Shape):
     )
     port_id: str | None = field(default=None, max=64)
     fixed_ip: str | None = field("fixed_ip_address", default=None, max=64)
-    description: str = field(default="", **WORDS)
+    description: str = field(default="", max=255)
     tags: list[str] | Absent = field(optional=True, max_items=50, min=1, max=255)
     project_id: str | Absent = field(optional=True, max=255)
     tenant_id: str | Absent = field(optional=True, max=255)

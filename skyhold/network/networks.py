@@ -23,14 +23,14 @@ from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
 from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
 from skyhold.network.tables import NETWORKS, PORTS, SUBNETS
-from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, given, guard, owner, wanted_columns
+from skyhold.network.writing import IF_MATCH, check_revision, drop_tags, given, guard, owner, wanted_columns
 
 # ---- shape ---------------------------------------------------------------------------------
 
 
 class NetworkChange(Shape):
-    name: str | Absent = field(optional=True, **WORDS)
-    description: str | Absent = field(optional=True, **WORDS)
+    name: str | Absent = field(optional=True, max=255)
+    description: str | Absent = field(optional=True, max=255)
     admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
     shared: LooseBool | Absent = field(optional=True, policy="update_network:shared")
     external: LooseBool | Absent = field("router:external", optional=True, policy="update_network:router:external")
@@ -44,8 +44,8 @@ class NetworkChange(Shape):
 
 
 class NetworkCreate(Shape):
-    name: str = field(default="", **WORDS)
-    description: str = field(default="", **WORDS)
+    name: str = field(default="", max=255)
+    description: str = field(default="", max=255)
     admin_up: LooseBool = field("admin_state_up", default=True)
     shared: LooseBool = field(default=False, policy="create_network:shared")
     external: LooseBool = field("router:external", default=False, policy="create_network:router:external")

@@ -26,7 +26,7 @@ from skyhold.network.logic import subnets as rules
 from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
 from skyhold.network.tables import ADDRESSES, PORTS, ROUTERS, SUBNETS
-from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, guard, owner, wanted_columns
+from skyhold.network.writing import IF_MATCH, check_revision, drop_tags, guard, owner, wanted_columns
 
 MOST_ROUTES = 30
 
@@ -39,8 +39,8 @@ class Route(Shape):
 
 
 class RouterChange(Shape):
-    name: str | Absent = field(optional=True, **WORDS)
-    description: str | Absent = field(optional=True, **WORDS)
+    name: str | Absent = field(optional=True, max=255)
+    description: str | Absent = field(optional=True, max=255)
     admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
     gateway: GatewayAsked | Absent | None = field("external_gateway_info", optional=True)
     routes: list[Route] | Absent | None = field(optional=True, max_items=MOST_ROUTES)
@@ -49,8 +49,8 @@ class RouterChange(Shape):
 
 
 class RouterCreate(Shape):
-    name: str = field(default="", **WORDS)
-    description: str = field(default="", **WORDS)
+    name: str = field(default="", max=255)
+    description: str = field(default="", max=255)
     admin_up: LooseBool = field("admin_state_up", default=True)
     gateway: GatewayAsked | None = field("external_gateway_info", default=None)
     zone_hints: list[str] = field("availability_zone_hints", default_factory=list, max_items=16, max=255)

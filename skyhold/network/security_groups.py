@@ -25,7 +25,7 @@ from skyhold.network.logic import security as logic
 from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
 from skyhold.network.tables import PORT_GROUPS, PORTS, SECURITY_GROUPS, SECURITY_RULES
-from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, owner, wanted_columns
+from skyhold.network.writing import IF_MATCH, check_revision, drop_tags, owner, wanted_columns
 
 DEFAULT = "default"
 
@@ -33,14 +33,14 @@ DEFAULT = "default"
 
 
 class SecurityGroupChange(Shape):
-    name: str | Absent = field(optional=True, **WORDS)
-    description: str | Absent = field(optional=True, **WORDS)
+    name: str | Absent = field(optional=True, max=255)
+    description: str | Absent = field(optional=True, max=255)
     stateful: LooseBool | Absent = field(optional=True)
 
 
 class SecurityGroupCreate(Shape):
-    name: str = field(default="", **WORDS)
-    description: str = field(default="", **WORDS)
+    name: str = field(default="", max=255)
+    description: str = field(default="", max=255)
     stateful: LooseBool = field(default=True)
     project_id: str | Absent = field(optional=True, max=255)
     tenant_id: str | Absent = field(optional=True, max=255)

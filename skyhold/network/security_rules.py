@@ -23,7 +23,6 @@ from skyhold.network.answers import Collection, Common, Dressed, Query
 from skyhold.network.logic import security as logic
 from skyhold.network.quotas import quota
 from skyhold.network.tables import SECURITY_GROUPS, SECURITY_RULES
-from skyhold.network.writing import WORDS
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -38,7 +37,7 @@ class SecurityRuleCreate(Shape):
     remote_cidr: str | None = field("remote_ip_prefix", default=None, max=64)
     remote_group_id: str | None = field(default=None, max=64)
     remote_address_group_id: None = field(default=None)
-    description: str | None = field(default="", **WORDS)
+    description: str | None = field(default="", max=255)
     project_id: str | Absent = field(optional=True, max=255)
     tenant_id: str | Absent = field(optional=True, max=255)
 

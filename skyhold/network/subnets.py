@@ -25,7 +25,7 @@ from skyhold.network.logic import subnets as rules
 from skyhold.network.ports import store as ports
 from skyhold.network.quotas import quota
 from skyhold.network.tables import ADDRESSES, NETWORKS, PORTS, SUBNETS
-from skyhold.network.writing import IF_MATCH, WORDS, check_revision, drop_tags, given, guard, owner, wanted_columns
+from skyhold.network.writing import IF_MATCH, check_revision, drop_tags, given, guard, owner, wanted_columns
 
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 
@@ -43,8 +43,8 @@ class HostRoute(Shape):
 
 
 class SubnetChange(Shape):
-    name: str | Absent = field(optional=True, **WORDS)
-    description: str | Absent = field(optional=True, **WORDS)
+    name: str | Absent = field(optional=True, max=255)
+    description: str | Absent = field(optional=True, max=255)
     gateway_ip: str | Absent | None = field(optional=True, max=64)
     pools: list[Pool] | Absent = field("allocation_pools", optional=True, max_items=64)
     dns: list[str] | Absent | None = field("dns_nameservers", optional=True, max_items=16, max=64)
@@ -60,8 +60,8 @@ class SubnetCreate(Shape):
     network_id: str = field(max=64)
     ip_version: LooseInt | Absent = field(optional=True)
     cidr: str | Absent | None = field(optional=True, max=64)
-    name: str = field(default="", **WORDS)
-    description: str = field(default="", **WORDS)
+    name: str = field(default="", max=255)
+    description: str = field(default="", max=255)
     gateway_ip: str | Absent | None = field(optional=True, max=64)
     pools: list[Pool] | Absent = field("allocation_pools", optional=True, max_items=64)
     dns: list[str] | Absent | None = field("dns_nameservers", optional=True, max_items=16, max=64)
@@ -236,7 +236,7 @@ def drop_dhcp_address(tx: Tx, row: Any) -> None:
 
 def writable(tx: Tx, ctx: Context, id: str, name: str) -> Any:
     row = store.get(tx, ctx, id)
-    network = networks.store.find(tx, row.network_id)
+    network = networks.store.expect(tx, row.network_id)
     policy.require(ctx, name, {**row._asdict(), "network:project_id": network.project_id})
     return row
 

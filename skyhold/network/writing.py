@@ -20,7 +20,6 @@ from skyhold.network import policy
 from skyhold.network.tables import TAGS
 
 IF_MATCH = ("If-Match",)
-WORDS: dict[str, Any] = {"max": 255, "pattern": r"^[^\x00]*$"}
 """Bounds of names and descriptions."""
 
 

@@ -83,7 +83,7 @@ def rename(tx: Tx, row: Any, name: str) -> Any:
 
 def advance(tx: Tx, row: Any) -> int:
     """The next generation, written only if the row is still as it was read; Conflict otherwise."""
-    after = row.generation + 1
+    after: int = row.generation + 1
     where = {"the_id": row.id, "expected": row.generation, "after": after, "updated_at": tx.now}
     if tx.changed(ADVANCE, where) != 1:
         raise provider_changed(row.id)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData()
 
-MARIADB_OPTIONS = {
+MARIADB_OPTIONS: dict[str, Any] = {
     # The mysql_* spellings are silently ignored on the mariadb dialect.
     "mariadb_engine": "InnoDB",
     "mariadb_default_charset": "utf8mb4",

@@ -24,6 +24,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
+from skyhold.core.service import Hears
 from skyhold.core.tables import LEASES
 from skyhold.network import desired
 from skyhold.network.changes import LENT, LOOP, pair
@@ -77,8 +78,8 @@ async def keep_wired(ctx: Context) -> None:
     if here.term != core.loops.term(LOOP):
         here.term, here.routers_on = core.loops.term(LOOP), await ctx.read(routing_host)
         here.hosts.clear()
-    if settle_hosts(here, [hello.host_id for hello in core.bus.hosts()]):
-        await ctx.write(let_route, here.routers_on)
+    if (newly := settle_hosts(here, [hello.host_id for hello in core.bus.hosts()])) is not None:
+        await ctx.write(let_route, newly)
     rows = await ctx.read(pending)
     lent = {row.object_id for row in rows if row.kind == LENT}
     keys = list(dict.fromkeys((row.kind, row.object_id) for row in rows if row.kind != LENT))
@@ -89,19 +90,19 @@ async def keep_wired(ctx: Context) -> None:
             core.loops.ring(LOOP)
 
 
-def settle_hosts(here: Plane, connected: Sequence[str]) -> bool:
-    """Forget hosts that went, greet new ones, and see that exactly one connected host routes; whether
-    that is another one now."""
+def settle_hosts(here: Plane, connected: Sequence[str]) -> str | None:
+    """Forget hosts that went, greet new ones, and see that exactly one connected host routes; the new one
+    when it is another now."""
     for id in list(here.hosts):
         if id not in connected:
             del here.hosts[id]
     for id in connected:
         here.hosts.setdefault(id, Host(id))
     if here.routers_on in here.hosts or not connected:
-        return False
+        return None
     here.routers_on = connected[0]
     here.hosts[connected[0]].whole = True
-    return True
+    return connected[0]
 
 
 async def serve(
@@ -302,7 +303,7 @@ async def look_at_all(ctx: Context) -> None:
 
 
 LOOPS = [Loop(LOOP, EVERY_S, keep_wired), Loop("network.dataplane_whole", WHOLE_EVERY_S, look_at_all, leased=False)]
-REPORTS = {
+REPORTS: dict[str, tuple[type, Hears]] = {
     "host.hello": (Hello, host_came),
     "host.gone": (Hello, host_went),
     "port.changed": (base.PortEvent, port_changed),

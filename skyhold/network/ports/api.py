@@ -65,7 +65,7 @@ def by_fixed_ips(texts: list[str]) -> Any:
         if name not in ("ip_address", "subnet_id", "ip_address_substr"):
             raise errors.Invalid(f"Invalid filter fixed_ips={text[:80]}: it must read ip_address=… or subnet_id=….")
         asked.setdefault(name, []).append(value)
-    clauses = []
+    clauses: list[sa.ColumnElement[bool]] = []
     if "ip_address" in asked:
         clauses.append(ADDRESSES.c.ip.in_(asked["ip_address"]))
     if "subnet_id" in asked:

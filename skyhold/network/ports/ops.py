@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import ABSENT
+from skyhold.core.shapes import ABSENT, Absent
 from skyhold.network import addresses, attachments, changes, networks, policy, security_groups, subnets
 from skyhold.network.answers import Dressed
 from skyhold.network.logic import addresses as logic
@@ -93,7 +93,7 @@ def make(tx: Tx, ctx: Context, network: Any, plan: Plan) -> Dressed:
 def writable(tx: Tx, ctx: Context, id: str, name: str) -> tuple[Any, Any, dict[str, Any]]:
     """The row (locked), its network and the target of rules, all from the database."""
     row = store.store.get(tx, ctx, id, may=policy.GET_PORT)
-    network = networks.store.find(tx, row.network_id)
+    network = networks.store.expect(tx, row.network_id)
     target = {**row._asdict(), "network:project_id": network.project_id}
     policy.require(ctx, name, target)
     return row, network, target
@@ -158,7 +158,7 @@ def update_row(tx: Tx, row: Any, values: dict[str, Any]) -> Any:
 
 
 def change_groups(
-    tx: Tx, ctx: Context, row: Any, asked: list[str] | None, secure: bool
+    tx: Tx, ctx: Context, row: Any, asked: list[str] | Absent | None, secure: bool
 ) -> tuple[list[str], set[str]]:
     """The groups the port is in now, and those whose members changed."""
     before = store.groups(tx, [row.id]).get(row.id, [])
@@ -289,14 +289,14 @@ def guard_addresses(
             policy.require(ctx, f"{verb}:fixed_ips:subnet_id", target)
 
 
-def read_wishes(asked: list[FixedIpAsked] | None) -> list[Wish] | None:
+def read_wishes(asked: list[FixedIpAsked] | Absent | None) -> list[Wish] | None:
     if asked is ABSENT or asked is None:
         return None
     return [Wish(each.subnet_id or None, each.ip_address or None) for each in asked]
 
 
 def wanted_groups(
-    tx: Tx, ctx: Context, project_id: str, asked: list[str] | None, secure: bool
+    tx: Tx, ctx: Context, project_id: str, asked: list[str] | Absent | None, secure: bool
 ) -> list[str]:
     if asked is ABSENT or asked is None:
         return [security_groups.ensure_default(tx, ctx, project_id)] if secure and project_id else []

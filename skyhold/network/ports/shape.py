@@ -11,7 +11,6 @@ from typing import Any
 
 from skyhold.core.shapes import Absent, JsonObject, LooseBool, Shape, field
 from skyhold.network.answers import Common
-from skyhold.network.writing import WORDS
 
 VNIC_TYPES = ("normal",)
 
@@ -33,8 +32,8 @@ class DhcpOption(Shape):
 
 
 class PortChange(Shape):
-    name: str | Absent = field(optional=True, **WORDS)
-    description: str | Absent = field(optional=True, **WORDS)
+    name: str | Absent = field(optional=True, max=255)
+    description: str | Absent = field(optional=True, max=255)
     admin_up: LooseBool | Absent = field("admin_state_up", optional=True)
     mac: str | Absent = field("mac_address", optional=True, max=32, policy="update_port:mac_address")
     fixed_ips: list[FixedIpAsked] | Absent | None = field(optional=True, max_items=20)
@@ -58,8 +57,8 @@ class PortChange(Shape):
 
 class PortCreate(Shape):
     network_id: str = field(max=64)
-    name: str = field(default="", **WORDS)
-    description: str = field(default="", **WORDS)
+    name: str = field(default="", max=255)
+    description: str = field(default="", max=255)
     admin_up: LooseBool = field("admin_state_up", default=True)
     mac: str | Absent = field("mac_address", optional=True, max=32, policy="create_port:mac_address")
     fixed_ips: list[FixedIpAsked] | Absent | None = field(optional=True, max_items=20)

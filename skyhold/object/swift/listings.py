@@ -111,8 +111,10 @@ async def answer(
     """`entry` is what JSON says of a row; `frame` the outer element, its name, and the element of a row."""
     if kind == "plain" and not rows:
         return Reply(status=204, headers=headers, content_type=f"{PLAIN}; charset=utf-8")
-    wanted = (printed, kind, rows, entry, frame)
-    body = await asyncio.to_thread(*wanted) if len(rows) > LONG else printed(*wanted[1:])
+    if len(rows) > LONG:
+        body = await asyncio.to_thread(printed, kind, rows, entry, frame)
+    else:
+        body = printed(kind, rows, entry, frame)
     return Reply(body, headers={**SANDBOX, **headers}, content_type=f"{KINDS[kind]}; charset=utf-8")
 
 
