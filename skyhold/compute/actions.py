@@ -21,7 +21,7 @@ from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.operator.trace import Told
-from skyhold.core.shapes import ABSENT, Page, Shape, Time, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, Page, Shape, Time, TimeMicros, collection, envelope, field
 
 FAILED = "Error"
 """The only message that upstream's API ever prints for an action."""
@@ -85,10 +85,10 @@ class Event(Shape):
     start_time: TimeMicros
     finish_time: TimeMicros | None
     result: str | None
-    traceback: str | None = field(optional=True)
+    traceback: str | Absent | None = field(optional=True)
     host_hash: str = field("hostId", since="2.62")
-    host: str | None = field(since="2.62", optional=True)
-    details: str | None = field(since="2.84", optional=True)
+    host: str | Absent | None = field(since="2.62", optional=True)
+    details: str | Absent | None = field(since="2.84", optional=True)
 
 
 class Brief(Shape):
@@ -103,7 +103,7 @@ class Brief(Shape):
 
 
 class Action(Brief):
-    events: list[Event] = field(optional=True)
+    events: list[Event] | Absent = field(optional=True)
 
 
 class ActionQuery(Shape, extra="ignore"):
@@ -151,7 +151,7 @@ def list_page(tx: Tx, ctx: Context, server_id: str, query: ActionQuery) -> Page:
 
 
 def between(query: ActionQuery) -> list[Any]:
-    since, before = (None if at is ABSENT else at for at in (query.changes_since, query.changes_before))
+    since, before = query.changes_since, query.changes_before
     if since is not None and before is not None and since > before:
         raise errors.Invalid("The value of changes-since must be less than or equal to changes-before.")
     after = [] if since is None else [ACTIONS.c.updated_at >= since]
@@ -162,9 +162,9 @@ def next_links(ctx: Context, server_id: str, query: ActionQuery, size: int, rows
     """Only where pages exist: since 2.58."""
     if ctx.version < versions.PAGED_ACTIONS:
         return None
-    asked = {"limit": query.limit}
+    asked: dict[str, Any] = {"limit": query.limit}
     for name, at in (("changes-since", query.changes_since), ("changes-before", query.changes_before)):
-        asked[name] = at if at in (None, ABSENT) else utc(at)
+        asked[name] = None if at is None else utc(at)
     path = f"servers/{server_id}/os-instance-actions"
     return links.next_links(ctx, path, asked, size, [row.request_id for row in rows])
 

@@ -18,7 +18,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, Name, Shape, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, Name, Shape, TimeMicros, collection, envelope, field
 from skyhold.core.store import Store
 
 ZONE_KEY = zones.ZONE_KEY
@@ -33,8 +33,8 @@ class Create(Shape):
 
 
 class Update(Shape):
-    name: Name = field(optional=True)
-    availability_zone: str | None = field(optional=True, min=1, max=255, pattern=ZONE_NAME)
+    name: Name | Absent = field(optional=True)
+    availability_zone: str | Absent | None = field(optional=True, min=1, max=255, pattern=ZONE_NAME)
 
 
 class HostNamed(Shape):
@@ -50,8 +50,8 @@ class Aggregate(Shape):
     uuid: str = field(since="2.41")
     name: str
     availability_zone: str | None
-    hosts: list[str] = field(optional=True)
-    metadata: dict[str, str] = field(optional=True)
+    hosts: list[str] | Absent = field(optional=True)
+    metadata: dict[str, str] | Absent = field(optional=True)
     created_at: TimeMicros
     updated_at: TimeMicros | None
     deleted: bool = False

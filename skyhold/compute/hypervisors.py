@@ -21,7 +21,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, LooseBool, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Page, Shape, collection, envelope, field
 from skyhold.placement import facade as placement
 from skyhold.placement.facade import RoomOf
 
@@ -38,7 +38,7 @@ class Brief(Shape):
     hypervisor_hostname: str
     state: str
     status: str
-    servers: list[Guest] = field(optional=True)
+    servers: list[Guest] | Absent = field(optional=True)
 
 
 class Host(Shape):

@@ -22,7 +22,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import Page, Shape, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import Absent, Page, Shape, TimeMicros, collection, envelope, field
 from skyhold.core.store import Store
 
 NAME = re.compile(r"[a-zA-Z0-9_\- ]+")
@@ -56,7 +56,7 @@ class KeypairCreated(Shape):
     fingerprint: str
     user_id: str
     type: str = field(since="2.2")
-    private_key: str = field(optional=True, until="2.91")
+    private_key: str | Absent = field(optional=True, until="2.91")
 
 
 class Keypair(KeypairBrief):

@@ -17,7 +17,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.quota import UNLIMITED, Quota
-from skyhold.core.shapes import ABSENT, LooseBool, LooseInt, Shape, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, LooseInt, Shape, envelope, field
 from skyhold.core.store import Store
 from skyhold.core.tables import QUOTA_LIMITS
 
@@ -46,7 +46,7 @@ async def prepare(core: Core) -> None:
 class Limits(Shape):
     """Numbers or, in details, `{in_use, limit, reserved}`. What networks have was compute's until 2.35."""
 
-    id: str = field(optional=True)
+    id: str | Absent = field(optional=True)
     cores: Any = field()
     instances: Any = field()
     key_pairs: Any = field()
@@ -76,25 +76,25 @@ class ClassChange(Shape):
     """New limits; -1 is no limit. Those of the network are accepted from old clients and not kept:
     they are the network service's."""
 
-    cores: LooseInt = field(optional=True, min=-1, max=MOST)
-    instances: LooseInt = field(optional=True, min=-1, max=MOST)
-    key_pairs: LooseInt = field(optional=True, min=-1, max=MOST)
-    metadata_items: LooseInt = field(optional=True, min=-1, max=MOST)
-    ram: LooseInt = field(optional=True, min=-1, max=MOST)
-    server_groups: LooseInt = field(optional=True, min=-1, max=MOST)
-    server_group_members: LooseInt = field(optional=True, min=-1, max=MOST)
-    injected_files: LooseInt = field(optional=True, min=-1, max=MOST, until="2.56")
-    injected_file_content_bytes: LooseInt = field(optional=True, min=-1, max=MOST, until="2.56")
-    injected_file_path_bytes: LooseInt = field(optional=True, min=-1, max=MOST, until="2.56")
-    fixed_ips: LooseInt = field(optional=True, min=-1, max=MOST, until="2.35")
-    floating_ips: LooseInt = field(optional=True, min=-1, max=MOST, until="2.35")
-    security_groups: LooseInt = field(optional=True, min=-1, max=MOST, until="2.35")
-    security_group_rules: LooseInt = field(optional=True, min=-1, max=MOST, until="2.35")
-    networks: LooseInt = field(optional=True, min=-1, max=MOST, until="2.35")
+    cores: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    instances: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    key_pairs: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    metadata_items: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    ram: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    server_groups: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    server_group_members: LooseInt | Absent = field(optional=True, min=-1, max=MOST)
+    injected_files: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.56")
+    injected_file_content_bytes: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.56")
+    injected_file_path_bytes: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.56")
+    fixed_ips: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.35")
+    floating_ips: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.35")
+    security_groups: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.35")
+    security_group_rules: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.35")
+    networks: LooseInt | Absent = field(optional=True, min=-1, max=MOST, until="2.35")
 
 
 class Change(ClassChange):
-    tenant_id: str = field(optional=True)
+    tenant_id: str | Absent = field(optional=True)
     force: LooseBool = False
 
 
@@ -167,13 +167,18 @@ async def update_class(ctx: Context, class_name: str, want: ClassChange) -> Clas
 def limits_of(tx: Tx, ctx: Context, project_id: str) -> Limits:
     permit(ctx, policy.QUOTAS_SHOW, project_id)
     require_project(tx, ctx, project_id)
-    return Limits(id=project_id, **QUOTA.limits(tx, project_id), **NETWORKS_OWN)
+    return Limits(id=project_id, **everything(tx, project_id))
+
+
+def everything(tx: Tx, project_id: str) -> dict[str, Any]:
+    """The limits by their names on the wire, the network's own among them."""
+    return {**QUOTA.limits(tx, project_id), **NETWORKS_OWN}
 
 
 def usage_of(tx: Tx, ctx: Context, project_id: str) -> Limits:
     permit(ctx, policy.QUOTAS_DETAIL, project_id)
     require_project(tx, ctx, project_id)
-    limits, used = QUOTA.limits(tx, project_id) | NETWORKS_OWN, QUOTA.usage(tx, project_id)
+    limits, used = everything(tx, project_id), QUOTA.usage(tx, project_id)
     return Limits(id=project_id, **{
         name: {"in_use": 0 if name in PER_USER else used.get(name, 0), "limit": limit, "reserved": 0}
         for name, limit in limits.items()
@@ -182,7 +187,7 @@ def usage_of(tx: Tx, ctx: Context, project_id: str) -> Limits:
 
 def defaults_for(tx: Tx, ctx: Context, project_id: str) -> Limits:
     require_project(tx, ctx, project_id)
-    return Limits(id=project_id, **QUOTA.limits(tx, EVERYBODY), **NETWORKS_OWN)
+    return Limits(id=project_id, **everything(tx, EVERYBODY))
 
 
 def change(tx: Tx, ctx: Context, project_id: str, want: Change) -> Limits:
@@ -192,7 +197,7 @@ def change(tx: Tx, ctx: Context, project_id: str, want: Change) -> Limits:
     if not want.force:
         refuse_less_than_used(wanted, QUOTA.usage(tx, project_id))
     keep(tx, project_id, wanted)
-    return Limits(**QUOTA.limits(tx, project_id), **NETWORKS_OWN)
+    return Limits(**everything(tx, project_id))
 
 
 def reset(tx: Tx, ctx: Context, project_id: str) -> None:
@@ -203,14 +208,14 @@ def reset(tx: Tx, ctx: Context, project_id: str) -> None:
 
 
 def limits_of_class(tx: Tx, ctx: Context, class_name: str) -> ClassLimits:
-    return ClassLimits(id=class_name, **QUOTA.limits(tx, EVERYBODY), **NETWORKS_OWN)
+    return ClassLimits(id=class_name, **everything(tx, EVERYBODY))
 
 
 def change_class(tx: Tx, ctx: Context, class_name: str, want: ClassChange) -> ClassLimits:
     if class_name != "default":
         raise errors.Invalid("The only quota class is 'default'; others have no effect.", reason="no_such_class")
     keep(tx, EVERYBODY, numbers(want))
-    return ClassLimits(**QUOTA.limits(tx, EVERYBODY), **NETWORKS_OWN)
+    return ClassLimits(**everything(tx, EVERYBODY))
 
 
 def keep(tx: Tx, project_id: str, wanted: dict[str, int]) -> None:

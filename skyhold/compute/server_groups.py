@@ -21,7 +21,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, JsonObject, LooseInt, Name, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, JsonObject, LooseInt, Name, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.core.wire.kinds import INT64_MAX
 
@@ -32,7 +32,7 @@ POLICIES = (*HARD, "soft-anti-affinity", "soft-affinity")
 
 
 class Rules(Shape):
-    max_server_per_host: LooseInt = field(optional=True, min=1, max=2**31 - 1)
+    max_server_per_host: LooseInt | Absent = field(optional=True, min=1, max=2**31 - 1)
 
 
 class Create(Shape):
@@ -41,8 +41,8 @@ class Create(Shape):
     policies: list[str] = field(
         since="2.15", until="2.63", enum=POLICIES, min_items=1, max_items=1, default_factory=list
     )
-    policy: str = field(since="2.64", enum=POLICIES, optional=True)
-    rules: Rules = field(since="2.64", optional=True)
+    policy: str | Absent = field(since="2.64", enum=POLICIES, optional=True)
+    rules: Rules | Absent = field(since="2.64", optional=True)
 
     @property
     def chosen(self) -> str:

@@ -19,7 +19,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, LooseBool, Shape, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Shape, TimeMicros, collection, envelope, field
 from skyhold.placement import facade as placement
 
 BINARY = "nova-compute"
@@ -59,9 +59,9 @@ class Forced(Named):
 
 
 class Change(Shape):
-    status: str = field(optional=True, enum=("enabled", "disabled"))
-    disabled_reason: str = field(optional=True, min=1, max=255, pattern=r"\S")
-    forced_down: LooseBool = field(optional=True)
+    status: str | Absent = field(optional=True, enum=("enabled", "disabled"))
+    disabled_reason: str | Absent = field(optional=True, min=1, max=255, pattern=r"\S")
+    forced_down: LooseBool | Absent = field(optional=True)
 
 
 ONE = envelope("service", Service)
@@ -81,26 +81,26 @@ async def index(ctx: Context, query: ServiceQuery) -> list[Service]:
 @routes.put(PATH + "/enable", until="2.52", policy=policy.SERVICES_UPDATE, body=Named)
 async def enable(ctx: Context, want: Named) -> Any:
     """Let the scheduler use a host again."""
-    return answer(want, await ctx.write(change_named, want, enabled=True, disabled_reason=None), "status")
+    return answer(want, await ctx.write(change_named, want, {"enabled": True, "disabled_reason": None}), "status")
 
 
 @routes.put(PATH + "/disable", until="2.52", policy=policy.SERVICES_UPDATE, body=Named)
 async def disable(ctx: Context, want: Named) -> Any:
     """Keep the scheduler from using a host."""
-    return answer(want, await ctx.write(change_named, want, enabled=False, disabled_reason=None), "status")
+    return answer(want, await ctx.write(change_named, want, {"enabled": False, "disabled_reason": None}), "status")
 
 
 @routes.put(PATH + "/disable-log-reason", until="2.52", policy=policy.SERVICES_UPDATE, body=Reasoned)
 async def disable_with_reason(ctx: Context, want: Reasoned) -> Any:
     """Keep the scheduler from using a host, and say why."""
-    row = await ctx.write(change_named, want, enabled=False, disabled_reason=want.disabled_reason)
+    row = await ctx.write(change_named, want, {"enabled": False, "disabled_reason": want.disabled_reason})
     return answer(want, row, "status", "disabled_reason")
 
 
 @routes.put(PATH + "/force-down", since="2.11", until="2.52", policy=policy.SERVICES_UPDATE, body=Forced)
 async def force_down(ctx: Context, want: Forced) -> Any:
     """Declare a host down, or no longer."""
-    return answer(want, await ctx.write(change_named, want, forced_down=want.forced_down), "forced_down")
+    return answer(want, await ctx.write(change_named, want, {"forced_down": want.forced_down}), "forced_down")
 
 
 @routes.put(PATH + "/{service_id}", since="2.53", policy=policy.SERVICES_UPDATE, body=Change, reply=ONE)
@@ -143,7 +143,7 @@ def shown(ctx: Context, row: Any, zones: dict[str, str]) -> Service:
     )
 
 
-def change_named(tx: Tx, ctx: Context, want: Named, **values: Any) -> Any:
+def change_named(tx: Tx, ctx: Context, want: Named, values: dict[str, Any]) -> Any:
     """Raises NotFound for a host or binary that isn't there; hosts of one name are changed alike."""
     named = tx.all(sa.select(HOSTS.c.id).where(HOSTS.c.name == want.host)) if want.binary == BINARY else []
     rows = [row for found in named if (row := hosts.store.find(tx, found.id, lock=True)) is not None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from skyhold.core.shapes import (
+    Absent,
     JsonObject,
     LooseBool,
     LooseInt,
@@ -75,7 +76,7 @@ class Flavor(Shape):
     rxtx_factor: float
     links: list[Any]
     description: str | None = field(since="2.55")
-    extra_specs: JsonObject = field(since="2.61", optional=True)
+    extra_specs: JsonObject | Absent = field(since="2.61", optional=True)
 
 
 class FlavorQuery(Shape, extra="ignore"):
