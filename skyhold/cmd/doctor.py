@@ -8,7 +8,6 @@ Nothing is believed that can be tried: a feature counts when it worked in a scra
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import ipaddress
 import json
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 
+from skyhold.cmd import listeners
 from skyhold.core.settings.whole import Settings
 
 IPv4Range = ipaddress.IPv4Network
@@ -343,54 +343,12 @@ def _port(settings: Settings, machine: Machine) -> list[Check]:
 
 def _port_taken(settings: Settings) -> Check:
     port = settings.http.port
-    holder = _holder(port)
-    if holder and holder & _own_processes(settings.run_dir):
+    holder = listeners.holder(port)
+    if holder and holder & listeners.own_processes(settings.run_dir):
         return _right("port", f"This cloud is running on port {port}.")
-    who = f" by process {min(holder)} ({_command(min(holder))})" if holder else ""
+    who = f" by process {min(holder)} ({listeners.command(min(holder))})" if holder else ""
     remedy = f"End it, or choose another port: script/up --port {port + 1}."
     return _wrong("port", f"Port {port} is taken{who}.", remedy)
-
-
-def _holder(port: int) -> set[int]:
-    """Who listens on a TCP port, with the ancestors: process ids, as far as one may look."""
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(os.readlink(handle) in sockets for handle in (folder / "fd").iterdir()):
-                return set(_lineage(int(folder.name)))
-    return set()
-
-
-def _listening_inodes(port: int) -> Iterator[str]:
-    for table_file in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table_file).read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
-                    yield words[9]
-
-
-def _lineage(pid: int) -> Iterator[int]:
-    while pid > 1:
-        yield pid
-        # The name, in parentheses, may hold anything; what follows the last one is regular.
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "unknown"
-
-
-def _own_processes(run_dir: Path) -> set[int]:
-    """What the cloud in this state directory wrote about its processes: one number per *.pid file."""
-    found = set()
-    for path in run_dir.glob("*.pid"):
-        with contextlib.suppress(OSError, ValueError):
-            found.add(int(path.read_text()))
-    return found
 
 
 def _clock(settings: Settings, machine: Machine) -> list[Check]:
@@ -440,7 +398,7 @@ def _external_range(settings: Settings, machine: Machine) -> list[Check]:
         return [_right("external range", f"{wanted} overlaps none of the host's routes.")]
     sentence = f"{wanted} overlaps the host's route to {clash[0]} (device {clash[1]})."
     # A running cloud has itself put a route to the range here.
-    if clash[0] == wanted and _own_processes(settings.run_dir):
+    if clash[0] == wanted and listeners.own_processes(settings.run_dir):
         return [_right("external range", f"{wanted} is routed to {clash[1]} by this cloud.")]
     return [
         _wrong("external range", sentence, "Set network.external_cidr to a free range, or leave it empty.")
