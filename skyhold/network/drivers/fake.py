@@ -51,12 +51,6 @@ class FakeEngine:
         """Have the next `count` changes raise OSError(message) and change nothing."""
         self._failures += [message] * count
 
-    def lose_tap(self, port_id: str) -> None:
-        """Damage: the tap vanishes, as if somebody had deleted it. A reconcile finds and repairs it."""
-        self.taps.discard(port_id)
-        self.open_taps.discard(port_id)
-        self._tell(PortEvent(port_id=port_id, up=False))
-
     async def probe(self) -> Capabilities:
         return Capabilities(engine="fake", notes=["no packet is ever carried"])
 
