@@ -41,6 +41,7 @@ from skyhold.compute.drivers.base import (
 from skyhold.compute.drivers.fake import FakeDriver
 from skyhold.compute.drivers.qemu.driver import QemuDriver
 from skyhold.compute.drivers.qemu.process import find_all
+from tests.kit.patience import PATIENCE_S
 
 GIB = 1 << 30
 REPO = Path(__file__).parents[3]
@@ -212,11 +213,11 @@ class QemuRig:
     async def text(self, guest_id: str) -> str:
         return (await self.driver.console(ConsoleRequest(guest_id=guest_id))).text
 
-    async def until_text(self, guest_id: str, mark: str, times: int = 1, timeout_s: float = 60) -> str:
+    async def until_text(self, guest_id: str, mark: str, times: int = 1) -> str:
         async def is_there() -> bool:
             return (await self.text(guest_id)).count(mark) >= times
 
-        await until(is_there, timeout_s)
+        await until(is_there, 2 * PATIENCE_S)
         return await self.text(guest_id)
 
     def end_everything(self) -> None:
@@ -295,7 +296,7 @@ async def until(holds: Callable[[], Any], timeout_s: float) -> None:
             await asyncio.sleep(0.02)
 
 
-async def next_event(events: AsyncIterator[GuestStatus], timeout_s: float = 2.0) -> GuestStatus:
+async def next_event(events: AsyncIterator[GuestStatus], timeout_s: float = PATIENCE_S) -> GuestStatus:
     return await asyncio.wait_for(anext(events), timeout_s)
 
 

@@ -38,7 +38,7 @@ async def native(tmp_path: Path) -> AsyncIterator[NativeLab]:
 
 @pytest.fixture
 async def unwatched(tmp_path: Path) -> AsyncIterator[NativeLab]:
-    """A native lab whose engine doesn't look for damage by itself."""
+    """A native lab whose engine doesn't look for damage by the clock; that rules went is told by the kernel."""
     made = await native_lab(tmp_path, check_every_s=3600)
     await made.engine.start()
     yield made

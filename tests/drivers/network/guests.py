@@ -18,6 +18,7 @@ import threading
 import time
 
 from skyhold.network.drivers.native import netns, tap
+from tests.kit.patience import PATIENCE_S
 
 PREFIX = f"shtest-{os.getpid()}-"
 _numbers = itertools.count(1)
@@ -44,21 +45,21 @@ class Guest:
         self._servers: list[EchoServer] = []
         self._pump = Pump(fd, self._own)
 
-    def run(self, *arguments: str, said: str = "", timeout_s: float = 10) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["ip", "netns", "exec", self.name, *arguments],
-            input=said, capture_output=True, text=True, timeout=timeout_s, check=False,
+            input=said, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False,
         )  # fmt: skip
 
     def socket(self, *arguments: int) -> socket.socket:
         with netns.inside(self._namespace):
             return socket.socket(*arguments)
 
-    def ping(self, ip: str, timeout_s: float = 1.0, size: int = 56) -> bool:
+    def ping(self, ip: str, timeout_s: float = PATIENCE_S, size: int = 56) -> bool:
         done = self.run("ping", "-c1", f"-W{timeout_s}", f"-s{size}", ip)
         return done.returncode == 0
 
-    def connect(self, ip: str, port: int, timeout_s: float = 1.0) -> Flow | None:
+    def connect(self, ip: str, port: int, timeout_s: float = PATIENCE_S) -> Flow | None:
         """A TCP connection to an echo server, or None if it doesn't come about."""
         return connect(self.socket(_family(ip), socket.SOCK_STREAM), ip, port, timeout_s)
 
@@ -157,7 +158,7 @@ class Flow:
         self.sock = sock
         self.peer = sock.getpeername()[0]
 
-    def alive(self, wait_s: float = 0.4) -> bool:
+    def alive(self, wait_s: float) -> bool:
         """Whether a byte still comes back."""
         word = os.urandom(8)
         self.sock.settimeout(wait_s)
@@ -173,7 +174,7 @@ class Flow:
 
     def seen_as(self) -> str:
         """The address the server saw us with: it says so in its first line."""
-        self.sock.settimeout(1)
+        self.sock.settimeout(PATIENCE_S)
         return self.sock.recv(64).decode().strip()
 
     def close(self) -> None:
@@ -258,7 +259,7 @@ def mac_bytes(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def heard(sock: socket.socket, wanted: bytes, wait_s: float = 0.4) -> bool:
+def heard(sock: socket.socket, wanted: bytes, wait_s: float) -> bool:
     """Whether a frame that contains `wanted` comes in."""
     ends = time.monotonic() + wait_s
     while time.monotonic() < ends:

@@ -38,6 +38,7 @@ from skyhold.network.drivers.fake import FakeEngine
 from skyhold.network.drivers.native import netns
 from skyhold.network.drivers.native.engine import NativeEngine
 from tests.drivers.network.guests import EchoServer, Guest, connect
+from tests.kit.patience import PATIENCE_S
 
 OUT4 = SecurityRule(direction="egress", ethertype="IPv4")
 OUT6 = SecurityRule(direction="egress", ethertype="IPv6")
@@ -177,7 +178,7 @@ class FakeLab(Lab):
     async def flow(self, source: str, ip: str, port: int) -> Callable[[], Any]:
         assert await self.connects(source, ip, port)
 
-        async def alive() -> bool:
+        async def alive(wait_s: float = 0) -> bool:
             return await self.connects(source, ip, port)
 
         return alive
@@ -224,14 +225,14 @@ class NativeLab(Lab):
             make = (Guest, fd, port.mac, *static, network.mtu)
             self.guests[port.id] = await asyncio.to_thread(*make, accept_ra=bare)
 
-    async def pings(self, source: str, ip: str, timeout_s: float = 1.0) -> bool:
+    async def pings(self, source: str, ip: str, timeout_s: float = PATIENCE_S) -> bool:
         if source == "outside":
             command = ["ping", "-c1", f"-W{timeout_s}", ip]
             done = await asyncio.to_thread(subprocess.run, command, capture_output=True)
             return done.returncode == 0
         return await asyncio.to_thread(self.guests[source].ping, ip, timeout_s)
 
-    async def connects(self, source: str, ip: str, port: int, timeout_s: float = 1.0) -> bool:
+    async def connects(self, source: str, ip: str, port: int, timeout_s: float = PATIENCE_S) -> bool:
         flow = await self._connect(source, ip, port, timeout_s)
         if flow is None:
             return False
@@ -239,12 +240,12 @@ class NativeLab(Lab):
         return True
 
     async def flow(self, source: str, ip: str, port: int) -> Callable[[], Any]:
-        flow = await self._connect(source, ip, port, 2.0)
+        flow = await self._connect(source, ip, port, PATIENCE_S)
         assert flow is not None
-        assert await asyncio.to_thread(flow.alive, 2.0)
+        assert await asyncio.to_thread(flow.alive, PATIENCE_S)
 
-        async def alive() -> bool:
-            return await asyncio.to_thread(flow.alive)
+        async def alive(wait_s: float = PATIENCE_S) -> bool:
+            return await asyncio.to_thread(flow.alive, wait_s)
 
         return alive
 
@@ -257,7 +258,7 @@ class NativeLab(Lab):
         self._servers.append(EchoServer(sock, port, self.public[0]))
 
     async def seen_as(self, source: str, ip: str, port: int) -> str:
-        flow = await self._connect(source, ip, port, 2.0)
+        flow = await self._connect(source, ip, port, PATIENCE_S)
         assert flow is not None
         return await asyncio.to_thread(flow.seen_as)
 
@@ -273,7 +274,7 @@ class NativeLab(Lab):
             await asyncio.to_thread(guest.close)
         await self.engine.destroy()
         mark = self.engine.names.mark
-        assert await eventually(lambda: not traces(mark), 2.0), traces(mark)
+        assert await eventually(lambda: not traces(mark)), traces(mark)
 
     async def _connect(self, source: str, ip: str, port: int, timeout_s: float) -> Any:
         if source == "outside":
@@ -306,9 +307,9 @@ def traces(mark: str) -> set[str]:
     return {one for one in [*netns.names(), *found, *tables.splitlines()] if mark in one}
 
 
-async def eventually(question: Callable[[], Any], within_s: float) -> bool:
-    """Ask until the answer is yes or the time is up."""
-    ends = time.monotonic() + within_s
+async def eventually(question: Callable[[], Any]) -> bool:
+    """Ask until the answer is yes or patience is at its end."""
+    ends = time.monotonic() + PATIENCE_S
     while True:
         answer = question()
         if asyncio.iscoroutine(answer):

@@ -23,6 +23,7 @@ from skyhold.network.drivers.native.dns_message import A
 from tests.drivers.network.conftest import native_lab
 from tests.drivers.network.guests import Guest
 from tests.drivers.network.labs import NativeLab, eventually
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.root
 
@@ -135,7 +136,7 @@ async def test_a_guest_gets_its_address_by_dhcp(served: NativeLab, tmp_path: Pat
     script = tmp_path / "lease"
     script.write_text(f'#!/bin/sh\n[ "$1" = bound ] && env > {tmp_path}/env; exit 0\n')
     script.chmod(0o755)
-    client = ("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-t3", "-T1", "-O", "staticroutes", "-s", str(script))
+    client = ("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-t60", "-T1", "-O", "staticroutes", "-s", str(script))
     done = await asyncio.to_thread(guest.run, *client)
     assert done.returncode == 0, done.stderr
     lease = dict(line.partition("=")[::2] for line in (tmp_path / "env").read_text().splitlines())
@@ -151,7 +152,7 @@ async def test_names_of_the_network_are_answered(served: NativeLab) -> None:
     name = b"\x04beta\x03red\x07example\0"
     question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + name + A.to_bytes(2, "big") + b"\0\x01"
     sock = served.guests["a1"].socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.settimeout(2)
+    sock.settimeout(PATIENCE_S)
     sock.sendto(question, ("10.1.0.2", 53))
     answer = await asyncio.to_thread(sock.recv, 512)
     sock.close()
@@ -167,9 +168,9 @@ async def test_ipv6_guests_configure_themselves_and_find_the_router(served: Nati
     await served.put(*network, *other, served.open_group(), router, a, b)
     await served.boot(b)
     await served.boot(a, bare=True)
-    found = await eventually(lambda: eui in served.guests["a1"].run("ip", "-6", "addr").stdout, 8.0)
+    found = await eventually(lambda: eui in served.guests["a1"].run("ip", "-6", "addr").stdout)
     assert found, served.guests["a1"].run("ip", "-6", "addr").stdout
-    assert await eventually(lambda: served.pings("a1", "fd00:2::12", 0.5), 5.0)
+    assert await eventually(lambda: served.pings("a1", "fd00:2::12", 0.5))
     # Advertisements leave from another port of the bridge in the router's name, which must not learn it.
     inside = ["ip", "netns", "exec", served.engine.names.plane]
     command = [*inside, "bridge", "-d", "link", "show", "dev", names.service_peer("six")]

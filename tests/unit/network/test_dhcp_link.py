@@ -228,7 +228,7 @@ async def test_udhcpc_gets_its_address_and_routes(link, tmp_path):
     script.write_text('#!/bin/sh\nenv | grep -v PATH | sort > "$OUT.$1"\n')
     script.chmod(0o755)
     code, text = await link.in_guest(
-        "env", f"OUT={tmp_path}/out", "busybox", "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "3",
+        "env", f"OUT={tmp_path}/out", "busybox", "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "60",
         "-T", "1", "-O", "staticroutes", "-O", "mtu", "-s", str(script),
     )  # fmt: skip
     responder.close()
