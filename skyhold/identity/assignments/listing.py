@@ -8,6 +8,7 @@ in memory: groups become their members, inherited roles come down the tree, role
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -158,10 +159,10 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     A cloud has tens of thousands: one plain loop, and what rows have in common is worked out once.
     """
     given = tx.all(ROWS.where(grants.held_by(query.user_id)) if query.user_id else ROWS)
-    members, places, roles = members_of(tx, given, query.user_id), Places(tx, given, query), Closures(tx, query.role_id)
+    members, places, roles = Members(tx, query.user_id), Places(tx, query), Closures(tx, query.role_id)
     found: dict[tuple[str, str, str, str], Held] = {}
     for actor_type, actor_id, kind, target_id, role_id, inherited in given:
-        people = ((actor_id, ""),) if actor_type == "user" else members.get(actor_id, ())
+        people = ((actor_id, ""),) if actor_type == "user" else members.of(actor_id)
         for to_kind, to_id, via_target in places[kind, target_id, inherited]:
             for user_id, via_group in people:
                 for held_id, via_role in roles[role_id]:
@@ -172,33 +173,45 @@ def effective_ones(tx: Tx, query: AssignmentQuery) -> list[Held]:
     return list(found.values())
 
 
-def members_of(tx: Tx, given: Sequence[Any], only: str | None) -> dict[str, list[tuple[str, str]]]:
-    """Each group's (member, group)."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    if any(row[0] == "group" for row in given):
+class Members:
+    """Each group's (member, group): all are read at the first question, and never if nobody asks."""
+
+    def __init__(self, tx: Tx, only: str | None) -> None:
+        self._tx, self._only = tx, only
+
+    @cached_property
+    def _by_group(self) -> dict[str, list[tuple[str, str]]]:
         statement = sa.select(MEMBERSHIPS.c.group_id, MEMBERSHIPS.c.user_id)
-        if only:
-            statement = statement.where(MEMBERSHIPS.c.user_id == only)
-        for row in tx.all(statement):
+        if self._only:
+            statement = statement.where(MEMBERSHIPS.c.user_id == self._only)
+        found: dict[str, list[tuple[str, str]]] = {}
+        for row in self._tx.all(statement):
             found.setdefault(row.group_id, []).append((row.user_id, row.group_id))
-    return found
+        return found
+
+    def of(self, group_id: str) -> Sequence[tuple[str, str]]:
+        return self._by_group.get(group_id, ())
 
 
 class Places(dict[tuple[str, str, bool], list[tuple[str, str, Via | None]]]):
     """(kind, target, inherited) to where that counts, of the places asked for: there, or in every project
     below. An entry is (kind, id, where it came down from if it did), found out at the first look."""
 
-    def __init__(self, tx: Tx, given: Sequence[Any], query: AssignmentQuery) -> None:
+    def __init__(self, tx: Tx, query: AssignmentQuery) -> None:
         super().__init__()
+        self._tx = tx
         wanted = target_ids(tx, query)
         self._wanted = None if wanted is None else {(target_type(query), id) for id in wanted}
         self._only_inherited = query.inherited_to is not None
-        self._tree = Tree(tx) if any(row[5] for row in given) else None
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self._tx)
 
     def __missing__(self, asked: tuple[str, str, bool]) -> list[tuple[str, str, Via | None]]:
         kind, target_id, inherited = asked
         everywhere: list[tuple[str, str, Via | None]] = []
-        if inherited and self._tree is not None:
+        if inherited:
             everywhere = [("project", id, (kind, target_id)) for id in self._tree.below(target_id)]
         elif not self._only_inherited:
             everywhere = [(kind, target_id, None)]
