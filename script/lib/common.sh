@@ -98,6 +98,10 @@ make_venv() {
     fail "The Python packages could not be installed; check the network, then try again."
 }
 
+# compile_project: what Python would else compile at every start, where it may not keep what it compiled
+# (PYTHONDONTWRITEBYTECODE, as in many containers). Only what changed is compiled; a read-only checkout does without.
+compile_project() { "$REPO/.venv/bin/python" -m compileall -q "$REPO/skyhold" >/dev/null 2>&1 || true; }
+
 # make_clients: REPO/.venv-clients with the unmodified OpenStack client, for the end-to-end tests.
 make_clients() {
   local venv=$REPO/.venv-clients file=$REPO/requirements-clients.txt python stamp

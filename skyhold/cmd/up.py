@@ -99,18 +99,22 @@ def check(settings: Settings) -> None:
 
 
 def start(settings: Settings, say: Progress) -> bool:
-    """Whether anything had to be started."""
-    fresh = processes.running(settings, "serve") is None
-    if fresh:
-        with say.step("Starting the control plane"):
-            processes.start(settings, "serve")
-            wait(settings, "serve", lambda: healthy(settings))
-    if processes.running(settings, "host") is None:
-        fresh = True
+    """Whether anything had to be started. Both at once: each has to load, and the agent finds the other by itself."""
+    fresh = [name for name in ("serve", "host") if processes.running(settings, name) is None]
+    for name in fresh:
+        processes.start(settings, name)
+    try:
+        if "serve" in fresh:
+            with say.step("Starting the control plane"):
+                wait(settings, "serve", lambda: healthy(settings))
+    except CannotStart:
+        if "host" in fresh:
+            processes.stop(settings, "host")
+        raise
+    if "host" in fresh:
         with say.step("Starting the host agent"):
-            processes.start(settings, "host")
             wait(settings, "host", lambda: HOST_UP.search(page(settings, "/metrics")))
-    return fresh
+    return bool(fresh)
 
 
 def wait(settings: Settings, name: str, ready: object) -> None:

@@ -15,14 +15,16 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from skyhold.core import errors
 from skyhold.core.settings.whole import Settings, SettingsError
+
+if TYPE_CHECKING:
+    # Loaded with the first request: a control plane starts without it.
+    import aiohttp
+    from aiohttp.abc import ResolveResult
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -106,6 +108,8 @@ class Outbound:
         redirects: int = 3, stall_s: float = TIMEOUT_S, limit_bytes: int = ANSWER_LIMIT_BYTES,
     ) -> AsyncIterator[Streaming]:
         """The answer in chunks; each wait for the other side is at most `stall_s`."""
+        import aiohttp
+
         sent = dict(headers or {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall_s, sock_read=stall_s)
         session = aiohttp.ClientSession(
@@ -132,6 +136,8 @@ class Outbound:
         self, session: aiohttp.ClientSession, method: str, target: SplitResult, headers: Mapping[str, str],
         body: bytes | None,
     ) -> aiohttp.ClientResponse:
+        import aiohttp
+
         told = {"Accept-Encoding": "identity", "User-Agent": "Skyhold", **headers}
         try:
             return await session.request(
@@ -149,13 +155,18 @@ class Outbound:
         return url
 
     def _connector(self, stall_s: float) -> aiohttp.TCPConnector:
+        import aiohttp
+        from aiohttp.abc import AbstractResolver
+
         def make_socket(info: Any) -> socket.socket:
             # The last gate, which literal addresses pass as well.
             self._permit(ipaddress.ip_address(info[4][0]))
             return socket.socket(info[0], info[1], info[2])
 
+        # One by what it does and not by inheritance, which would load aiohttp at the start.
+        resolver = cast(AbstractResolver, CheckedResolver(self._permit, stall_s))
         return aiohttp.TCPConnector(
-            resolver=CheckedResolver(self._permit, stall_s), use_dns_cache=False, force_close=True,
+            resolver=resolver, use_dns_cache=False, force_close=True,
             socket_factory=make_socket, limit=1,
         )
 
@@ -202,7 +213,7 @@ class Outbound:
             raise Refused(f"{address} is this cloud itself.", reason="address_refused")
 
 
-class CheckedResolver(AbstractResolver):
+class CheckedResolver:
     """Asks the system once a connection; one address that is not permitted refuses the name, for a name
     that means both a public and a private place is a trap."""
 
@@ -219,8 +230,8 @@ class CheckedResolver(AbstractResolver):
         for *_, place in found:
             self._permit(ipaddress.ip_address(place[0]))
         return [
-            ResolveResult(hostname=host, host=str(place[0]), port=port, family=kind, proto=proto,
-                          flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
+            {"hostname": host, "host": str(place[0]), "port": port, "family": kind, "proto": proto,
+             "flags": socket.AI_NUMERICHOST | socket.AI_NUMERICSERV}
             for kind, _, proto, _, place in found
         ]
 
@@ -266,6 +277,8 @@ def refusal_in(error: BaseException | None) -> Refused | None:
 
 
 async def bounded(answer: aiohttp.ClientResponse, limit_bytes: int) -> AsyncIterator[bytes]:
+    import aiohttp
+
     total = 0
     try:
         async for chunk in answer.content.iter_chunked(CHUNK_BYTES):

@@ -40,6 +40,8 @@ log = structlog.get_logger("agent")
 
 PATIENCE_S = 2.0
 RECONNECT_S = 0.5
+LOOK_S = 0.05
+"""While no control process is to be seen: on a machine of its own the cloud starts both at once."""
 KEPT_S = 300.0
 ALIVE_S = 5.0
 VERSION = "1"
@@ -107,10 +109,11 @@ class Agent:
         alive = asyncio.create_task(self._say_alive())
         try:
             while True:
-                for path in sockets(self.socket_path):
+                paths = sockets(self.socket_path)
+                for path in paths:
                     if path not in self._links or self._links[path].done():
                         self._links[path] = asyncio.create_task(self._link(path))
-                await asyncio.sleep(RECONNECT_S)
+                await asyncio.sleep(RECONNECT_S if paths else LOOK_S)
         finally:
             alive.cancel()
             for task in [*self._tasks, *self._links.values()]:

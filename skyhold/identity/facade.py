@@ -7,7 +7,7 @@ Everything about tokens is auth/. Reads take many ids and cost a constant number
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -40,6 +40,14 @@ class ProjectView(msgspec.Struct, frozen=True):
     enabled: bool
 
 
+class Minted(NamedTuple):
+    """A token and its text, and the epoch up to which nothing is known to have voided it."""
+
+    epoch: int
+    token: payload.Token
+    text: str
+
+
 def authenticator(core: Core) -> Authenticator:
     """Validates tokens; remembers them until something they depend on changes."""
     return sessions(core)
@@ -56,16 +64,23 @@ async def mint(ctx: Context, *, user_id: str, project_id: str, lifetime_s: int =
     Asked again within a minute it is the same token, so that a repeated wish to a host is the same
     wish. Raises Unauthorized when the user or the project is gone or disabled, or no role is left.
     """
+    here, key = sessions(ctx.core), (user_id, project_id, lifetime_s)
+    minted: dict[tuple[str, str, int], Minted] = ctx.core.shelf.setdefault("identity.minted", {})
+    # Asked for before the rows are read: what changes meanwhile is read again next time.
+    epoch, earlier = await here.epoch(), minted.get(key)
+    if earlier is not None and ctx.now - earlier.token.issued_at >= SAME_US:
+        earlier = None
+    if earlier is not None and earlier.epoch == epoch:
+        return earlier.text
     token = await ctx.read(prepare, user_id, project_id, lifetime_s)
-    minted: dict[tuple[str, str, int], tuple[payload.Token, str]] = ctx.core.shelf.setdefault("identity.minted", {})
-    earlier, sealed = minted.get((user_id, project_id, lifetime_s), (None, ""))
-    if earlier is not None and same_rights(earlier, token) and token.issued_at - earlier.issued_at < SAME_US:
-        return sealed
-    sealed = sessions(ctx.core).seal(token)
+    if earlier is not None and same_rights(earlier.token, token):
+        again = earlier._replace(epoch=epoch)
+    else:
+        again = Minted(epoch, token, here.seal(token))
     if len(minted) >= MOST_MINTED:
         minted.clear()
-    minted[user_id, project_id, lifetime_s] = token, sealed
-    return sealed
+    minted[key] = again
+    return again.text
 
 
 def same_rights(earlier: payload.Token, token: payload.Token) -> bool:

@@ -121,19 +121,17 @@ def check_free(tx: Tx, network_id: str, ip: str) -> None:
 def create_ports(
     tx: Tx, ctx: Context, asks: Sequence[PortAsk], *, server_id: str, project_id: str,
     security_groups: Sequence[str], hostname: str,
-) -> list[PortView]:
-    """The ports that were made or taken, in the order asked for; the server may have others. Raises NotFound,
-    Conflict (an address or port was taken meanwhile) or OverQuota."""
+) -> list[str]:
+    """The ids of the ports that were made or taken, in the order asked for; the server may have others. Raises
+    NotFound, Conflict (an address or port was taken meanwhile) or OverQuota."""
     if not asks:
         return []
     groups = group_ids(tx, ctx, project_id, security_groups)
-    ids = [
+    return [
         take_port(tx, ctx, ask, server_id, hostname) if ask.port_id
         else make_port(tx, ctx, ask, server_id, project_id, groups, hostname, number)
         for number, ask in enumerate(asks)
     ]
-    found = {view.id: view for view in views(tx, ctx, [server_id]).get(server_id, [])}
-    return [found[id] for id in ids]
 
 
 def group_ids(tx: Tx, ctx: Context, project_id: str, names: Sequence[str]) -> list[str]:
@@ -262,6 +260,16 @@ def touched(tx: Tx, row: Any, group_id: str) -> None:
     changes.mark(tx, "Port", [row.id])
     changes.mark(tx, "SecurityGroup", [group_id])
     journal.record(tx, "port.update", row)
+
+
+CARDS = sa.select(PORTS.c.id).where(
+    PORTS.c.device_id == sa.bindparam("server"), PORTS.c.device_owner.like("compute:%")
+).order_by(PORTS.c.created_at, PORTS.c.id)
+
+
+def card_ids(tx: Tx, ctx: Context, server_id: str) -> list[str]:
+    """A server's ports, oldest first, whoever asks."""
+    return [row.id for row in tx.all(CARDS, {"server": server_id})]
 
 
 def wiring(tx: Tx, ctx: Context, port_ids: Sequence[str]) -> ChangeSet:
@@ -408,7 +416,7 @@ def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 __all__ = [
-    "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "bind", "create_ports",
+    "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "bind", "card_ids", "create_ports",
     "group_views", "network_data", "plan", "release", "release_port", "remove_security_group",
     "servers_by_address", "shown_cards", "views", "wiring",
 ]

@@ -129,8 +129,7 @@ def choose(tx: Tx, ctx: Context, s: Run) -> Outcome:
 
 
 def wiring(tx: Tx, ctx: Context, server_id: str) -> object:
-    ports = network.views(tx, ctx, [server_id]).get(server_id, [])
-    return network.wiring(tx, ctx, [port.id for port in ports])
+    return network.wiring(tx, ctx, network.card_ids(tx, ctx, server_id))
 
 
 def started(tx: Tx, ctx: Context, s: Run, power: int) -> None:

@@ -108,10 +108,11 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
     asks = network.plan(tx, ctx, [ask] if want.net_id or want.port_id else None)
     if not asks:
         raise errors.Invalid("There is no network to attach: create one, or name one with net_id.")
-    port = network.create_ports(
+    port_id, = network.create_ports(
         tx, ctx, asks[:1], server_id=server.id, project_id=server.project_id, hostname=server.hostname,
         security_groups=[],
-    )[0]
+    )
+    port = next(one for one in network.views(tx, ctx, [server.id])[server.id] if one.id == port_id)
     network.bind(tx, ctx, server.id, server.host_id)
     action = actions.begin(tx, ctx, server, "attach_interface")
     kept = AttachPort.Kept(server_id=server.id, host_id=server.host_id, action_id=action)

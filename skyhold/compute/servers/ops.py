@@ -282,6 +282,8 @@ def unknown_is_invalid() -> Iterator[None]:
 
 
 def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
+    if not metadata:
+        return
     limit = QUOTA.limits(tx, ctx.project_id)["metadata_items"]
     if 0 <= limit < len(metadata):
         raise errors.OverQuota(

@@ -11,9 +11,10 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 import sqlalchemy as sa
@@ -52,22 +53,40 @@ class SqliteDatabase:
         self._path = path
         self._synchronous = synchronous
         # The writer first: it makes the file, which a connection that may only query can't.
-        self._writer = self._connect("BEGIN IMMEDIATE")
-        self._reader = self._connect("BEGIN")
-        self._reader.exec_driver_sql("PRAGMA query_only=ON")
-        self._reader.rollback()
+        self._writer, self._reader = self._connect(), self._connect()
+        self._writes, self._reads = driver_of(self._writer), driver_of(self._reader)
+        self._reads.execute("PRAGMA query_only=ON")
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    def _connect(self, begin: str) -> sa.Connection:
+    def _connect(self) -> sa.Connection:
+        """In one transaction of SQLAlchemy's that never ends: those of the database are opened and ended in the
+        driver itself. Going through SQLAlchemy for that took as long as a small read."""
         engine = sa.create_engine(
             "sqlite://", creator=self._open, poolclass=NullPool, hide_parameters=True,
             json_serializer=dumps, json_deserializer=orjson.loads,
         )
-        sa.event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(begin))
-        return engine.connect()
+        conn = engine.connect()
+        conn.begin()
+        return conn
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction of the writer: committed at its end, rolled back by whatever is raised."""
+        run(self._writes, "BEGIN IMMEDIATE")
+        try:
+            yield
+            self._commit()
+        except BaseException:
+            # A COMMIT that failed leaves its transaction open, and the next couldn't begin.
+            self._writer.rollback()
+            self._writer.begin()
+            raise
+
+    def _commit(self) -> None:
+        run(self._writes, "COMMIT")
 
     def _open(self) -> sqlite3.Connection:
         conn = sqlite3.connect(
@@ -86,11 +105,11 @@ class SqliteDatabase:
         return None
 
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
-        with self._reader.begin() as transaction:
-            try:
-                return operation(Tx(self._reader, ctx, writing=False), ctx, *args, **kw)
-            finally:
-                transaction.rollback()
+        run(self._reads, "BEGIN")
+        try:
+            return operation(Tx(self._reader, ctx, writing=False), ctx, *args, **kw)
+        finally:
+            self._reads.rollback()
 
     async def glance(self, ctx: Context, statement: sa.Select[Any]) -> Any:
         return await self.read(ctx, only_value, statement)
@@ -106,7 +125,7 @@ class SqliteDatabase:
 
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         """Before the first write and in the caller's thread: nobody else uses the connection yet."""
-        with self._writer.begin():
+        with self._writing():
             return change(self._writer)
 
     async def close(self) -> None:
@@ -141,21 +160,19 @@ class SqliteDatabase:
 
     def _alone(self, job: Job) -> list[Done]:
         try:
-            with self._writer.begin():
+            with self._writing():
                 done = self._run(job)
         except BaseException as error:
-            self._clear()
             return [failed(job, error)]
         metrics.COMMITS.inc()
         return [done]
 
     def _together(self, batch: list[Job]) -> list[Done]:
         try:
-            with self._writer.begin():
+            with self._writing():
                 done = [self._in_savepoint(job) for job in batch]
         except BaseException:
             # The transaction itself failed (a full disk): each gets its own chance and its own error.
-            self._clear()
             return [result for job in batch for result in self._alone(job)]
         metrics.COMMITS.inc()
         return done
@@ -166,7 +183,7 @@ class SqliteDatabase:
                 return self._run(job)
         except BaseException as error:
             # After some errors SQLite has rolled back everything, the batch's other operations too.
-            if not self._in_transaction():
+            if not self._writes.in_transaction:
                 raise
             return failed(job, error)
 
@@ -176,17 +193,6 @@ class SqliteDatabase:
         if job.ctx.dry_run:
             raise DryRun(answer)
         return Done(job, answer, None, tx.take_after())
-
-    def _in_transaction(self) -> bool:
-        return bool(self._driver().in_transaction)
-
-    def _clear(self) -> None:
-        """A COMMIT that failed leaves its transaction open, and the next couldn't begin."""
-        if self._in_transaction():
-            self._driver().rollback()
-
-    def _driver(self) -> Any:
-        return self._writer.connection.driver_connection
 
     def _deliver(self, done: list[Done]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
@@ -198,6 +204,19 @@ class SqliteDatabase:
             except RuntimeError:
                 # The loop closed while its write was under way: nobody waits for the answer.
                 continue
+
+
+def driver_of(conn: sa.Connection) -> sqlite3.Connection:
+    found: Any = conn.connection.driver_connection
+    return cast(sqlite3.Connection, found)
+
+
+def run(driver: sqlite3.Connection, statement: str) -> None:
+    """Raises what SQLAlchemy would."""
+    try:
+        driver.execute(statement)
+    except sqlite3.Error as error:
+        raise sa.exc.DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True) from error
 
 
 def failed(job: Job, error: BaseException) -> Done:

@@ -161,7 +161,10 @@ class Runner:
             task = asyncio.create_task(self._run(row))
             self._running[row["id"]] = (task, row["fence"])
         metrics.SAGAS_LIVE.set(len(self._running))
-        if len(claimed) == free or next_due is None:
+        if len(claimed) == free:
+            # More may be due; slots that came free during this claim are nobody's bell.
+            return IDLE_S if len(self._running) >= SLOTS else 0.0
+        if next_due is None:
             return IDLE_S
         return min(IDLE_S, max(0.0, (next_due - self._core.clock()) / 1e6) + 0.001)
 
@@ -179,10 +182,12 @@ class Runner:
 
     async def _run(self, row: dict[str, Any]) -> None:
         structlog.contextvars.bind_contextvars(request_id=row["request_id"], saga=row["id"], kind=row["kind"])
+        ended = False
         try:
             run = Run(self._core, self._sagas[row["kind"]], row)
             while await self._advance(run):
                 pass
+            ended = run.row["ended_at"] is not None
         except Lost:
             log.info("saga taken over by another process")
         except StaleFence as stale:
@@ -192,10 +197,13 @@ class Runner:
             # The commit itself failed; the lease ends and the step is done again.
             log.exception("saga commit failed")
         finally:
+            full = len(self._running) >= SLOTS
             if self._running.get(row["id"], (None, 0))[1] == row["fence"]:
                 del self._running[row["id"]]
             metrics.SAGAS_LIVE.set(len(self._running))
-            self.ring()
+            if full or not ended:
+                # Others may wait for its slot, or it is due again sooner than anything else.
+                self.ring()
 
     async def _advance(self, run: Run) -> bool:
         """One step and its commit; False when the saga is done or sleeps."""
@@ -304,7 +312,8 @@ class Runner:
             tx.execute(rows.INSERT, following | {"due_at": tx.now, "fence": fence})
         if row["parent_id"]:
             tx.execute(rows.WAKE, {"saga": row["parent_id"], "now": tx.now})
-        tx.after_commit(self.ring)
+        if following or row["parent_id"]:
+            tx.after_commit(self.ring)
 
     def _store(self, tx: Tx, row: dict[str, Any]) -> None:
         """The lease of a saga that goes on is renewed apart (`rows.renew`)."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from skyhold.core import errors
+from skyhold.core import errors, metrics
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
 from skyhold.core.db.columns import metadata
@@ -209,21 +209,20 @@ async def test_one_failure_in_a_commit_harms_no_other(single: Core) -> None:
 
 
 async def test_waiting_writes_share_one_commit(single: Core) -> None:
-    commits: list[int] = []
-    engine = single.db._writer.engine  # type: ignore[attr-defined]
-    sa.event.listen(engine, "commit", lambda conn: commits.append(1))
+    before = metrics.COMMITS._value.get()
     await together(single, *[(put, f"n{i}") for i in range(20)])
     # One of the operation that held the writer, one of the twenty.
-    assert len(commits) == 2
+    assert metrics.COMMITS._value.get() - before == 2
 
 
-async def test_a_failing_commit_runs_each_again_alone(single: Core) -> None:
-    failures = [1]
+async def test_a_failing_commit_runs_each_again_alone(single: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures, commit = [1], single.db._commit  # type: ignore[attr-defined]
 
-    def fail_once(conn: sa.Connection) -> None:
+    def fail_once() -> None:
         if failures and len(waiting) > 1:
             failures.pop()
             raise sa.exc.OperationalError("COMMIT", {}, Exception("disk I/O error"))
+        commit()
 
     waiting: list[str] = []
 
@@ -231,7 +230,7 @@ async def test_a_failing_commit_runs_each_again_alone(single: Core) -> None:
         waiting.append(name)
         return put(tx, ctx, name)
 
-    sa.event.listen(single.db._writer.engine, "commit", fail_once)  # type: ignore[attr-defined]
+    monkeypatch.setattr(single.db, "_commit", fail_once)
     results = await together(single, (counted, "a"), (put_and_fail, "b"), (counted, "c"))
     assert [results[0], results[2]] == ["a", "c"]
     assert waiting == ["a", "c", "a", "c"]
@@ -255,7 +254,6 @@ async def test_a_full_disk_is_an_error_for_those_it_hits_only(single: Core) -> N
     db = single.db
     driver = db._writer.connection.driver_connection  # type: ignore[attr-defined]
     pages = driver.execute("PRAGMA page_count").fetchone()[0]
-    db._writer.rollback()  # type: ignore[attr-defined]
     driver.execute(f"PRAGMA max_page_count={pages + 2}")
 
     def large(tx: Any, ctx: Context) -> None:
@@ -282,6 +280,31 @@ async def test_a_rehearsal_in_a_shared_commit_changes_nothing(single: Core) -> N
     await held
     assert await asyncio.gather(*tasks) == ["a", "b", "c"]
     assert await ctx.read(names) == {"a", "c"}
+
+
+async def test_after_a_commit_that_failed_for_good_the_next_is_made(
+    single: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = single.db._writes  # type: ignore[attr-defined]
+
+    def full() -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(single.db, "_commit", full)
+        with pytest.raises(sa.exc.OperationalError):
+            await internal(single).write(put, "a")
+    assert not driver.in_transaction
+    await internal(single).write(put, "b")
+    assert await internal(single).read(names) == {"b"}
+
+
+async def test_a_read_that_fails_leaves_no_snapshot_behind(single: Core) -> None:
+    """The next would see nothing of what was written since."""
+    with pytest.raises(ZeroDivisionError):
+        await internal(single).read(lambda tx, ctx: (names(tx, ctx), 1 // 0))
+    await internal(single).write(put, "a")
+    assert await internal(single).read(names) == {"a"}
 
 
 async def test_a_cancelled_caller_still_has_its_bells_rung(single: Core) -> None:
