@@ -37,7 +37,7 @@ async def fields(stream: Stream) -> dict[str, str]:
 async def whole(stream: Stream, longest_bytes: int = LONGEST_BYTES) -> bytes:
     parts, size = [], 0
     async for chunk in stream.chunks:
-        parts.append(chunk)
+        parts.append(bytes(chunk))
         size += len(chunk)
         if size > longest_bytes:
             raise errors.TooLarge(f"The body is longer than {longest_bytes} bytes.", limit_bytes=longest_bytes)

@@ -12,6 +12,7 @@ import asyncio
 import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -20,10 +21,10 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.blobs.file import FileStore
-from skyhold.core.blobs.flow import give_way, in_pool
+from skyhold.core.blobs.flow import begun, give_way, in_pool
 from skyhold.core.outbound import Outbound
 from skyhold.core.settings.whole import Settings, SettingsError
-from skyhold.image.drivers.base import BlobStore, StoreAway
+from skyhold.image.drivers.base import BlobStore, StoreAway, Writer
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -214,6 +215,11 @@ def in_thread(call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Fu
     return in_pool(pool_of(getattr(call, "__self__", None)), call, *args, **kw)
 
 
+async def writer_to(store: BlobStore, key: str, expected_bytes: int | None = None) -> Writer:
+    """Raises StoreFull, StoreAway."""
+    return await begun(pool_of(store), partial(store.create, key, expected_bytes))
+
+
 async def discard(core: Core, gone: Iterable[tuple[str, str]]) -> None:
     """Remove blobs, told as (store, key), that no row names any more. What can't be removed now is found by
     loops/orphans.py later."""
@@ -222,8 +228,6 @@ async def discard(core: Core, gone: Iterable[tuple[str, str]]) -> None:
             await in_thread(stores_of(core).get(name).delete, key)
         except Exception as error:
             log.warning("image bytes could not be removed yet", store=name, blob=key, why=str(error))
-
-
 
 
 def discard_soon(core: Core, gone: list[tuple[str, str]]) -> None:

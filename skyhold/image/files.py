@@ -179,11 +179,11 @@ async def written(
 ) -> Received:
     """The stream as a finished blob. Raises UnsupportedMedia, TooLarge, Invalid, Gone, Unavailable."""
     try:
-        writer = await blobs.in_thread(target.create, claimed.row.blob, stream.length)
+        writer = await blobs.writer_to(target, claimed.row.blob, stream.length)
         intake = Intake(writer, inspection, claimed.limit_bytes, verifier=verifier)
         try:
             await pump(intake, stream.chunks, stream.length)
-            return await blobs.in_thread(intake.finish)
+            return await flow.finished(blobs.in_thread(intake.finish))
         finally:
             await asyncio.shield(blobs.in_thread(intake.abort))
     except Refused as refused:

@@ -15,6 +15,7 @@ import msgspec
 
 from skyhold.core import errors
 from skyhold.core.blobs import flow
+from skyhold.core.blobs.base import Piece
 from skyhold.core.blobs.flow import Sink
 from skyhold.image import blobs
 from skyhold.image.drivers.base import Reader, StoreAway, Writer
@@ -49,7 +50,7 @@ class Intake:
         self._sha512 = hashlib.sha512()
         self.size_bytes = 0
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: Piece) -> None:
         """Raises TooLarge, Refused, StoreFull."""
         self.size_bytes += len(chunk)
         if self.size_bytes > self._limit_bytes:
@@ -97,7 +98,7 @@ def too_large(limit_bytes: int) -> errors.TooLarge:
     )
 
 
-async def pump(intake: Sink, chunks: AsyncIterator[bytes], length: int | None) -> None:
+async def pump(intake: Sink, chunks: AsyncIterator[Piece], length: int | None) -> None:
     """Chunks to the intake, in threads. Raises Invalid when they end too early."""
     await flow.pump(intake, chunks, length, blobs.pool_of(intake))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from cryptography import x509
 
 from skyhold.core import errors
+from skyhold.core.blobs.base import Piece
 from skyhold.core.context import Context
 from skyhold.image.logic import signing
 from skyhold.image.logic.signing import Signed, Unverified
@@ -88,7 +89,7 @@ class Verifier:
         self._signed = signed
         self._hash = hashlib.new(signed.algorithm)
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: Piece) -> None:
         self._hash.update(piece)
 
     def conclude(self) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+Piece = bytes | bytearray | memoryview
+"""Of some content. Unless it is `bytes` it may be lent: whoever is handed one and keeps it makes a copy."""
+
 
 class StoreFull(Exception):
     """No room for what is being written; the text says where and how much is free."""
@@ -28,7 +31,7 @@ class Writer(Protocol):
 
     far: bool
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         """Append. Raises StoreFull."""
 
     def commit(self) -> None:

@@ -9,6 +9,7 @@ machine may hard-link an image and boot from it without copying.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -16,13 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from skyhold.core.blobs.base import NoSuchBlob, StoreFull
+from skyhold.core.blobs.base import NoSuchBlob, Piece, StoreFull
 
 PART = ".part"
 PART_OF_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 KEY = re.compile(f"{PART_OF_KEY.pattern}/{PART_OF_KEY.pattern}")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-KEPT_BYTES = 256 * 1024 * 1024
+KEPT_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 4096
 LET_GO_EVERY_BYTES = 16 * 1024 * 1024
 ON_ITS_WAY_BYTES = 64 * 1024 * 1024
 
@@ -46,7 +48,7 @@ class FileStore:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             # An outdated upload of the same group may remove the directory in this very moment.
             with suppress(FileNotFoundError):
-                return FileWriter(target, self.label)
+                return FileWriter(target, self.label, expected_bytes)
 
     def open(self, key: str) -> FileReader:
         try:
@@ -113,34 +115,58 @@ class FileStore:
 class FileWriter:
     far = False
 
-    def __init__(self, target: Path, label: str = "image store") -> None:
+    def __init__(self, target: Path, label: str = "image store", expected_bytes: int | None = None) -> None:
         self._target, self._part, self._label = target, part_of(target), label
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(self._part, flags, 0o600)
-        self._size_bytes, self._next_bytes = 0, KEPT_BYTES
+        self._size_bytes = 0
+        self._spare_from_bytes = KEPT_BYTES if (expected_bytes or 0) <= KEPT_BYTES else 0
+        self._straight: bool | None = None
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
+        if self._size_bytes >= self._spare_from_bytes:
+            self._spare_memory()
         view = memoryview(piece)
         try:
+            if self._straight:
+                view = self._write_straight(view)
             while view:
                 view = view[os.write(self._fd, view):]
         except OSError as error:
             raise full(error, self._label) from None
         self._size_bytes += len(piece)
-        if self._size_bytes >= self._next_bytes:
-            self._let_go()
 
-    def _let_go(self) -> None:
-        """Begin to write to the disk what is new, and give back the memory of what is there already.
+    def _spare_memory(self) -> None:
+        """Past the page cache from now on; where that can't be, begin to write to the disk what is new, and give back
+        the memory of what is there already.
 
         A large blob would else go through gigabytes of memory that nothing needs: a virtual machine pays for the
         first touch of each page with a fault of its hypervisor, which cost more than both hashes. Small ones stay in
         memory, for whoever reads them soon: guests that are made of an image.
         """
-        self._next_bytes = self._size_bytes + LET_GO_EVERY_BYTES
-        with suppress(OSError):
-            start = self._size_bytes - ON_ITS_WAY_BYTES
-            os.posix_fadvise(self._fd, start, ON_ITS_WAY_BYTES, os.POSIX_FADV_DONTNEED)
+        self._spare_from_bytes = self._size_bytes + LET_GO_EVERY_BYTES
+        if self._straight is None:
+            self._straight = past_cache(self._fd, True)
+        if not self._straight:
+            start = max(0, self._size_bytes - ON_ITS_WAY_BYTES)
+            with suppress(OSError):
+                os.posix_fadvise(self._fd, start, ON_ITS_WAY_BYTES, os.POSIX_FADV_DONTNEED)
+
+    def _write_straight(self, view: memoryview) -> memoryview:
+        """The whole blocks. Returns what is left: an end that is none, or a piece that isn't aligned; from there on all
+        goes through the page cache."""
+        blocks = len(view) - len(view) % BLOCK_BYTES
+        while blocks:
+            try:
+                written = os.write(self._fd, view[:blocks])
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                break
+            view, blocks = view[written:], blocks - written
+        if view:
+            self._straight = past_cache(self._fd, False)
+        return view
 
     def commit(self) -> None:
         try:
@@ -189,6 +215,16 @@ class FileReader:
 
     def close(self) -> None:
         self._file.close()
+
+
+def past_cache(fd: int, wanted: bool) -> bool:
+    """Whether what is written from now on goes past the page cache: not every file system has that."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags)
+    except OSError:
+        return False
+    return wanted
 
 
 def part_of(target: Path) -> Path:

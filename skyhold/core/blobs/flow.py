@@ -14,19 +14,18 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from skyhold.core import errors
-from skyhold.core.blobs.base import Reader
+from skyhold.core.blobs.base import Piece, Reader, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
+W = TypeVar("W", bound=Writer)
 
 NICENESS: Final = 10
 LEAST_PRIORITY: Final = 19
 READ_BYTES: Final = 256 * 1024
-SILENT_S: Final = 120.0
-"""A client that sends nothing for so long is given up."""
 
 
 def give_way() -> None:
@@ -37,54 +36,90 @@ def give_way() -> None:
 
 
 def in_pool(pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kw: P.kwargs) -> asyncio.Future[T]:
-    """Under way at once; a future and no coroutine, for a task around each piece would cost more than the hand-over."""
-    return asyncio.get_running_loop().run_in_executor(pool, partial(call, *args, **kw))
+    """Under way at once; a future and no coroutine, for a task around each piece would cost more than the hand-over.
+    The executor's own futures aren't chained to it for the same reason: so cancelling it calls nothing off."""
+    loop = asyncio.get_running_loop()
+    work: asyncio.Future[T] = loop.create_future()
+    pool.submit(carry_out, loop, work, partial(call, *args, **kw))
+    return work
+
+
+def carry_out(loop: asyncio.AbstractEventLoop, work: asyncio.Future[T], call: Callable[[], T]) -> None:
+    settle: Callable[[], None]
+    try:
+        settle = partial(work.set_result, call())
+    except StopIteration as stop:
+        # A future refuses it, and whoever waits would wait for ever.
+        settle = partial(work.set_exception, RuntimeError(repr(stop)))
+    except BaseException as error:
+        settle = partial(work.set_exception, error)
+    # A loop that was closed meanwhile has nobody left to tell.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(settled, work, settle)
+
+
+def settled(work: asyncio.Future[T], settle: Callable[[], None]) -> None:
+    if not work.cancelled():
+        settle()
 
 
 async def finished(work: asyncio.Future[T]) -> T:
     """What the thread answers. A caller that is cancelled waits for the thread too: whoever closes the reader or writer
     under its hands would have it work on another file, for the numbers of closed files are given out again."""
+    if work.done():
+        return work.result()
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await outlast(work)
+        raise
+
+
+async def outlast(work: asyncio.Future[Any]) -> None:
+    """Wait for the thread, however often the caller is cancelled."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+
+
+async def begun(pool: ThreadPoolExecutor, create: Callable[[], W]) -> W:
+    """A writer that a thread begins. A caller that is cancelled meanwhile will not come for it: it is aborted."""
+    work = in_pool(pool, create)
+    try:
+        return await finished(work)
+    except asyncio.CancelledError:
+        if work.exception() is None:
+            await outlast(in_pool(pool, work.result().abort))
         raise
 
 
 class Sink(Protocol):
     size_bytes: int
 
-    def take(self, chunk: bytes) -> None: ...
+    def take(self, chunk: Piece) -> None: ...
 
 
 async def pump(
-    sink: Sink, chunks: AsyncIterator[bytes], length: int | None, pool: ThreadPoolExecutor
+    sink: Sink, chunks: AsyncIterator[Piece], length: int | None, pool: ThreadPoolExecutor
 ) -> None:
-    """Chunks to a thread; the next one is awaited while one is worked on. Raises Invalid when they end too early."""
+    """Chunks to a thread; the next one is awaited while one is worked on, the one after it only then, for they may be
+    lent. How long one may take to come is their source's business. Raises Invalid when they end too early."""
     pieces = aiter(chunks)
     working: asyncio.Future[None] | None = None
     try:
-        while (chunk := await next_chunk(pieces)) is not None:
+        while (chunk := await anext(pieces, None)) is not None:
             if working is not None:
                 await finished(working)
             working = in_pool(pool, sink.take, chunk)
         if working is not None:
             await finished(working)
     finally:
-        if working is not None and not working.done():
-            await asyncio.wait([working])
+        if working is not None:
+            await outlast(working)
     if length is not None and sink.size_bytes != length:
         raise errors.Invalid(
             f"The upload broke off: {sink.size_bytes} of {length} bytes came.", reason="client_gone"
         )
-
-
-async def next_chunk(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        async with asyncio.timeout(SILENT_S):
-            return await anext(chunks, None)
-    except TimeoutError:
-        raise errors.Invalid(f"The client sent nothing for {SILENT_S:.0f} seconds.", reason="client_silent") from None
 
 
 async def pieces_of(reader: Reader, start: int, end: int, pool: ThreadPoolExecutor) -> AsyncIterator[bytes | bytearray]:

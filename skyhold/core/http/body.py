@@ -8,13 +8,16 @@ Content-Length: bytes are counted as they come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import itertools
+import mmap
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import falcon.asgi
 import orjson
 
 from skyhold.core import errors
+from skyhold.core.blobs.base import Piece
 from skyhold.core.http.routes import Stream
 from skyhold.core.settings.sections import Http
 
@@ -25,6 +28,8 @@ DEEPEST = 64
 serialiser's own bound is higher for reading than for writing."""
 CONNECTED = "skyhold.connected"
 """Where core/http/server.py puts into a request's scope whether its client is still there."""
+LONG_BODY = "skyhold.long_body"
+"""Where it puts how to read a long body past the parser (core/http/long_body.py)."""
 WELCOME = "skyhold.welcome"
 """The same, and whether the server isn't stopping: an answer without an end must not hold it up."""
 
@@ -133,27 +138,70 @@ def stream_of(req: falcon.asgi.Request, stall_s: float, all_of_it: bool = False)
     )
 
 
-async def batched(req: falcon.asgi.Request, stall_s: float, all_of_it: bool) -> AsyncIterator[bytes]:
-    """Chunks of about 1 MiB: the socket's are small, and each costs a hop to a thread.
+async def batched(req: falcon.asgi.Request, stall_s: float, all_of_it: bool) -> AsyncIterator[Piece]:
+    """Pieces of 1 MiB, the last one shorter: the socket's are small, and each costs a hop to a thread. They are lent,
+    as routes.py says of a Stream.
 
-    Raises Invalid (reason client_gone) when the client went away before the end.
+    Raises TooSlow, and Invalid (reason client_gone) when the client went away before the end.
     """
     watched = req.stream._receive = Watched(req.stream._receive, stall_s, all_of_it)
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in req.stream:
-        if parts and size + len(chunk) > CHUNK_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
+    chunks = whole(req.stream, watched)
+    first = await anext(chunks, b"")
+    # Past the parser comes only what somebody sends who has shown a token: it has its time anew with each byte.
+    long_body = None if all_of_it else req.scope.get(LONG_BODY, nothing)(first)
+    async for piece in gathered(first, chunks) if long_body is None else long_body.pieces(stall_s):
+        yield piece
+
+
+def nothing(first: bytes) -> None:
+    """What a scope has in the place of a long body that isn't from our server."""
+
+
+async def whole(chunks: AsyncIterable[bytes], watched: Watched) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk
     if watched.gone:
         raise client_gone()
-    if parts:
-        yield b"".join(parts)
+
+
+async def gathered(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[Piece]:
+    """What fits in one piece is joined. What doesn't is copied into two buffers in turn."""
+    parts, size = [first], len(first)
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > CHUNK_BYTES:
+            break
+    start = b"".join(parts)
+    if size > CHUNK_BYTES:
+        async for piece in in_buffers(start, chunks):
+            yield piece
+    elif start:
+        yield start
+
+
+async def in_buffers(start: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
+    buffers = two_buffers()
+    buffer, filled = next(buffers), 0
+    chunk: bytes | None = start
+    while chunk is not None:
+        left = memoryview(chunk)
+        while left:
+            count = min(len(left), CHUNK_BYTES - filled)
+            buffer[filled:filled + count] = left[:count]
+            left, filled = left[count:], filled + count
+            if filled == CHUNK_BYTES:
+                yield buffer
+                buffer, filled = next(buffers), 0
+        chunk = await anext(chunks, None)
+    if filled:
+        yield buffer[:filled]
+
+
+def two_buffers() -> Iterator[memoryview]:
+    """Of 1 MiB each, in turn without end. They begin at a page: files want that, written past the page cache."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return itertools.cycle([memoryview(mmap.mmap(-1, CHUNK_BYTES, flags=flags)) for _ in range(2)])
 
 
 async def while_connected(

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from skyhold.core.blobs.base import Piece
 from skyhold.core.policy.rules import Rule
 from skyhold.core.versions import Version
 
@@ -52,9 +53,12 @@ class Reply:
 
 @dataclass(slots=True)
 class Stream:
-    """The raw body of a request, for routes declared `stream=True`."""
+    """The raw body of a request, for routes declared `stream=True`.
 
-    chunks: AsyncIterator[bytes]
+    A chunk is lent: its bytes are others once the one after the next is asked for. Who keeps it makes a copy.
+    """
+
+    chunks: AsyncIterator[Piece]
     length: int | None
     content_type: str
     headers: Mapping[str, str]

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from skyhold.core.http.body import CHUNK_BYTES, CONNECTED, WELCOME
+from skyhold.core.http.body import CHUNK_BYTES, CONNECTED, LONG_BODY, WELCOME
 from skyhold.core.http.caller import CERTIFICATE
+from skyhold.core.http.long_body import LEAST_BYTES, LongBody
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -60,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gathered_due = Deadline(self.loop)
         self._pieces: list[bytes] = []
         self._gathered_bytes = self._body_bytes = 0
+        self._long_body: LongBody | None = None
 
     # ---- what the connection does ------------------------------------------------------------
 
@@ -119,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
             scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
         scope[CONNECTED] = lambda: not transport.is_closing()
         scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
+        scope[LONG_BODY] = partial(self._long_body_of, scope)
         self._body_bytes = 0
         super().on_headers_complete()
 
@@ -143,6 +147,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._long_body is not None:
+            self._long_body.discard()
         if self.pipeline:
             # Uvicorn reads on after each answer, and would queue faster than it answers.
             self.flow.pause_reading()
@@ -164,6 +170,31 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gathered_due.stop()
         self._pieces, self._gathered_bytes = [], 0
 
+    def _long_body_of(self, scope: dict[str, Any], start: bytes) -> LongBody | None:
+        """All of this request's body from `start` on, which came first; None where the parser may as well read it."""
+        cycle, transport = cast(Any, self.cycle), self.transport
+        if cycle.scope is not scope or not cycle.more_body or transport.is_closing():
+            return None
+        if self.parser.should_upgrade() or transport.get_extra_info("ssl_object") is not None:
+            return None
+        left_bytes = length_of(scope) - self._body_bytes
+        if left_bytes < LEAST_BYTES:
+            return None
+        early = b"".join((start, cycle.body, *self._pieces))
+        self._forget_pieces()
+        cycle.body = bytearray()
+        self._long_body = LongBody(self, early, left_bytes)
+        return self._long_body
+
+    def long_body_ended(self) -> None:
+        """The connection is read as before. The parser still waits for the body: another takes its place."""
+        self._long_body = None
+        self._bytes_beside_bodies = 0
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.transport.set_protocol(self)
+        super().on_message_complete()
+
     # ---- heads -------------------------------------------------------------------------------
 
     def _begin_head(self) -> None:
@@ -183,6 +214,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
+
+
+def length_of(scope: dict[str, Any]) -> int:
+    """Of a body whose length was said; the parser has seen to it that this is one number, and not chunked as well."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
 def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:

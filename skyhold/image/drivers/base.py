@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from skyhold.core.blobs.base import NoSuchBlob, Reader, StoreAway, StoreFull, Writer
+from skyhold.core.blobs.base import NoSuchBlob, Piece, Reader, StoreAway, StoreFull, Writer
 
-__all__ = ["BlobStore", "NoSuchBlob", "Reader", "StoreAway", "StoreFull", "Writer"]
+__all__ = ["BlobStore", "NoSuchBlob", "Piece", "Reader", "StoreAway", "StoreFull", "Writer"]
 
 
 class BlobStore(Protocol):

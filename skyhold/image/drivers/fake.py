@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from skyhold.image.drivers.base import NoSuchBlob, StoreAway, StoreFull
+from skyhold.image.drivers.base import NoSuchBlob, Piece, StoreAway, StoreFull
 
 
 class FakeStore:
@@ -88,7 +88,7 @@ class FakeWriter:
         self._pieces: list[bytes] | None = []
         self.size = 0
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         if self._store.delay_s:
             time.sleep(self._store.delay_s)
         free = self._store.free_bytes()

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from skyhold.image.drivers.base import NoSuchBlob, StoreAway, StoreFull
+from skyhold.image.drivers.base import NoSuchBlob, Piece, StoreAway, StoreFull
 
 MIB: Final = 1024 * 1024
 SNAPSHOT: Final = "snap"
@@ -135,7 +135,7 @@ class RbdWriter:
         self._store, self._key, self._size, self._at = store, key, size_bytes, 0
         self._open = True
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         with self._image() as image:
             if self._at + len(piece) > self._size:
                 self._size = self._at + len(piece) + GROW_BYTES

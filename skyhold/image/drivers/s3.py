@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from skyhold.image.drivers.base import NoSuchBlob, StoreAway, StoreFull
+from skyhold.image.drivers.base import NoSuchBlob, Piece, StoreAway, StoreFull
 
 MIB = 1024 * 1024
 PART_BYTES = 16 * MIB
@@ -140,7 +140,7 @@ class S3Writer:
         self._upload = store.ask("create_multipart_upload", Key=key)["UploadId"]
         self._open = True
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         self._waiting += piece
         while len(self._waiting) >= self._part_bytes:
             self._send(bytes(self._waiting[:self._part_bytes]))

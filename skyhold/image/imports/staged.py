@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from skyhold.core import errors
+from skyhold.core.blobs.flow import finished
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort
@@ -97,11 +98,11 @@ async def write(s: Run, chunks: AsyncIterator[bytes], length: int | None, limit_
     key = await begin_blob(s, blobs.STAGING)
     async with content.alive(s.ctx, key):
         try:
-            writer = await blobs.in_thread(place(s).create, key, length)
+            writer = await blobs.writer_to(place(s), key, length)
             intake = Intake(writer, None, limit_bytes)
             try:
                 await pump(intake, told(s, "Fetched", chunks, length), length)
-                received = await blobs.in_thread(intake.finish)
+                received = await finished(blobs.in_thread(intake.finish))
             finally:
                 await asyncio.shield(blobs.in_thread(intake.abort))
         except StoreFull as full:
@@ -147,7 +148,7 @@ async def inspected(s: Run, row: Any) -> Received:
             await read_through(reader, intake, telling(s, "Inspected", reader.size_bytes))
         finally:
             await asyncio.shield(blobs.in_thread(reader.close))
-        return await blobs.in_thread(intake.finish)
+        return await finished(blobs.in_thread(intake.finish))
     except (Refused, Unverified) as refused:
         raise Abort(str(refused)) from None
     except errors.Invalid as refused:

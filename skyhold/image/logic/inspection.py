@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oslo_utils.imageutils.format_inspector import FileInspector
 
+    from skyhold.core.blobs.base import Piece
+
 SLICE_BYTES = 64 * 1024
 SECTOR_BYTES = 512
 OPAQUE = frozenset({"gpt", "luks"})
@@ -66,14 +68,14 @@ class Inspection:
         self._size_bytes = 0
         self._tail = b""
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: Piece) -> None:
         self._size_bytes += len(piece)
-        self._tail = (self._tail + piece[-SECTOR_BYTES:])[-SECTOR_BYTES:]
+        self._tail = (self._tail + bytes(piece[-SECTOR_BYTES:]))[-SECTOR_BYTES:]
         if not self._reading:
             return
         # In slices: an inspector finds a region only if it starts within what it is shown next.
         for at in range(0, len(piece), SLICE_BYTES):
-            self._show(piece[at:at + SLICE_BYTES])
+            self._show(bytes(piece[at:at + SLICE_BYTES]))
             if not self._reading:
                 return
         self._refuse_early()

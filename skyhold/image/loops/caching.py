@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from skyhold.core import errors
+from skyhold.core.blobs.flow import finished
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.image import blobs, cache, files, states
@@ -77,13 +78,13 @@ async def brought(ctx: Context, site: str, row: Any) -> Received:
     try:
         if reader.size_bytes > ctx.core.settings.image.cache_size_bytes:
             raise StoreFull("It is larger than the whole cache.")
-        writer = await blobs.in_thread(target.create, key, reader.size_bytes)
+        writer = await blobs.writer_to(target, key, reader.size_bytes)
         intake = Intake(writer, None, reader.size_bytes)
         try:
             await read_through(reader, intake, nobody)
             if row.sha512 and intake.sha512 != row.sha512:
                 raise StoreAway("What came isn't what its hash says.")
-            return await blobs.in_thread(intake.finish)
+            return await finished(blobs.in_thread(intake.finish))
         finally:
             await asyncio.shield(blobs.in_thread(intake.abort))
     finally:

@@ -17,7 +17,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.image import blobs, locations, quotas, signatures, states, tasks
-from skyhold.image.drivers.base import NoSuchBlob, StoreAway
+from skyhold.image.drivers.base import NoSuchBlob, Piece, StoreAway
 from skyhold.image.images.store import store
 from skyhold.image.imports import staged
 from skyhold.image.intake import Intake, Received, read_through
@@ -110,7 +110,7 @@ class Look:
         self.virtual_size_bytes: int | None = None
         self.refused = ""
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Piece) -> None:
         self._try(lambda: self._inspection.feed(piece))
 
     def commit(self) -> None:

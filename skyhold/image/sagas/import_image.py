@@ -15,12 +15,13 @@ from typing import Any, ClassVar, Final
 
 from skyhold.core import errors, journal
 from skyhold.core.blobs.file import FileStore
+from skyhold.core.blobs.flow import finished
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.image import blobs, content, files, quotas, states, tasks
-from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreAway, StoreFull
+from skyhold.image.drivers.base import BlobStore, NoSuchBlob, Piece, StoreAway, StoreFull
 from skyhold.image.images import ops as images
 from skyhold.image.images.store import set_terms, store
 from skyhold.image.imports import plugins, sources, staged
@@ -184,13 +185,13 @@ async def copied(s: Run, row: Any, target: BlobStore, key: str) -> None:
     except (NoSuchBlob, errors.Error) as error:
         raise Abort(f"The content can't be read: {error}") from None
     try:
-        writer = await blobs.in_thread(target.create, key, reader.size_bytes)
+        writer = await blobs.writer_to(target, key, reader.size_bytes)
         sink = Copy(writer)
         try:
             await read_through(reader, sink, staged.telling(s, f"Copied to {target.name}", reader.size_bytes))
             if sink.hexdigest() != wanted.sha512:
                 raise Abort("The content read from the store isn't what its hash says; the copy was given up.")
-            await blobs.in_thread(writer.commit)
+            await finished(blobs.in_thread(writer.commit))
         finally:
             await asyncio.shield(blobs.in_thread(writer.abort))
     finally:
@@ -204,7 +205,7 @@ class Copy:
         self._writer, self._sha512 = writer, hashlib.sha512()
         self.size_bytes = 0
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: Piece) -> None:
         self.size_bytes += len(chunk)
         self._sha512.update(chunk)
         self._writer.write(chunk)

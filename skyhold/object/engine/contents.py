@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,9 +20,9 @@ import sqlalchemy as sa
 import structlog
 
 from skyhold.core import errors
-from skyhold.core.blobs.base import NoSuchBlob, StoreFull, Writer
+from skyhold.core.blobs.base import NoSuchBlob, Piece, StoreFull, Writer
 from skyhold.core.blobs.file import FileReader, FileStore
-from skyhold.core.blobs.flow import SILENT_S, finished, give_way, in_pool, pump
+from skyhold.core.blobs.flow import begun, finished, give_way, in_pool, pump
 from skyhold.core.blobs.heart import beating
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("object")
 
 BEAT_S: Final = 20.0
+SILENT_S: Final = 120.0
+"""Whoever writes a blob and isn't heard of for so long has died."""
 POOL: Final = ThreadPoolExecutor(4, thread_name_prefix="object", initializer=give_way)
 GOING: Final = set[asyncio.Task[None]]()
 
@@ -162,7 +165,7 @@ class Intake:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.size_bytes = 0
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: Piece) -> None:
         """Raises TooLarge, StoreFull."""
         self.size_bytes += len(chunk)
         check_size(self.size_bytes, self._limit_bytes)
@@ -203,7 +206,7 @@ async def write(ctx: Context, blob_id: str, stream: Stream) -> Received:
     limit_bytes = ctx.core.settings.object.size_limit_bytes
     check_size(stream.length or 0, limit_bytes)
     try:
-        writer = await in_pool(POOL, disk(ctx.core).create, key_of(blob_id), stream.length)
+        writer = await begun(POOL, partial(disk(ctx.core).create, key_of(blob_id), stream.length))
         intake = Intake(writer, limit_bytes)
         try:
             await pump(intake, stream.chunks, stream.length, POOL)
@@ -216,5 +219,3 @@ async def write(ctx: Context, blob_id: str, stream: Stream) -> Received:
     except NoSuchBlob:
         raise errors.Gone("This upload was given up meanwhile.") from None
 
-
-SILENT_US: Final = int(SILENT_S * 1e6)

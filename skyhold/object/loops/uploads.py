@@ -24,12 +24,12 @@ EVERY_S = 30.0
 
 
 async def run(ctx: Context) -> None:
-    await forget(ctx, ctx.now - contents.SILENT_US)
+    await forget(ctx, ctx.now - int(contents.SILENT_S * 1e6))
 
 
 async def at_start(core: Core) -> None:
     ctx = context.internal(core)
-    await forget(ctx, ctx.now + 1 if core.db.name == "sqlite" else ctx.now - contents.SILENT_US)
+    await forget(ctx, ctx.now + 1 if core.db.name == "sqlite" else ctx.now - int(contents.SILENT_S * 1e6))
 
 
 async def forget(ctx: Context, before_us: int) -> None:

@@ -7,13 +7,16 @@ What only files promise (modes, paths, hard links) is at the end.
 from __future__ import annotations
 
 import errno
+import fcntl
+import mmap
 import os
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from skyhold.core.blobs.file import FileStore, full
+from skyhold.core.blobs import file
+from skyhold.core.blobs.file import FileStore, full, past_cache
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, StoreFull
 from skyhold.image.drivers.fake import FakeStore
 from tests.drivers.image.servers import rbd_store, s3_store
@@ -193,13 +196,88 @@ def test_no_path_leads_out_of_the_store(tmp_path: Path, key: str) -> None:
     assert store.path(key) is None
 
 
-def test_large_images_are_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+MIB = 1024 * 1024
+PAGES = memoryview(mmap.mmap(-1, MIB))
+PAGES[:] = os.urandom(MIB)
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each write went."""
+    found: list[str] = []
+    write = os.write
+
+    def seen(fd: int, piece: bytes) -> int:
+        found.append("straight" if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT else "cached")
+        return write(fd, piece)
+
+    monkeypatch.setattr(os, "write", seen)
+    return found
+
+
+@pytest.fixture
+def direct(tmp_path: Path) -> bool:
+    """Whether the tests' own disk can be written past the page cache; where not, all must go through it."""
+    with open(tmp_path / "probe", "wb") as probe:
+        return past_cache(probe.fileno(), True)
+
+
+def written(store: FileStore, expected_bytes: int | None, *pieces: bytes | memoryview) -> None:
+    writer = store.create(KEY, expected_bytes)
+    for piece in pieces:
+        writer.write(piece)
+    writer.commit()
+    assert content(store, KEY) == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("declared", "pieces", "expected"),
+    [
+        pytest.param(True, [PAGES] * 66, ["straight"] * 66, id="large"),
+        pytest.param(True, [PAGES] * 64, ["cached"] * 64, id="small enough to be kept in memory"),
+        pytest.param(False, [PAGES] * 66, ["cached"] * 64 + ["straight"] * 2, id="large, as it turns out"),
+        pytest.param(True, [PAGES] * 65 + [PAGES[:5000]], ["straight"] * 66 + ["cached"], id="half a block at the end"),
+        pytest.param(
+            True, [PAGES, PAGES[:100]] + [PAGES] * 64, ["straight"] + ["cached"] * 65, id="ragged pieces"
+        ),
+    ],
+)
+def test_large_images_pass_by_the_page_cache(
+    tmp_path: Path, ways: list[str], direct: bool, declared: bool, pieces: list[memoryview], expected: list[str]
+) -> None:
+    written(FileStore(tmp_path), sum(map(len, pieces)) if declared else None, *pieces)
+    assert ways == expected if direct else set(ways) == {"cached"}
+
+
+def test_what_is_not_aligned_is_written_all_the_same(tmp_path: Path) -> None:
+    piece = PAGES[1:-4095]
+    written(FileStore(tmp_path), 128 * MIB, *[piece] * 128)
+
+
+def test_where_the_page_cache_must_be_used_it_is_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, length, advice: told.append((start, start + length)))
-    store, block, mib = FileStore(tmp_path / "images"), bytes(1024 * 1024), 1024 * 1024
-    put(store, KEY, *[block] * 255)
+    monkeypatch.setattr(file, "past_cache", lambda fd, wanted: False)
+    written(FileStore(tmp_path), None, *[PAGES] * 64)
     assert not told
-    put(store, OTHER, *[block] * 512)
-    assert told[0] == (192 * mib, 256 * mib) and told[-1][1] == 512 * mib
+    FileStore(tmp_path).delete(KEY)
+    written(FileStore(tmp_path), None, *[PAGES] * 160)
+    assert told[0] == (0, 64 * MIB) and told[-1] == (80 * MIB, 144 * MIB)
     # Each byte is named several times: first it begins to be written, later it is on the disk and can go.
-    assert all(later[0] < earlier[1] - 32 * mib for earlier, later in pairwise(told))
+    assert all(later[0] < earlier[1] - 32 * MIB for earlier, later in pairwise(told))
+    assert max(later[1] - earlier[1] for earlier, later in pairwise(told)) == 16 * MIB
+
+
+def test_a_disk_that_fills_up_past_the_page_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    writer = store.create(KEY, 128 * MIB)
+    writer.write(PAGES)
+
+    def no_space(fd: int, piece: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", no_space)
+    with pytest.raises(StoreFull, match="No space left"):
+        writer.write(PAGES)
+    writer.abort()
+    assert list(tmp_path.rglob("*")) == []

@@ -9,12 +9,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from skyhold.core import errors
 from skyhold.core.app import Core
+from skyhold.core.blobs.base import Piece
+from skyhold.core.blobs.file import FileStore, FileWriter
+from skyhold.core.blobs.flow import pump
 from skyhold.core.context import Context, Credentials
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import PUBLIC, Head, Reply, Routes, Stream
@@ -118,6 +124,38 @@ async def upload(ctx: Context, stream: Stream) -> None:
         raise
     received.append(size)
     digests.append(digest.hexdigest())
+
+
+@routes.put("/v1/refused", policy=CHANGE, stream=True, status=204)
+async def refuse(ctx: Context, stream: Stream) -> None:
+    """After two pieces."""
+    await anext(stream.chunks)
+    await anext(stream.chunks)
+    raise errors.Conflict("Enough of it.")
+
+
+STORE = FileStore(Path("nowhere"))
+"""A test has its own."""
+POOL = ThreadPoolExecutor(1)
+
+
+class Slow:
+    """A sink that takes its time with each piece, and only then writes it."""
+
+    def __init__(self, writer: FileWriter) -> None:
+        self.writer, self.size_bytes = writer, 0
+
+    def take(self, chunk: Piece) -> None:
+        time.sleep(0.02)
+        self.writer.write(chunk)
+        self.size_bytes += len(chunk)
+
+
+@routes.put("/v1/kept", policy=CHANGE, stream=True, status=204)
+async def keep(ctx: Context, stream: Stream) -> None:
+    writer = STORE.create("a/b")
+    await pump(Slow(writer), stream.chunks, stream.length, POOL)
+    writer.commit()
 
 
 @routes.get("/v1/guests", policy=SEE, guests=True, head=True)
