@@ -20,7 +20,8 @@ from skyhold.core.context import Context
 from skyhold.identity.auth.bounds import AccessRules, Bound
 from skyhold.identity.auth.payload import Token
 from skyhold.identity.auth.subjects import user_with_id
-from skyhold.identity.tables import ACCESS_RULES, ACCESS_TOKENS, APP_CREDENTIALS, CREDENTIALS, TRUSTS
+from skyhold.identity.delegation.tables import ACCESS_TOKENS, CREDENTIALS, TRUSTS
+from skyhold.identity.tables import ACCESS_RULES, APP_CREDENTIALS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx

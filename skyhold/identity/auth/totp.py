@@ -18,8 +18,9 @@ from skyhold.identity.auth import shape
 from skyhold.identity.auth.proof import Proof, denied, fresh, missing
 from skyhold.identity.auth.subjects import UserView, named_user
 from skyhold.identity.delegation import sealing
+from skyhold.identity.delegation.tables import CREDENTIALS
 from skyhold.identity.logic import one_time
-from skyhold.identity.tables import CREDENTIALS, TOTP_USES
+from skyhold.identity.tables import TOTP_USES
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx

@@ -15,7 +15,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.identity.auth.proof import Proof, denied
 from skyhold.identity.auth.subjects import PlaceView, place_with_id, user_with_id
-from skyhold.identity.tables import TRUSTS
+from skyhold.identity.delegation.tables import TRUSTS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx

@@ -23,9 +23,9 @@ from skyhold.identity.auth.sessions import void
 from skyhold.identity.delegation import making, policy, sealing
 from skyhold.identity.delegation.rows import credentials as store
 from skyhold.identity.delegation.rows import discard
+from skyhold.identity.delegation.tables import CREDENTIALS
 from skyhold.identity.listing import ListQuery, page
 from skyhold.identity.shapes import ID, extra_of
-from skyhold.identity.tables import CREDENTIALS
 from skyhold.identity.unique import duplicate, once
 
 EC2 = "ec2"

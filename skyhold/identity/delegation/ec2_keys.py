@@ -21,8 +21,8 @@ from skyhold.identity import links, permits, users
 from skyhold.identity.delegation import credentials, making, policy, sealing
 from skyhold.identity.delegation.rows import credentials as store
 from skyhold.identity.delegation.rows import discard
+from skyhold.identity.delegation.tables import CREDENTIALS
 from skyhold.identity.shapes import ID
-from skyhold.identity.tables import CREDENTIALS
 
 # ---- shape ---------------------------------------------------------------------------------
 

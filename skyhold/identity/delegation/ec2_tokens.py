@@ -23,8 +23,8 @@ from skyhold.identity.auth.proof import Proof, denied, fresh, limited
 from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.delegation import policy, sealing
 from skyhold.identity.delegation.credentials import BOUNDS, EC2, hash_of
+from skyhold.identity.delegation.tables import CREDENTIALS
 from skyhold.identity.logic.signatures import Signed, is_timely, matches, matches_s3
-from skyhold.identity.tables import CREDENTIALS
 
 NOBODY = "a secret of no key, so that an unknown access takes as long"
 

@@ -17,14 +17,8 @@ from skyhold.core.store import Store
 from skyhold.identity.auth import events
 from skyhold.identity.auth.grounds import link
 from skyhold.identity.auth.sessions import void
-from skyhold.identity.tables import (
-    ACCESS_TOKENS,
-    APP_CREDENTIALS,
-    CONSUMERS,
-    CREDENTIALS,
-    REQUEST_TOKENS,
-    TRUSTS,
-)
+from skyhold.identity.delegation.tables import ACCESS_TOKENS, CONSUMERS, CREDENTIALS, REQUEST_TOKENS, TRUSTS
+from skyhold.identity.tables import APP_CREDENTIALS
 
 app_credentials = Store(
     APP_CREDENTIALS, service="identity", kind="application_credential", label="Application credential",

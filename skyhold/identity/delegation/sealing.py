@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.identity.delegation.tables import ACCESS_TOKENS, CONSUMERS, CREDENTIALS, REQUEST_TOKENS
 from skyhold.identity.issuer.tables import KEYS
-from skyhold.identity.tables import ACCESS_TOKENS, CONSUMERS, CREDENTIALS, DOMAIN_CONFIGS, REQUEST_TOKENS
+from skyhold.identity.tables import DOMAIN_CONFIGS
 
 SEALED = [
     CREDENTIALS.c.blob, DOMAIN_CONFIGS.c.secrets, KEYS.c.sealed, CONSUMERS.c.secret, REQUEST_TOKENS.c.secret,

@@ -21,9 +21,10 @@ from skyhold.identity import grants, links, permits, roles, users
 from skyhold.identity.delegation import making, policy
 from skyhold.identity.delegation.rows import discard
 from skyhold.identity.delegation.rows import trusts as store
+from skyhold.identity.delegation.tables import TRUSTS
 from skyhold.identity.listing import ListQuery, printed
 from skyhold.identity.shapes import ID
-from skyhold.identity.tables import ROLES, TRUSTS
+from skyhold.identity.tables import ROLES
 
 MOST_REDELEGATIONS = 3
 WHAT = "trusts"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
-from skyhold.identity.tables import ACCESS_TOKENS, NONCES, REQUEST_TOKENS, TRUSTS
+from skyhold.identity.delegation.tables import ACCESS_TOKENS, NONCES, REQUEST_TOKENS, TRUSTS
 
 DAY_US = 86_400 * 1_000_000
 

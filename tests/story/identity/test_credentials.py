@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from skyhold.core.context import internal
-from skyhold.identity.tables import CREDENTIALS
+from skyhold.identity.delegation.tables import CREDENTIALS
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud, Persona
 from tests.story.identity.test_app_credentials import client_of

@@ -19,8 +19,9 @@ from skyhold.identity import links, roles, users
 from skyhold.identity.delegation import policy
 from skyhold.identity.delegation.rows import access_tokens as store
 from skyhold.identity.delegation.rows import discard
+from skyhold.identity.delegation.tables import ACCESS_TOKENS
 from skyhold.identity.listing import ListQuery, page
-from skyhold.identity.tables import ACCESS_TOKENS, ROLES
+from skyhold.identity.tables import ROLES
 
 # ---- shape ---------------------------------------------------------------------------------
 

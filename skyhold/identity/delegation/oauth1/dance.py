@@ -27,8 +27,8 @@ from skyhold.identity.delegation import making, policy, sealing
 from skyhold.identity.delegation.oauth1 import signed
 from skyhold.identity.delegation.oauth1.signed import HEADERS, Signed
 from skyhold.identity.delegation.rows import access_tokens, consumers, request_tokens
+from skyhold.identity.delegation.tables import REQUEST_TOKENS
 from skyhold.identity.shapes import ID
-from skyhold.identity.tables import REQUEST_TOKENS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx

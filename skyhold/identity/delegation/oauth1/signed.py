@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from skyhold.core.context import Context
 from skyhold.identity.auth.proof import denied
 from skyhold.identity.delegation import sealing
-from skyhold.identity.tables import CONSUMERS, NONCES
+from skyhold.identity.delegation.tables import CONSUMERS, NONCES
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx

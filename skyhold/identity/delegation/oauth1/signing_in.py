@@ -16,7 +16,7 @@ from skyhold.identity.auth.proof import Proof, denied, fresh, limited
 from skyhold.identity.auth.subjects import UserView, user_with_id
 from skyhold.identity.delegation.oauth1 import signed
 from skyhold.identity.delegation.oauth1.signed import Signed
-from skyhold.identity.tables import ACCESS_TOKENS
+from skyhold.identity.delegation.tables import ACCESS_TOKENS
 
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
