@@ -19,7 +19,7 @@ from skyhold.core.shapes import OpenShape, Page, field
 from skyhold.core.store import Filter, Store, like_escape
 from skyhold.identity import links
 
-TRUE_WORDS = ("", "1", "true", "t", "yes", "y", "on")
+FALSE_WORDS = ("0", "false", "f", "no", "n", "off")
 
 
 class ListQuery(OpenShape):
@@ -63,8 +63,8 @@ def printed(
 
 
 def truthy(text: str) -> bool:
-    """`?enabled` alone means true; whatever doesn't mean true means false."""
-    return text.lower() in TRUE_WORDS
+    """`?enabled` alone means true, and so does, as in Keystone, whatever doesn't clearly mean false."""
+    return text.lower() not in FALSE_WORDS
 
 
 COMPARE: dict[str, str] = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}

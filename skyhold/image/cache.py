@@ -79,28 +79,39 @@ def routes_of(site: str) -> Routes:
     @routes.delete("/v2/cache", policy=policy.CACHE_DELETE, headers=(TARGET_HEADER,))
     async def clear(ctx: Context, headers: Mapping[str, str | None]) -> None:
         """Empty the cache, its queue, or both."""
-        target = (headers[TARGET_HEADER] or "").strip().lower()
-        if target and target not in TARGETS:
-            raise errors.Invalid(f"If provided 'x-image-cache-clear-target' must be {' or '.join(TARGETS)}.")
-        await ctx.write(empty, site, target)
+        await ctx.write(empty, site, target_of(headers[TARGET_HEADER]))
 
     @routes.post("/v2/cache/clean", policy=policy.CACHE_DELETE, status=204)
     async def clean(ctx: Context) -> None:
         """Remove files that no row names, and rows whose file is gone."""
-        from skyhold.image.loops import caching
-
-        if not ctx.dry_run:
-            async with caching.turn(ctx.core):
-                await caching.sweep(ctx, site)
+        await tidy(ctx, site)
 
     @routes.post("/v2/cache/prune", policy=policy.CACHE_DELETE)
     async def prune(ctx: Context) -> Reply:
         """Remove what was longest unused until the cache is within its size."""
-        gone = await ctx.write(shrink, site)
-        pruned = {"total_files_pruned": len(gone), "total_bytes_pruned": sum(row.size_bytes for row in gone)}
-        return Reply(pruned)
+        return Reply(told_of(await ctx.write(shrink, site)))
 
     return routes
+
+
+def target_of(header: str | None) -> str:
+    """What is to be emptied: the cache, its queue, or both where nothing is said."""
+    target = (header or "").strip().lower()
+    if target and target not in TARGETS:
+        raise errors.Invalid(f"If provided 'x-image-cache-clear-target' must be {' or '.join(TARGETS)}.")
+    return target
+
+
+async def tidy(ctx: Context, site: str) -> None:
+    from skyhold.image.loops import caching
+
+    if not ctx.dry_run:
+        async with caching.turn(ctx.core):
+            await caching.sweep(ctx, site)
+
+
+def told_of(gone: list[Any]) -> dict[str, int]:
+    return {"total_files_pruned": len(gone), "total_bytes_pruned": sum(row.size_bytes for row in gone)}
 
 
 def url_of(core: Core, site: str) -> str:

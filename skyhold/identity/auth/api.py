@@ -15,13 +15,13 @@ from skyhold.core.context import Context
 from skyhold.core.http.routes import PUBLIC, Reply, Routes
 from skyhold.core.policy.rules import Rule
 from skyhold.core.shapes import Page, collection
+from skyhold.core.wire.kinds import truth
 from skyhold.identity import policy
 from skyhold.identity.auth import external, issuing, methods, reach, receipts, revoking, shape
 from skyhold.identity.auth.issuing import VARY
 from skyhold.identity.auth.sessions import Known, sessions
 from skyhold.identity.catalogue import catalogue_of
 from skyhold.identity.delegation.oauth1 import signed, signing_in
-from skyhold.identity.listing import truthy
 from skyhold.identity.views import Domain, Project
 
 routes = Routes()
@@ -126,7 +126,8 @@ def no_pki() -> errors.Gone:
 def late_s(ctx: Context, rule: Rule, query: shape.TokenQuery) -> int:
     """How long after its end the token may still be shown: for work that outlives it, to services and
     administrators. Whose own token it is gains nothing by asking."""
-    asked = query.allow_expired is not None and truthy(query.allow_expired)
+    # Unlike flags that only filter, this one lets more through: it must be said clearly, as in Keystone.
+    asked = truth(query.allow_expired) is True
     return ctx.core.settings.identity.allow_expired_window_s if asked and ctx.allows(rule, {}) else 0
 
 

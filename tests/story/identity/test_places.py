@@ -208,7 +208,8 @@ async def test_lists_filter_by_words_and_comparisons(cloud: Cloud) -> None:
 
     assert await found(enabled="true") == {a["id"]}
     assert await found(enabled="False") == {b["id"]}
-    assert await found(enabled="") == {a["id"]}
+    assert await found(enabled="") == await found(enabled="certainly") == {a["id"]}
+    assert await found(enabled="0") == await found(enabled="off") == {b["id"]}
     assert await found(name__icontains="NNA_") == {a["id"]}
     assert await found(name__istartswith="anna") == {a["id"], b["id"]}
     assert await found(name__endswith="x1") == {b["id"]}
