@@ -10,7 +10,6 @@ from skyhold.compute import policy, versions
 from skyhold.compute.servers import console, images, ops, shape, transitions
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Reply, Routes
-from skyhold.core.shapes import ABSENT
 
 ACTION = "/v2.1/servers/{server_id}/action"
 
@@ -62,8 +61,7 @@ async def reboot(ctx: Context, server_id: str, want: shape.Reboot) -> None:
 @routes.action(ACTION, "lock", policy=policy.LOCK, body=shape.Lock | None)
 async def lock(ctx: Context, server_id: str, want: shape.Lock | None) -> None:
     """Lock a server against changes by its members."""
-    reason = None if want is None or want.locked_reason is ABSENT else want.locked_reason
-    await ctx.write(ops.lock, server_id, reason)
+    await ctx.write(ops.lock, server_id, None if want is None else want.locked_reason)
 
 
 @routes.action(ACTION, "unlock", policy=policy.UNLOCK)

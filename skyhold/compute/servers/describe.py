@@ -7,7 +7,7 @@ disks, ports and metadata belong to the same moment.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from skyhold.compute.drivers.base import DiskSpec, GuestSpec, ImageSource, InstanceMetadata, PortPlug
 from skyhold.compute.servers import views
@@ -20,11 +20,12 @@ from skyhold.network import facade as network
 
 GIB = 1024**3
 MIB = 1024**2
+FORMATS: dict[str, Literal["raw", "qcow2"]] = {"raw": "raw", "qcow2": "qcow2"}
 
 
 def guest(tx: Tx, ctx: Context, server_id: str, token: str) -> GuestSpec:
     """`token` lets the host fetch the image when it doesn't share the store's disk."""
-    server = SERVERS_STORE.find(tx, server_id)
+    server = SERVERS_STORE.expect(tx, server_id)
     ports = network.views(tx, ctx, [server_id]).get(server_id, [])
     return GuestSpec(
         guest_id=server.id, name=views.instance_name(server.id), vcpus=server.flavor["vcpus"],
@@ -38,9 +39,15 @@ def disks(tx: Tx, ctx: Context, server: Any, token: str) -> list[DiskSpec]:
     image = image_facade.find(tx, ctx, server.image_id)
     if image is None or image.status != "active":
         raise Abort(f"Image {server.image_id} is no longer there to boot from.")
+    format = FORMATS.get(image.disk_format or "")
+    if format is None or image.size_bytes is None or image.sha512 is None:
+        raise Abort(
+            f"Image {image.id} can't be booted before its content was read through: try again when it has an "
+            "os_hash_value."
+        )
     path = image_facade.local_path(ctx.core, image)
     source = ImageSource(
-        image_id=image.id, format=image.disk_format, size_bytes=image.size_bytes,
+        image_id=image.id, format=format, size_bytes=image.size_bytes,
         virtual_size_bytes=image.virtual_size_bytes or image.size_bytes, sha512=image.sha512,
         path=str(path) if path else None, url=image_facade.download_url(ctx.core, image.id), token=token,
     )

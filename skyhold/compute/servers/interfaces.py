@@ -17,7 +17,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, Shape, collection, envelope, field
+from skyhold.core.shapes import Shape, collection, envelope, field
 from skyhold.network import facade as network
 
 INTERFACES = "/v2.1/servers/{server_id}/os-interface"
@@ -102,8 +102,7 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
     server = plugged_server(tx, ctx, server_id, "attach_interface")
     fixed_ip = want.fixed_ips[0].ip_address if want.fixed_ips else None
     ask = network.PortAsk(
-        network_id=want.net_id, port_id=want.port_id, fixed_ip=fixed_ip,
-        tag=None if want.tag is ABSENT else want.tag,
+        network_id=want.net_id, port_id=want.port_id, fixed_ip=fixed_ip, tag=want.tag,
     )
     asks = network.plan(tx, ctx, [ask] if want.net_id or want.port_id else None)
     if not asks:

@@ -16,7 +16,7 @@ from skyhold.compute.tables import SERVERS
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.shapes import ABSENT, Page
+from skyhold.core.shapes import Page
 from skyhold.core.store import Filter, like_escape
 from skyhold.core.wire.formats import microseconds
 from skyhold.network import facade as network
@@ -169,7 +169,7 @@ def add_times(found: list[Filter], query: shape.ServerQuery) -> None:
     for text, op, name in (
         (query.changes_since, "ge", "changes-since"), (query.changes_before, "le", "changes-before"),
     ):
-        if text is None or text is ABSENT:
+        if text is None:
             continue
         try:
             found.append(("updated_at", op, microseconds(text)))

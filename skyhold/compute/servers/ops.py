@@ -265,8 +265,7 @@ def port_asks(ctx: Context, want: shape.ServerCreate) -> Any:
         return given
     return [
         network.PortAsk(
-            network_id=ask.uuid, port_id=ask.port, fixed_ip=ask.fixed_ip,
-            tag=None if ask.tag is ABSENT else ask.tag,
+            network_id=ask.uuid, port_id=ask.port, fixed_ip=ask.fixed_ip, tag=ask.tag,
         )
         for ask in given
     ]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from skyhold.core.shapes import (
     ABSENT,
+    Absent,
     JsonObject,
     LooseBool,
     LooseInt,
@@ -58,7 +59,8 @@ class ServerCreate(Shape):
     flavor: Ref = field("flavorRef")
     image: Ref | None = field("imageRef", default=None)
     networks: list[NetworkAsk] | None = field(until="2.36", default=None)
-    wanted_networks: list[NetworkAsk] | Literal["auto", "none"] = field("networks", since="2.37")
+    # Required since 2.37, and absent before.
+    wanted_networks: list[NetworkAsk] | Literal["auto", "none"] | Absent = field("networks", since="2.37")
     key_name: str | None = field(default=None, min=1, max=255)
     user_data: str | None = field(default=None, format="base64", max=65535, secret=True)
     metadata: dict[str, str] = field(default_factory=dict, max=255, keys=r"^[a-zA-Z0-9_:. -]{1,255}$")
@@ -87,20 +89,20 @@ class ServerCreate(Shape):
 
 
 class ServerCreated(Shape):
-    id: str = ABSENT  # type: ignore[assignment]
-    links: list[Any] = ABSENT  # type: ignore[assignment]
-    disk_config: str = field("OS-DCF:diskConfig", default=ABSENT)
-    security_groups: list[Any] = ABSENT  # type: ignore[assignment]
-    admin_pass: str = field("adminPass", default=ABSENT)
+    id: str | Absent = ABSENT
+    links: list[Any] | Absent = ABSENT
+    disk_config: str | Absent = field("OS-DCF:diskConfig", default=ABSENT)
+    security_groups: list[Any] | Absent = ABSENT
+    admin_pass: str | Absent = field("adminPass", default=ABSENT)
 
 
 class ServerUpdate(Shape):
-    name: Name = ABSENT
-    access_ip_v4: str | None = field("accessIPv4", default=ABSENT, format="ipv4")
-    access_ip_v6: str | None = field("accessIPv6", default=ABSENT, format="ipv6")
-    disk_config: str = field("OS-DCF:diskConfig", default=ABSENT, enum=("AUTO", "MANUAL"))
-    description: str | None = field(since="2.19", default=ABSENT, max=255)
-    hostname: str = field(since="2.90", default=ABSENT, min=2, max=255, pattern=HOSTNAME)
+    name: Name | Absent = ABSENT
+    access_ip_v4: str | Absent | None = field("accessIPv4", default=ABSENT, format="ipv4")
+    access_ip_v6: str | Absent | None = field("accessIPv6", default=ABSENT, format="ipv6")
+    disk_config: str | Absent = field("OS-DCF:diskConfig", default=ABSENT, enum=("AUTO", "MANUAL"))
+    description: str | Absent | None = field(since="2.19", default=ABSENT, max=255)
+    hostname: str | Absent = field(since="2.90", default=ABSENT, min=2, max=255, pattern=HOSTNAME)
 
 
 class ServerBrief(Shape):
@@ -134,14 +136,14 @@ class Server(Shape):
     access_ip_v6: str = field("accessIPv6")
     links: list[Any]
     disk_config: str = field("OS-DCF:diskConfig")
-    progress: int = field(default=ABSENT)
-    fault: Fault = field(default=ABSENT)
+    progress: int | Absent = field(default=ABSENT)
+    fault: Fault | Absent = field(default=ABSENT)
     zone: str = field("OS-EXT-AZ:availability_zone")
     config_drive: str
     key_name: str | None
     launched_at: TimeMicros | None = field("OS-SRV-USG:launched_at")
     terminated_at: TimeMicros | None = field("OS-SRV-USG:terminated_at")
-    security_groups: list[Any] = field(default=ABSENT)
+    security_groups: list[Any] | Absent = field(default=ABSENT)
     task: str | None = field("OS-EXT-STS:task_state")
     state: str = field("OS-EXT-STS:vm_state")
     power: int = field("OS-EXT-STS:power_state")
@@ -164,7 +166,7 @@ class Server(Shape):
     description: str | None = field(since="2.19")
     tags: list[str] = field(since="2.26")
     trusted_image_certificates: list[str] | None = field(since="2.63", default=None)
-    server_groups: list[str] = field(since="2.71", default=ABSENT)
+    server_groups: list[str] | Absent = field(since="2.71", default=ABSENT)
     locked_reason: str | None = field(since="2.73")
     pinned_zone: str | None = field("pinned_availability_zone", since="2.96")
 

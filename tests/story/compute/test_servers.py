@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from skyhold.core.context import Context, internal
+from skyhold.core.db.tx import Tx
+from skyhold.image.tables import IMAGES
 from tests.kit.cloud import Persona
 from tests.story.compute.scene import VERSION, Scene
 
@@ -256,3 +259,15 @@ async def test_xct_07_pages_are_stable_and_linked(scene: Scene) -> None:
         path = path + "&name=page-" if path and "name=" not in path else path
     assert set(seen) == made
     assert len(seen) == 3
+
+
+async def test_an_image_whose_content_nobody_hashed_yet_is_not_booted_and_the_fault_says_so(scene: Scene) -> None:
+    """Content at a location counts as the image's at once, and is read for its hash afterwards."""
+
+    def unhash(tx: Tx, ctx: Context) -> None:
+        tx.execute(IMAGES.update().where(IMAGES.c.id == scene.image_id).values(sha512=None))
+
+    await internal(scene.cloud.core).write(unhash)
+    server = await scene.server("too-early", expect="ERROR")
+    assert "os_hash_value" in server["fault"]["message"] and scene.image_id in server["fault"]["message"]
+    assert (await scene.used())["instances"] == 1, "it is there, to be looked at and deleted"
