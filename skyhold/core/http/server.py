@@ -63,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pieces: list[bytes] = []
         self._gathered_bytes = self._body_bytes = 0
         self._long_body: LongBody | None = None
+        self._requests = 0
 
     # ---- what the connection does ------------------------------------------------------------
 
@@ -122,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
             scope[CERTIFICATE] = lambda: tls.getpeercert(binary_form=True)
         scope[CONNECTED] = lambda: not transport.is_closing()
         scope[WELCOME] = lambda: not transport.is_closing() and not self._stopping
-        scope[LONG_BODY] = partial(self._long_body_of, scope)
+        self._requests += 1
+        scope[LONG_BODY] = partial(self._long_body_of, self._requests)
         self._body_bytes = 0
         super().on_headers_complete()
 
@@ -170,14 +172,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gathered_due.stop()
         self._pieces, self._gathered_bytes = [], 0
 
-    def _long_body_of(self, scope: dict[str, Any], start: bytes) -> LongBody | None:
+    def _long_body_of(self, request: int, start: bytes) -> LongBody | None:
         """All of this request's body from `start` on, which came first; None where the parser may as well read it."""
         cycle, transport = cast(Any, self.cycle), self.transport
-        if cycle.scope is not scope or not cycle.more_body or transport.is_closing():
+        if request != self._requests or not cycle.more_body or transport.is_closing():
             return None
         if self.parser.should_upgrade() or transport.get_extra_info("ssl_object") is not None:
             return None
-        left_bytes = length_of(scope) - self._body_bytes
+        left_bytes = length_of(self.headers) - self._body_bytes
         if left_bytes < LEAST_BYTES:
             return None
         early = b"".join((start, cycle.body, *self._pieces))
@@ -216,9 +218,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def length_of(scope: dict[str, Any]) -> int:
+def length_of(headers: list[tuple[bytes, bytes]]) -> int:
     """Of a body whose length was said; the parser has seen to it that this is one number, and not chunked as well."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
