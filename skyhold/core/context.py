@@ -171,6 +171,11 @@ class Context:
         answer: T | None = await asked(self.core.db.glance(self, statement))
         return answer
 
+    async def read_long(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """`read`, for what may have thousands of rows."""
+        answer: T = await asked(self.core.db.read_long(self, fn, *args, **kw))
+        return answer
+
     async def write(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(tx, ctx, …)` in one transaction; rolled back afterwards in a dry run. Raises Unavailable when the
         database can't now: then nothing was changed."""

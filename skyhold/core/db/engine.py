@@ -77,6 +77,10 @@ class Database(Protocol):
     name: str
 
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
+    async def read_long(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        """The same for what may have thousands of rows: it doesn't keep the event loop where the database would."""
+        ...
+
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         """Run a change of the schema, by one process at a time."""
@@ -270,6 +274,9 @@ class ServerDatabase:
                     await conn.execute(sa.text(command))
                 await conn.commit()
         return answer
+
+    async def read_long(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        return await self.read(ctx, operation, *args, **kw)
 
     async def glance(self, ctx: Context, statement: sa.Select[Any]) -> Any:
         if self.name == "postgresql":

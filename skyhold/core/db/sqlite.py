@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite: reads in the event loop, writes through one thread with group commit.
+"""SQLite: reads in the event loop, long ones in a thread, writes through one thread with group commit.
 
 The interface is core/db/engine.py's Database. There is exactly one control process on a SQLite
 file; a second writer would only wait for locks, so opening takes no precautions against one.
@@ -12,7 +12,9 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -57,6 +59,8 @@ class SqliteDatabase:
         self._writes, self._reads = driver_of(self._writer), driver_of(self._reader)
         self._reads.execute("PRAGMA query_only=ON")
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="sqlite-reader")
+        self._long_reader: sa.Connection | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -111,6 +115,25 @@ class SqliteDatabase:
         finally:
             self._reads.rollback()
 
+    async def read_long(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        """One at a time, in a thread and on a connection of its own: nobody else waits for thousands of rows."""
+        work = partial(self._read_aside, ctx, operation, *args, **kw)
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
+    def _read_aside(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        if self._long_reader is None:
+            self._long_reader = self._connect()
+            driver_of(self._long_reader).execute("PRAGMA query_only=ON")
+        driver = driver_of(self._long_reader)
+        run(driver, "BEGIN")
+        try:
+            return operation(Tx(self._long_reader, ctx, writing=False), ctx, *args, **kw)
+        except StopIteration as stop:
+            # A future refuses it, and whoever waits would wait for ever.
+            raise RuntimeError("the operation raised StopIteration") from stop
+        finally:
+            driver.rollback()
+
     async def glance(self, ctx: Context, statement: sa.Select[Any]) -> Any:
         return await self.read(ctx, only_value, statement)
 
@@ -133,6 +156,9 @@ class SqliteDatabase:
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._aside.shutdown)
+        if self._long_reader is not None:
+            self._long_reader.close()
         self._reader.close()
         self._writer.close()
 

@@ -26,7 +26,7 @@ async def show(ctx: Context, project_id: str, query: Any, head: Head) -> Reply:
     """List an account's containers."""
     heads.check(head)
     wish, kind = listings.wish_of(query), listings.kind_of(query, head)
-    found, rows = await ctx.read(shown, project_id, wish)
+    found, rows = await listings.read_of(ctx, wish)(shown, project_id, wish)
     frame = ("account", heads.ACCOUNT + project_id, "container")
     return await listings.answer(kind, rows, entry, frame, replies.of_account(found))
 

@@ -24,7 +24,7 @@ async def show(ctx: Context, project_id: str, container: str, query: Any, head: 
     """List a container's objects."""
     checked(head, container)
     wish, kind = listings.wish_of(query), listings.kind_of(query, head)
-    row, rows = await ctx.read(objects.page, project_id, container, wish, heads.referrer(head))
+    row, rows = await listings.read_of(ctx, wish)(objects.page, project_id, container, wish, heads.referrer(head))
     return await listings.answer(kind, rows, entry, ("container", container, "object"), replies.of_container(ctx, row))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 import orjson
 
 from skyhold.core import errors
+from skyhold.core.context import Context
 from skyhold.core.http.routes import Head, Reply
 from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.object.logic.bounds import LISTING
@@ -30,7 +31,7 @@ SPELLINGS: Final = {media: kind for kind, media in KINDS.items()} | {
     "text/xml": "xml", "*/*": "plain", "text/*": "plain", "application/*": "json",
 }
 LONG: Final = 100
-"""Rows from which printing leaves the event loop."""
+"""Rows from which reading and printing leave the event loop."""
 NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 YES: Final = ("true", "1", "yes", "on", "t", "y")
@@ -99,6 +100,10 @@ def media_of(entry: str) -> tuple[str, float]:
         return media, float(weight[:8])
     except ValueError:
         return media, 0.0
+
+
+def read_of(ctx: Context, wish: Wish) -> Callable[..., Awaitable[Any]]:
+    return ctx.read_long if wish.limit > LONG else ctx.read
 
 
 # ---- how it is printed -----------------------------------------------------------------------

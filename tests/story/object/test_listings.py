@@ -6,11 +6,14 @@ Which names are in one is decided in logic/listing.py, which tests/unit/object h
 
 from __future__ import annotations
 
+import threading
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from skyhold.object.engine import objects
 from tests.story.object.conftest import Account
 
 NAMES = ["a", "a/1", "a/2", "b/", "b/x/y", "b/z", "c", "ünï", "鳥"]
@@ -112,3 +115,20 @@ async def test_a_limit_beyond_the_longest(birds: Account) -> None:
         for limit in ("10001", "9" * 40):
             assert b"Maximum limit" in (await birds.ask("GET", path, 412, query={"limit": limit})).body
         await birds.ask("GET", path, 400, query={"prefix": "nul\0"})
+
+
+async def test_a_long_listing_leaves_the_event_loop(birds: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database reads in it."""
+    threads = []
+    page = objects.page
+
+    def seen(*args: Any, **kw: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return page(*args, **kw)
+
+    monkeypatch.setattr(objects, "page", seen)
+    for limit in (None, 101, 100, 1):
+        query = {} if limit is None else {"limit": limit}
+        assert await birds.names("birds", **query) == NAMES[:limit]
+    sqlite = birds.cloud.core.db.name == "sqlite"
+    assert threads == [not sqlite, not sqlite, True, True]

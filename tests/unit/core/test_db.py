@@ -47,6 +47,19 @@ async def test_an_error_rolls_everything_back(counters: Core) -> None:
     assert await ctx.read(names) == set()
 
 
+async def test_a_long_read_sees_what_was_committed_and_may_fail_like_any(counters: Core) -> None:
+    ctx = internal(counters)
+
+    def stop(tx: Any, ctx: Context) -> None:
+        raise errors.Conflict("no")
+
+    for name in ("a", "b"):
+        await ctx.write(put, name)
+        assert name in await ctx.read_long(names)
+        with pytest.raises(errors.Conflict):
+            await ctx.read_long(stop)
+
+
 async def test_an_expected_duplicate_leaves_the_transaction_usable(counters: Core) -> None:
     ctx = internal(counters)
 
@@ -174,6 +187,35 @@ async def test_an_errors_text_holds_no_values(counters: Core) -> None:
     with pytest.raises(sa.exc.IntegrityError) as refused:
         await internal(counters).write(put, "hunter2")
     assert "[parameters" not in str(refused.value) or "hunter2" not in str(refused.value).partition("[param")[2]
+
+
+# ---- SQLite's threads ----------------------------------------------------------------------
+
+
+async def test_a_long_read_keeps_nobody_waiting(single: Core) -> None:
+    ctx, gate, begun = internal(single), threading.Event(), threading.Event()
+
+    def slow(tx: Any, ctx: Context) -> int:
+        begun.set()
+        assert gate.wait(PATIENCE_S)
+        return int(tx.scalar(sa.select(1)))
+
+    reading = asyncio.create_task(ctx.read_long(slow))
+    try:
+        assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+        assert await ctx.read(lambda tx, ctx: tx.scalar(sa.select(2))) == 2
+    finally:
+        gate.set()
+    assert await reading == 1
+
+
+async def test_a_long_read_can_not_write_and_raises_what_a_future_takes(single: Core) -> None:
+    ctx = internal(single)
+    with pytest.raises(sa.exc.OperationalError, match="readonly"):
+        await ctx.read_long(lambda tx, ctx: tx.execute(sa.text("CREATE TABLE t (x)")))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await ctx.read_long(lambda tx, ctx: next(iter(())))
+    assert await ctx.read_long(lambda tx, ctx: tx.scalar(sa.select(3))) == 3
 
 
 # ---- SQLite's writer thread -----------------------------------------------------------------
