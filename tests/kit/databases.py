@@ -107,6 +107,11 @@ class ServerProcess:
                 raise RuntimeError(f"{command[0]} did not start: {(self.directory / 'log').read_text()}")
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int | None:
+        """Of its first process, which is the parent of all others."""
+        return self._process.pid if self._process else None
+
     def stop(self) -> None:
         if self._process is not None:
             # PostgreSQL's fast shutdown; MariaDB ends on either.
@@ -240,6 +245,10 @@ class Servers:
         if kind not in self._running:
             self._running[kind] = MAKERS[kind]()
         return self._running[kind].fresh()
+
+    def pid(self, kind: str) -> int | None:
+        """Of the running server's first process; SQLite has none."""
+        return getattr(self._running.get(kind), "pid", None)
 
     async def emptied(self, kind: str) -> str:
         """A database with the schema and no row: the one of the test before, for making a hundred tables

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,43 @@ from wire import Wire
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True)
+class Database:
+    """Where a cloud keeps its rows: SQLite in its own directory, or a server of which `pid` is the first process."""
+
+    name: str = "sqlite"
+    url: str = ""
+    pid: int | None = None
+
+    def cpu_s(self) -> float:
+        """What the server's processes took so far, those that have ended too: 0 for SQLite, which has none."""
+        return 0.0 if self.pid is None else cpu_s_of([self.pid, *children(self.pid)])
+
+
+SQLITE = Database()
+
+
 class Cloud:
     """`fake` and `real` make one; it is started when entered and destroyed when left."""
 
-    def __init__(self, *start: str, database: str = "") -> None:
+    def __init__(self, *start: str, database: Database = SQLITE) -> None:
         self._start = start
         self.directory = Path(tempfile.mkdtemp(prefix="skyhold-bench-"))
         self.port = free_port()
         self._env = {**os.environ, "HOME": str(self.directory / "user")}
         self._env.pop("SKYHOLD_HOME", None)
-        self.database_url = database or f"sqlite:///{self.home / 'skyhold.db'}"
-        if database:
-            self._env["SKYHOLD_DATABASE_URL"] = database
+        self.database = database
+        self.database_url = database.url or f"sqlite:///{self.home / 'skyhold.db'}"
+        if database.url:
+            self._env["SKYHOLD_DATABASE_URL"] = database.url
         self._token = ""
 
     @classmethod
-    def fake(cls, image: Path | None = None, database: str = "") -> Cloud:
+    def fake(cls, image: Path | None = None, database: Database = SQLITE) -> Cloud:
         return cls("--fake", "--no-demo", database=database)
 
     @classmethod
-    def real(cls, image: Path, database: str = "") -> Cloud:
+    def real(cls, image: Path, database: Database = SQLITE) -> Cloud:
         return cls("--no-demo", "--image", str(image), database=database)
 
     @property
@@ -101,19 +119,11 @@ class Cloud:
     def pids(self) -> list[int]:
         """Control plane and host agent, and whatever they have started."""
         found = [int(file.read_text()) for file in (self.home / "run").glob("*.pid")]
-        for pid in found:
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += [int(child) for child in read(task).split()]
-        return found
+        return [*found, *(child for pid in found for child in children(pid))]
 
     def cpu_s(self) -> float:
-        """User and system time of all threads, with that of children that have ended."""
-        ticks = 0
-        for pid in self.pids():
-            fields = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-            # The first field here is the third of proc(5): utime, stime, cutime and cstime are 14 to 17.
-            ticks += sum(int(number) for number in fields[11:15])
-        return ticks / TICKS_PER_S
+        """User and system time of all threads, with that of children that have ended, and of the database server."""
+        return cpu_s_of(self.pids()) + self.database.cpu_s()
 
     def pss_mib(self) -> float:
         return sum(self._memory_kib(pid, "smaps_rollup", "Pss:") for pid in self.pids()) / 1024
@@ -135,6 +145,20 @@ class Cloud:
             if line.startswith(key):
                 return int(line.split()[1])
         return 0
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in read(task).split()]
+
+
+def cpu_s_of(pids: list[int]) -> float:
+    ticks = 0
+    for pid in pids:
+        fields = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+        # The first field here is the third of proc(5): utime, stime, cutime and cstime are 14 to 17.
+        ticks += sum(int(number) for number in fields[11:15])
+    return ticks / TICKS_PER_S
 
 
 def read(path: Path) -> str:

@@ -2,8 +2,8 @@
 """What a measurement is: a figure with its goal, and the loops that take it.
 
 What is measured stands in lines/. CPU time is that of all processes of the cloud, read from the
-kernel before and after enough operations that its ticks of 10 ms don't matter; the load
-generator's own time is not in it.
+kernel before and after enough operations that its ticks of 10 ms don't matter; a database server's
+is in it, the load generator's own is not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloud import Cloud
 
+MOST_TIMES = 4
+"""What a database server may cost, in CPU time with its own, as often as SQLite."""
 LANES = 4
 """Connections at once when requests per second are counted."""
 
@@ -80,6 +82,39 @@ class Figure:
         if self.skipped:
             numbers = [" " * 44]
         return "  ".join([f"{self.name:<34}", *numbers, f"goal {self.goal.words:<22}", f"{met:<4}", self.note]).rstrip()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same line on SQLite and on a database server."""
+
+    small: Figure
+    large: Figure
+
+    @property
+    def times(self) -> float | None:
+        """How many times SQLite's CPU time the other takes."""
+        if not self.small.cpu_ms or self.large.cpu_ms is None:
+            return None
+        return self.large.cpu_ms / self.small.cpu_ms
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.times is None else self.times <= MOST_TIMES
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "name": self.small.name, "sqlite": self.small.plain(), "other": self.large.plain(),
+            "times": rounded(self.times), "met": self.met,
+        }
+
+    def row(self) -> str:
+        met = {True: "yes", False: "NO", None: "-"}[self.met]
+        numbers = f"{shown(self.small.cpu_ms):>9} {shown(self.large.cpu_ms):>9} ms CPU  {shown(self.times):>6} times"
+        walls = f"{shown(self.small.wall_ms):>9} {shown(self.large.wall_ms):>9} ms wall"
+        if self.small.skipped:
+            return f"{self.small.name:<34}  {self.small.note}"
+        return f"{self.small.name:<34}  {numbers}  goal <= {MOST_TIMES:g} times  {met:<4}  {walls}"
 
 
 def rounded(value: float | None) -> float | None:

@@ -21,6 +21,8 @@ SERVERS = "/compute/v2.1/servers"
 MEASURED = 100
 WATCHED = 15
 AT_ONCE = 50
+UNSEEN = range(80, 95)
+"""Microversions that nobody has asked in: each shows every server for the first time."""
 LATEST = {"OpenStack-API-Version": "compute latest"}
 
 
@@ -89,7 +91,7 @@ def rush(wires: list[Wire], wish: dict[str, Any], gate: threading.Barrier, turn:
 
 
 def list_detail(cloud: Cloud) -> dict[str, Any]:
-    """In the newest version, which shows the most."""
+    """In the newest version, which shows the most. Who asks again is told faster; the first time is in the note."""
     lift_quotas(cloud)
     wish, wire = server_wish(cloud), cloud.wire()
     while missing := 1000 - len(wire.ask("GET", SERVERS + "?limit=1000").json["servers"]):
@@ -99,9 +101,13 @@ def list_detail(cloud: Cloud) -> dict[str, Any]:
     listed = wire.ask("GET", SERVERS + "/detail?limit=1000", headers=LATEST).json["servers"]
     if len(listed) != 1000 or not all(server["addresses"] for server in listed):
         raise SystemExit("the list does not show 1,000 servers with their addresses")
+    cpu_before = cloud.cpu_s()
+    for minor in UNSEEN:
+        wire.ask("GET", SERVERS + "/detail?limit=1000", headers={"OpenStack-API-Version": f"compute 2.{minor}"})
+    first_ms = (cloud.cpu_s() - cpu_before) / len(UNSEEN) * 1e3
     return repeat(
         cloud, lambda i: wire.ask("GET", SERVERS + "/detail?limit=1000", headers=LATEST), 30, lanes=0
-    ) | {"note": "1,000 servers with ports"}
+    ) | {"note": f"1,000 servers with ports; asked for the first time {first_ms:.0f} ms"}
 
 
 LINES = [

@@ -39,11 +39,12 @@ def start(cloud: Cloud) -> dict[str, Any]:
     walls, cpus = [], []
     for _ in range(STARTS):
         cloud.down()
-        began = time.perf_counter()
+        # The cloud's own processes are new; a database server goes on.
+        before, began = cloud.cpu_s(), time.perf_counter()
         cloud.up()
         cloud.sign_in(Wire(cloud.port))
         walls.append(time.perf_counter() - began)
-        cpus.append(cloud.cpu_s())
+        cpus.append(cloud.cpu_s() - before)
     return {"cpu_ms": statistics.median(cpus) * 1e3, "wall_ms": statistics.median(walls) * 1e3}
 
 
