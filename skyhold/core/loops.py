@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
-from skyhold.core import context
+from skyhold.core import context, errors
 from skyhold.core.tables import LEASES
 
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ class Loops:
         if self._tasks and self._core.db.name != "sqlite":
             # So that another process need not wait until they expire.
             self._until.clear()
-            await context.internal(self._core).write(drop_leases, self._holder)
+            try:
+                await context.internal(self._core).write(drop_leases, self._holder)
+            except errors.Unavailable as error:
+                log.warning("leases were not dropped: they expire", error=error.message)
 
     async def run_once(self, name: str) -> None:
         """Run one loop now: for tests and the operator."""

@@ -387,6 +387,33 @@ async def test_a_graceful_stop_lets_the_next_process_go_on_at_once(toys: Core, s
     assert await outcome_of(toys, subject) == BUILT
 
 
+async def test_a_stop_without_the_database_fails_nobody_and_loses_nothing(
+    toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The saga goes on when its lease has ended."""
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(s: Run) -> Outcome:
+        reached.set()
+        await never.wait()
+        return None
+
+    async def away(*args: Any) -> None:
+        raise errors.Unavailable("The database does not answer now; try again.", reason="database")
+
+    world.plan["two"] = [hang]
+    saga = await begin(toys, Build, subject)
+    await asyncio.wait_for(reached.wait(), PATIENCE_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.db, "write", away)
+        await toys.sagas.stop()
+    await change_row(toys, saga, lease_until=1)
+    toys.sagas = Runner(toys, toy.SAGAS_OF_TOY)
+    await toys.sagas.start()
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+
+
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_paused_process_that_wakes_up_changes_nothing(toys: Core, subject: str, step: str) -> None:
     """Its lease ended and another went on: the commit of its step is refused, with all effects."""

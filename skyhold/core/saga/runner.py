@@ -109,8 +109,13 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if held:
+        if not held:
+            return
+        try:
             await self._internal().write(rows.release, held)
+        except errors.Unavailable as error:
+            log.warning("sagas were not let go of: their leases expire", error=error.message)
+        else:
             self._core.siblings.tell(DUE)
 
     async def wait(self, saga_id: str, timeout_s: float) -> str | None:

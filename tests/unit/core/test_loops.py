@@ -16,6 +16,7 @@ import pytest
 from skyhold.core import loops
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
+from skyhold.core.db.engine import unreachable
 from skyhold.core.loops import Loop, Loops, drop_leases, keep_leases, take_lease
 from skyhold.core.siblings import Siblings
 from tests.kit.patience import PATIENCE_S
@@ -68,6 +69,23 @@ async def test_an_error_does_not_end_a_loop(core: Core) -> None:
     made = Loops(core, [Loop("toy", 0.01, run)])
     await made.start()
     await until(ran, 3)
+    await made.stop()
+
+
+async def test_a_stop_goes_on_when_the_database_is_away(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise nothing behind the loops would be stopped; the leases expire."""
+    ran: list[int] = []
+
+    async def run(ctx: Context) -> None:
+        ran.append(1)
+
+    async def away(*args: object) -> None:
+        raise unreachable()
+
+    made = Loops(core, [Loop("toy", 0.01, run)])
+    await made.start()
+    await until(ran, 1)
+    monkeypatch.setattr(core.db, "write", away)
     await made.stop()
 
 
