@@ -19,12 +19,13 @@ import pytest
 from skyhold.cmd import processes
 from tests.cluster.cloud import Processes
 from tests.cluster.test_chaos import lift_limits
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
 C, N, I = "/compute/v2.1", "/network/v2.0", "/image/v2/images"  # noqa: E741
-STOPPED_S = 15.0
-"""Requests get ten seconds to end."""
+STOPPED_S = 30.0
+"""Requests get ten seconds to end, and the machine may stand still for some more."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def ready_again(cloud: Processes, waiting: threading.Thread, *, at_rest: bool = 
     if not at_rest:
         return
     cloud.rest()
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while (told := cloud.call("GET", "/admin/v1/audit", admin=True)) != (200, {"findings": []}):
         assert time.monotonic() < end, told
         time.sleep(0.2)
@@ -104,7 +105,7 @@ def wish(cloud: Processes) -> dict[str, Any]:
 
 
 def saving(cloud: Processes, image: str) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while cloud.call("GET", f"{I}/{image}")[1]["status"] != "saving":
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -192,12 +193,13 @@ def test_a_step_under_way_goes_on_after_the_start(running: Processes) -> None:
     running.signal("host", signal.SIGSTOP)
     status, made = running.call("POST", f"{C}/servers", {"server": server})
     assert status == 202, made
-    time.sleep(0.5)
-    assert running.steps() in (["compute.boot.wire_ports"], ["compute.boot.spawn"])
-    start = time.monotonic()
+    end = time.monotonic() + PATIENCE_S
+    while (under_way := running.steps()) not in (["compute.boot.wire_ports"], ["compute.boot.spawn"]):
+        assert time.monotonic() < end, under_way
+        time.sleep(0.05)
     stopping = terminate(running)
     stopping.join()
-    assert time.monotonic() - start < 5
+    assert running.steps()[0] in ("compute.boot.wire_ports", "compute.boot.spawn")
     running.signal("host", signal.SIGCONT)
     ready_again(running, stopping)
     id = made["server"]["id"]
@@ -213,9 +215,7 @@ def test_who_keeps_a_connection_open_keeps_nobody_from_stopping(running: Process
     while not answer.endswith(b"}"):
         answer += line.recv(65536)
     assert b"200 OK" in answer
-    start = time.monotonic()
     stopping = terminate(running)
     assert rest_of(line) == b""
     ready_again(running, stopping)
-    assert time.monotonic() - start < 30
     assert running.call("GET", "/identity/v3")[0] == 200

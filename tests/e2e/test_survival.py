@@ -20,6 +20,7 @@ from skyhold.cmd.client import Client
 from skyhold.network.drivers.native.names import CloudNames
 from tests.e2e.conftest import CLIENT, Real, ssh
 from tests.e2e.test_walkthrough import TAP
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.guest
 
@@ -47,7 +48,7 @@ def test_a_restarted_agent_finds_its_running_guests(real: Real, guest: tuple[Pat
 
 def test_a_dead_agent_shows_its_service_down(real: Real) -> None:
     kill(real, "host")
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while real.json("compute", "service", "list", cloud="skyhold-admin")[0]["State"] != "down":
         assert time.monotonic() < end
         time.sleep(0.5)
@@ -58,7 +59,7 @@ def test_a_dead_agent_shows_its_service_down(real: Real) -> None:
 def test_a_flushed_ruleset_is_repaired(real: Real, guest: tuple[Path, str]) -> None:
     space = CloudNames((real.home / "cloud-id").read_text().strip()).plane
     subprocess.run(["ip", "netns", "exec", space, "nft", "flush", "ruleset"], check=True)
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE_S
     while not TAP.search(rules(space)):
         assert time.monotonic() < end, "nobody repaired the ruleset"
         time.sleep(0.2)
@@ -109,7 +110,7 @@ def openstack_words(real: Real, *words: str) -> list[str]:
 def wait_for_row(real: Real, name: str) -> None:
     """Until the server was accepted, asked straight from the API: the client would be too slow."""
     demo = Client(real.url, "demo", (real.home / "demo-password").read_text().strip(), "demo")
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while not demo.get(f"/compute/v2.1/servers?name={name}")["servers"]:
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -20,6 +20,7 @@ from skyhold.cmd.client import Client
 from skyhold.cmd.serve import admin_password
 from skyhold.network.drivers.native.names import CloudNames
 from tests.e2e.conftest import Real, reachable, ssh
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.guest
 
@@ -160,7 +161,7 @@ def create(real: Real, name: str, image: str, *more: str) -> None:
     )
 
 
-def until_closed(address: str, timeout_s: float = 5.0) -> None:
+def until_closed(address: str, timeout_s: float = PATIENCE_S) -> None:
     end = time.monotonic() + timeout_s
     while reachable(address):
         assert time.monotonic() < end, f"{address} can still be reached"

@@ -32,6 +32,9 @@ from skyhold.core.settings.whole import Settings
 KINDS = ("sqlite", "postgresql", "mariadb")
 START_S = 60.0
 POSTGRES_BIN = "/usr/lib/postgresql/15/bin"
+OBSERVER = "observer"
+"""Who looks at a cloud's PostgreSQL from outside: the cloud ends its own user's sessions when they stop in the midst of
+a statement (skyhold/core/db/stalled.py), and a test may be stopped by the machine at any moment."""
 
 
 def chosen() -> tuple[str, ...]:
@@ -149,6 +152,8 @@ class Postgresql(ServerProcess):
             [f"{POSTGRES_BIN}/postgres", "-D", data, *(word for option in options for word in ("-c", option))],
             lambda: self._sql("SELECT 1") == 0,
         )
+        if self._sql(f"CREATE ROLE {OBSERVER} SUPERUSER LOGIN"):
+            raise RuntimeError("PostgreSQL made no role")
 
     def _sql(self, statement: str) -> int:
         return subprocess.run(

@@ -22,6 +22,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.kit.patience import PATIENCE_S
+
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 SUFFIX, ROOT, PASSWORD = "dc=test", "cn=root,dc=test", "the-root-of-the-directory"
 CONF = """
@@ -76,7 +78,7 @@ class Slapd:
             [SLAPD, "-f", str(self.home / "slapd.conf"), "-h", urls, "-d", "0"], stdout=log, stderr=log
         )
         log.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not answers(self.port):
             assert self._process.poll() is None, (self.home / "log").read_text()
             assert time.monotonic() < deadline, "slapd does not answer"

@@ -18,6 +18,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tests.kit.patience import PATIENCE_S
+
 SECRET = "a secret of the receiver's"
 
 
@@ -48,7 +50,7 @@ class Receiver:
         self.seen.append((position, event))
         return web.Response(status=204)
 
-    async def heard(self, count: int, within_s: float = 10.0) -> list[dict[str, Any]]:
+    async def heard(self, count: int, within_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         """The first `count` events, as soon as they are here."""
         async with asyncio.timeout(within_s):
             while len(self.seen) < count:

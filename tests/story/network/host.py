@@ -8,6 +8,7 @@ ask what is not sent.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from skyhold.core import bus
 from skyhold.core.app import Core
 from skyhold.network.drivers import base
 from skyhold.network.drivers.fake import FakeEngine
+from tests.kit.patience import PATIENCE_S
 
 
 class FakeHost:
@@ -75,10 +77,10 @@ class FakeHost:
         return applied
 
 
-async def until(true: Callable[[], Any], what: str, patience_s: float = 5.0) -> Any:
+async def until(true: Callable[[], Any], what: str) -> Any:
     """What the function says once it says something true."""
-    for _ in range(int(patience_s / 0.005)):
-        if found := true():
-            return found
+    end = time.monotonic() + PATIENCE_S
+    while not (found := true()):
+        assert time.monotonic() < end, f"waited {PATIENCE_S:g} s for {what}"
         await asyncio.sleep(0.005)
-    raise AssertionError(f"waited {patience_s} s for {what}")
+    return found

@@ -25,6 +25,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kit.patience import PATIENCE_S
+
 SERVERS = "/compute/v2.1/servers"
 
 
@@ -170,14 +172,14 @@ def test_the_logs_hold_no_secret_of_a_whole_story(running: Running) -> None:
 
 
 def wait_for(running: Running, server: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while running.ask("GET", f"{SERVERS}/{server}")[1]["server"]["status"] != "ACTIVE":
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
 def test_the_commands_of_an_operator_answer(running: Running) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while (audit := running.skyhold("admin", "audit")).returncode and time.monotonic() < end:
         time.sleep(0.2)
     assert audit.returncode == 0 and "Everything fits together." in audit.stdout, audit.stdout + audit.stderr
