@@ -25,8 +25,9 @@ def services() -> list[Service]:
     from skyhold.network.service import SERVICE as NETWORK
     from skyhold.object.service import SERVICE as OBJECT
     from skyhold.placement.service import SERVICE as PLACEMENT
+    from skyhold.volume.service import SERVICE as VOLUME
 
-    return [IDENTITY, EVENTS, OBJECT, PLACEMENT, NETWORK, IMAGE, COMPUTE, OPERATOR]
+    return [IDENTITY, EVENTS, OBJECT, PLACEMENT, NETWORK, IMAGE, VOLUME, COMPUTE, OPERATOR]
 
 
 def control_plane(settings: Settings, clock: Callable[[], int] = context.system_clock, number: int = 1) -> Core:

@@ -78,7 +78,7 @@ def tiny_image(settings: Settings, admin: Client, say: Progress, file: Path | No
 
 def blank_image(settings: Settings) -> Path:
     """For the fake hypervisor, which runs nothing, an empty disk will do."""
-    from skyhold.compute.drivers.qemu.qcow2 import empty
+    from skyhold.core.qcow2 import empty
 
     path = settings.run_dir / "blank.qcow2"
     path.write_bytes(empty())

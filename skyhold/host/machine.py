@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from skyhold.host.fences import Fences
 from skyhold.host.metadata.server import MetadataServer
 from skyhold.host.shelf import MetadataShelf
 from skyhold.network.drivers.base import NetworkEngine
+from skyhold.volume.drivers.base import VolumeDriver
 
 log = structlog.get_logger("host")
 
@@ -42,21 +43,24 @@ class Machine:
         self.metadata = MetadataServer()
         self.engine: NetworkEngine = make_engine(settings, self.state_dir, self.metadata)
         self.driver: GuestDriver = make_driver(settings, self.state_dir, self.engine)
+        self.volumes: VolumeDriver = make_volumes(settings, self.state_dir)
 
     async def run(self) -> None:
         shelf = MetadataShelf(self.state_dir / "metadata", self.metadata)
         self.metadata.on_password(shelf.keep_password)
         await self.engine.start()
+        await self.volumes.start()
         await self.driver.start()
         agent = Agent(
             host_id=self.host_id, name=self.name, socket_path=self.settings.bus_socket,
-            verbs=verbs.bind(self.driver, self.engine, shelf),
+            verbs=verbs.bind(self.driver, self.engine, self.volumes, shelf),
             fences=Fences(self.state_dir / "fences"), greet=self._greet,
         )
         listeners = [
             asyncio.create_task(forward(agent, "guest.changed", self.driver.events())),
             asyncio.create_task(forward(agent, "port.changed", self.engine.events())),
-            asyncio.create_task(self._watch_inventory(agent)),
+            asyncio.create_task(self._watch(agent, "host.inventory", self._inventory)),
+            asyncio.create_task(self._watch(agent, "volume.pool", self.volumes.pool)),
         ]
         try:
             await agent.run()
@@ -64,29 +68,31 @@ class Machine:
             for task in listeners:
                 task.cancel()
             await self.driver.stop()
+            await self.volumes.stop()
             await self.engine.stop()
             await self.metadata.close_all()
 
     async def _greet(self) -> list[tuple[str, Any]]:
-        return [("host.inventory", await self._inventory())]
+        return [("host.inventory", await self._inventory()), ("volume.pool", await self.volumes.pool())]
 
     async def _inventory(self) -> Any:
         """The driver's, and what is true of the machine whatever runs its guests."""
         offered = await self.driver.inventory()
         return msgspec.structs.replace(offered, host_ip=own_address(), booted_at_s=booted_at_s())
 
-    async def _watch_inventory(self, agent: Agent) -> None:
+    async def _watch(self, agent: Agent, topic: str, offered: Callable[[], Awaitable[Any]]) -> None:
+        """Report what the machine offers whenever that is another."""
         last = None
         while True:
             try:
-                inventory = await self._inventory()
+                now = await offered()
             except Exception:
                 # A disk that can't be asked now may be asked in a minute; what was told last stands until then.
-                log.exception("inventory not read")
+                log.exception("inventory not read", topic=topic)
             else:
-                if inventory != last:
-                    agent.report("host.inventory", inventory)
-                last = inventory
+                if now != last:
+                    agent.report(topic, now)
+                last = now
             await asyncio.sleep(INVENTORY_S)
 
 
@@ -135,3 +141,13 @@ def make_driver(settings: Settings, state_dir: Path, engine: NetworkEngine) -> G
     return QemuDriver(
         settings.guests_dir, engine, virt_type=host.virt_type, reserved_ram_mb=host.reserved_ram_mb
     )
+
+
+def make_volumes(settings: Settings, state_dir: Path) -> VolumeDriver:
+    if settings.host.hypervisor == "fake":
+        from skyhold.volume.drivers.fake import FakeVolumes
+
+        return FakeVolumes(disk_gb=settings.host.fake_disk_gb, state_dir=state_dir)
+    from skyhold.volume.drivers.file import FileVolumes
+
+    return FileVolumes(state_dir / "volumes")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs of this host: each name with its structs and the driver method that does it.
 
-Names and structs are declared by the services (compute and network, drivers/base.py); this binds
+Names and structs are declared by the services (compute, network and volume, drivers/base.py); this binds
 them to one machine's drivers and to the metadata server.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 from skyhold.compute.drivers import base as compute
 from skyhold.host.shelf import MetadataShelf
 from skyhold.network.drivers import base as network
+from skyhold.volume.drivers import base as volume
 
 
 @dataclass(frozen=True)
 class Verb:
-    """`serial` verbs about one guest are done one after another; `expected` are the errors that
+    """`serial` verbs about one guest or volume are done one after another; `expected` are the errors that
     are answers, not accidents."""
 
     question: type
@@ -28,13 +29,17 @@ class Verb:
     expected: tuple[type[Exception], ...] = ()
 
     def subject_of(self, body: Any) -> str:
-        return getattr(body, "guest_id", "")
+        names = ("guest_id", "volume_id", "snapshot_id")
+        return next((getattr(body, name) for name in names if getattr(body, name, None)), "")
 
 
 GUEST_ERRORS = (compute.NoRoom, compute.GuestFailed)
+VOLUME_ERRORS = (volume.NoRoom, volume.VolumeFailed)
 
 
-def bind(driver: compute.GuestDriver, engine: network.NetworkEngine, shelf: MetadataShelf) -> dict[str, Verb]:
+def bind(
+    driver: compute.GuestDriver, engine: network.NetworkEngine, volumes: volume.VolumeDriver, shelf: MetadataShelf
+) -> dict[str, Verb]:
     guests = Guests(driver, shelf)
     acts: dict[str, Callable[[Any], Awaitable[Any]]] = {
         "guest.ensure": guests.ensure,
@@ -54,10 +59,26 @@ def bind(driver: compute.GuestDriver, engine: network.NetworkEngine, shelf: Meta
     # A snapshot or a console read must not make a power change of the same guest wait.
     apart = {"guest.snapshot", "guest.console", "guest.list", "guest.metadata"}
     structs = compute.VERBS | network.VERBS
-    return {
+    of_guests = {
         name: Verb(
             *structs[name], act, serial=name not in apart and name.startswith("guest."), expected=GUEST_ERRORS
         )
+        for name, act in acts.items()
+    }
+    return of_guests | bind_volumes(volumes)
+
+
+def bind_volumes(driver: volume.VolumeDriver) -> dict[str, Verb]:
+    acts: dict[str, Callable[[Any], Awaitable[Any]]] = {
+        "volume.ensure": driver.ensure,
+        "volume.absent": lambda want: driver.absent(want.volume_id),
+        "volume.upload": driver.upload,
+        "volume.list": lambda _: driver.list(),
+        "volume_snapshot.ensure": driver.snapshot,
+        "volume_snapshot.absent": lambda want: driver.snapshot_absent(want.snapshot_id),
+    }
+    return {
+        name: Verb(*volume.VERBS[name], act, serial=name != "volume.list", expected=VOLUME_ERRORS)
         for name, act in acts.items()
     }
 

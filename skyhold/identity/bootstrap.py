@@ -41,7 +41,7 @@ IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"
 INTERFACES = ("public", "internal", "admin")
 NAMES = {
     "identity": "keystone", "compute": "nova", "placement": "placement", "image": "glance",
-    "network": "neutron", "object": "swift",
+    "network": "neutron", "object": "swift", "volume": "cinder",
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from skyhold.core.saga.base import Outcome
 from skyhold.core.saga.runner import Run
 from skyhold.image.sagas.import_image import ImportImage

@@ -28,7 +28,7 @@ from skyhold.core.settings.whole import Settings
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
-SERVICES = ("identity", "events", "object", "placement", "network", "image", "compute", "core.operator")
+SERVICES = ("identity", "events", "object", "placement", "network", "image", "volume", "compute", "core.operator")
 """In the order of the street, as cmd/compose.py puts them together."""
 
 

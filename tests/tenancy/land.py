@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
 from skyhold.core.context import Context, Credentials, internal
 from skyhold.core.db.tx import Tx
+from skyhold.core.qcow2 import empty
 from skyhold.host.machine import Machine
 from skyhold.identity.delegation import rows, sealing
 from skyhold.identity.logic.signatures import base64_mac

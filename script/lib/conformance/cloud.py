@@ -25,7 +25,7 @@ from pathlib import Path
 import formats
 
 from skyhold.cmd.client import Client
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 
 ROLES = ["admin", "manager", "member", "reader", "service", "ResellerAdmin", "heat_stack_owner"]
 SHARED_RANGE = "10.99.0.0/20"

@@ -12,33 +12,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from skyhold.image.drivers.hosts import ImageSource, ImageTarget
+
+__all__ = ["ImageSource", "ImageTarget"]
+
 Power = Literal["running", "stopped", "paused", "suspended"]
-
-
-class ImageSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a host finds an image's bytes, and what they must be.
-
-    `path` is used when that file exists on the host (it is hard-linked, not copied); otherwise
-    the bytes come from `url` with `token`. `format` is what our own inspection found.
-    """
-
-    image_id: str
-    format: Literal["raw", "qcow2"]
-    size_bytes: int
-    virtual_size_bytes: int
-    sha512: str
-    path: str | None = None
-    url: str | None = None
-    token: str | None = None
-
-
-class ImageTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a host sends the bytes of a snapshot: PUT `url`, authenticated by `token`."""
-
-    image_id: str
-    url: str
-    token: str
-    format: Literal["raw", "qcow2"] = "qcow2"
 
 
 class DiskSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ from skyhold.compute.drivers.base import (
     NoRoom,
 )
 from skyhold.compute.drivers.qemu.folder import with_port, without_port, without_secrets
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 
 _MOST_PORTS = 16
 _MOST_CONSOLE_LINES = 1000

@@ -21,6 +21,15 @@ Ratio = Annotated[float, Meta(gt=0)]
 MIB = 1024 * 1024
 TIB = MIB * MIB
 
+VOLUME_QUOTAS = {
+    "volumes": 10,
+    "snapshots": 10,
+    "gigabytes": 1000,
+    "per_volume_gigabytes": -1,
+    "backups": 10,
+    "backup_gigabytes": 1000,
+    "groups": 10,
+}
 DEFAULT_QUOTAS = {
     "instances": 10,
     "cores": 20,
@@ -254,6 +263,14 @@ class Compute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_limit: Annotated[Positive, Meta(description="Most rows in one page of a list.")] = 1000
 
 
+class Volume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    quotas: Annotated[
+        dict[str, Annotated[int, Meta(ge=-1)]],
+        Meta(description="Quotas of a project that has none of its own; -1 is no limit."),
+    ] = field(default_factory=lambda: dict(VOLUME_QUOTAS))
+    max_limit: Annotated[Positive, Meta(description="Most rows in one page of a list.")] = 1000
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least weight that is logged.")
@@ -283,6 +300,7 @@ SECTIONS: dict[str, type[Struct]] = {
     "image": Image,
     "object": Object,
     "network": Network,
+    "volume": Volume,
     "compute": Compute,
     "log": Log,
     "journal": Journal,

@@ -32,6 +32,7 @@ from skyhold.core.settings.sections import (
     Object,
     Outbound,
     SecurityCompliance,
+    Volume,
 )
 
 
@@ -59,6 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     image: Image = field(default_factory=Image)
     object: Object = field(default_factory=Object)
     network: Network = field(default_factory=Network)
+    volume: Volume = field(default_factory=Volume)
     compute: Compute = field(default_factory=Compute)
     log: Log = field(default_factory=Log)
     journal: Journal = field(default_factory=Journal)

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, InstanceMetadata
-from skyhold.compute.drivers.qemu import disks, qcow2
+from skyhold.compute.drivers.qemu import disks
 from skyhold.compute.drivers.qemu.folder import Folder
+from skyhold.core import qcow2
 from skyhold.core.tools import run_tool
 
 from .conftest import source_of

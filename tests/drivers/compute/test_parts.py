@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyhold.compute.drivers.base import GuestFailed
-from skyhold.compute.drivers.qemu import accelerator, console, host, process, qcow2
+from skyhold.compute.drivers.qemu import accelerator, console, host, process
 from skyhold.compute.drivers.qemu.folder import GONE, Folder, Record, owner_of
+from skyhold.core import qcow2
 
 
 @given(st.binary(max_size=400), st.integers(0, 12), st.integers(1, 50))

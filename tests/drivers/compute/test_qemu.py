@@ -33,7 +33,8 @@ from skyhold.compute.drivers.base import (
     GuestSpec,
     GuestUnplug,
 )
-from skyhold.compute.drivers.qemu import nics, qcow2
+from skyhold.compute.drivers.qemu import nics
+from skyhold.core import qcow2
 from tests.kit.patience import PATIENCE_S
 
 from .conftest import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from tests.race.duel import Call, Duel, Ground, name, race
 
 ALL = "/image/v2/images"

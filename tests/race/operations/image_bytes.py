@@ -6,7 +6,7 @@ What an entry means is ../duel.py; uploads and the images themselves are image.p
 
 from __future__ import annotations
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from tests.race.duel import Call, Duel, Ground, race

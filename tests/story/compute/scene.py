@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from skyhold.host.machine import Machine
 from tests.kit.cloud import Cloud, Persona
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud
 from tests.kit.host import Machine

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from skyhold.compute.drivers.qemu.qcow2 import empty
+from skyhold.core.qcow2 import empty
 from tests.story.compute.scene import Scene
 from tests.unit.image.signing import certify, key, pem, properties
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, ImageSource, NoRoom
-from skyhold.compute.drivers.qemu import qcow2
 from skyhold.compute.drivers.qemu.folder import Folder
 from skyhold.compute.drivers.qemu.images import ImageCache
+from skyhold.core import qcow2
 from skyhold.core.tools import Fence, ToolFailed, run_tool
 
 IMAGES_FROM_RUN = "../../../images"

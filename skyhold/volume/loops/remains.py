@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps true: what was deleted while its host was away is gone from that host.
+
+What is noted is in `volume_remains` (sagas/asking.py). A file that no row ever named is left alone, for it may be
+another database's: only an audit tells of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from skyhold.core.bus import Failed, HostUnreachable, StaleFence, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.loops import Loop
+from skyhold.core.saga import rows
+from skyhold.volume.pools import OUR_LOOP
+from skyhold.volume.sagas.asking import removal
+from skyhold.volume.tables import REMAINS
+
+log = structlog.get_logger("volume")
+
+EVERY_S = 60.0
+AT_ONCE = 100
+
+
+async def run(ctx: Context) -> None:
+    for row in await ctx.read(waiting):
+        if ctx.core.bus.connected(row.host_id):
+            await remove(ctx, row)
+
+
+def waiting(tx: Tx, ctx: Context) -> list[Any]:
+    """Those that no saga is at work on."""
+    busy = rows.live_subjects(tx, ctx)
+    found = tx.all(sa.select(REMAINS).order_by(REMAINS.c.created_at, REMAINS.c.id).limit(AT_ONCE))
+    return [row for row in found if row.id not in busy]
+
+
+async def remove(ctx: Context, row: Any) -> None:
+    verb, wish = removal(row.kind, row.id)
+    try:
+        answer = await ctx.core.bus.call(row.host_id, verb, wish, request_id=ctx.request_id)
+    except (HostUnreachable, StaleFence):
+        return
+    if isinstance(answer, Failed):
+        log.warning("what was deleted is still on its host", kind=row.kind, id=row.id, reason=answer.text)
+    elif not isinstance(answer, Working):
+        await ctx.write(forget, row.id)
+
+
+def forget(tx: Tx, ctx: Context, id: str) -> None:
+    tx.execute(REMAINS.delete().where(REMAINS.c.id == id))
+
+
+LOOP = Loop(OUR_LOOP, EVERY_S, run)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How volume's sagas ask a host, and what becomes of bytes on a host that can't be asked.
+
+Steps and undo are in each saga's own file. A host that is away never holds up a deletion: what it still has is
+noted in `volume_remains` and removed when it is back (loops/remains.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from skyhold.core.bus import Failed, HostUnreachable, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome
+from skyhold.core.saga.runner import Run
+from skyhold.volume.drivers.base import SnapshotRef, VolumeRef
+from skyhold.volume.tables import REMAINS
+
+POLL_S = 0.2
+AWAY_US = 120_000_000
+"""Long enough for a machine that restarts its agent, short enough for somebody who waits."""
+
+
+class AskKept(Kept, kw_only=True):
+    away_since: int = 0
+
+
+async def order(s: Run, host_id: str, verb: str, body: object) -> Outcome:
+    """Have a host do it. `Again` while it is away or still at it; Abort when it says that it can't, or stays away."""
+    try:
+        answer = await s.call(host_id, verb, body)
+    except HostUnreachable:
+        s.kept.away_since = s.kept.away_since or s.ctx.now
+        if s.ctx.now - s.kept.away_since > AWAY_US:
+            raise Abort("The volume's host does not answer. Try again when it is back.") from None
+        return Again(1.0)
+    s.kept.away_since = 0
+    if isinstance(answer, Failed):
+        raise Abort(answer.text)
+    return Again(POLL_S) if isinstance(answer, Working) else None
+
+
+async def remove(s: Run, host_id: str, kind: str, id: str) -> Outcome:
+    """Have the bytes of a volume or a snapshot gone: now, or when their host is back."""
+    verb, wish = removal(kind, id)
+    # What isn't the saga's own subject has no fence of this saga.
+    subject = None if id == s.subject else ""
+    answer: Any = None
+    try:
+        answer = await s.call(host_id, verb, wish, subject=subject)
+    except HostUnreachable:
+        s.then(remember, host_id, kind, id)
+    if isinstance(answer, Failed):
+        raise RuntimeError(f"{verb} of {id}: {answer.text}")
+    return Again(POLL_S) if isinstance(answer, Working) else None
+
+
+def removal(kind: str, id: str) -> tuple[str, msgspec.Struct]:
+    if kind == "snapshot":
+        return "volume_snapshot.absent", SnapshotRef(snapshot_id=id)
+    return "volume.absent", VolumeRef(volume_id=id)
+
+
+def remember(tx: Tx, ctx: Context, host_id: str, kind: str, id: str) -> None:
+    if tx.first(REMAINS.select().where(REMAINS.c.id == id)) is None:
+        tx.execute(REMAINS.insert(), {"id": id, "host_id": host_id, "kind": kind, "created_at": tx.now})

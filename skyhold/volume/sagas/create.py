@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a new volume: a host with room, then its bytes there, blank or of a source.
+
+Choosing is pools.py, what the host is told describing.py. A host that can't hold it after all is left out and another
+is chosen; when none is left the volume ends in error with every host's reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from skyhold.core import journal
+from skyhold.core.bus import Failed, HostUnreachable, Working
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
+from skyhold.core.saga.runner import Run
+from skyhold.identity import facade as identity
+from skyhold.volume import describing, pools, states
+from skyhold.volume.sagas import asking
+from skyhold.volume.volumes.store import VOLUMES_STORE
+
+LOST_HOST_US = 30_000_000
+
+
+class CreateKept(Kept, kw_only=True):
+    only: str = ""
+    """The one host that will do, where the source or the server is."""
+    host_id: str = ""
+    refused: dict[str, str] = {}
+    """Reasons of hosts that could not hold it, by id."""
+    waiting_since: int = 0
+
+
+class CreateVolume(Saga):
+    kind = "volume.create"
+    steps: ClassVar[list[str]] = ["choose_host", "make"]
+    deadline_s = 6 * 3600
+    Kept = CreateKept
+
+    async def choose_host(self, s: Run) -> None:
+        s.kept.waiting_since = 0
+        s.then(choose, s)
+
+    async def undo_choose_host(self, s: Run) -> None:
+        s.then(leave, s)
+
+    async def make(self, s: Run) -> Outcome:
+        token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
+        spec = await s.read(describing.new_volume, s.subject, token)
+        try:
+            answer = await s.call(s.kept.host_id, "volume.ensure", spec)
+        except HostUnreachable:
+            return self._wait_for_host(s)
+        if isinstance(answer, Failed) and answer.kind == "VolumeFailed":
+            raise Abort(answer.text)
+        if isinstance(answer, Failed):
+            return self._elsewhere(s, answer.text)
+        return Again(asking.POLL_S) if isinstance(answer, Working) else None
+
+    async def undo_make(self, s: Run) -> Outcome:
+        return await asking.remove(s, s.kept.host_id, "volume", s.subject)
+
+    def _wait_for_host(self, s: Run) -> Outcome:
+        s.kept.waiting_since = s.kept.waiting_since or s.ctx.now
+        if s.ctx.now - s.kept.waiting_since < LOST_HOST_US:
+            return Again(1.0)
+        return self._elsewhere(s, "its agent stopped answering")
+
+    def _elsewhere(self, s: Run, reason: str) -> Outcome:
+        s.kept.refused = {**s.kept.refused, s.kept.host_id: reason}
+        return Rewind("choose_host")
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        settle(tx, s.subject, states.AVAILABLE, "volume.create.end", fault=None)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        settle(tx, s.subject, states.ERROR, "volume.create.error", fault=s.error[:1024])
+
+
+def choose(tx: Tx, ctx: Context, s: Run) -> None:
+    volume = VOLUMES_STORE.find(tx, s.subject, lock=True)
+    host_id, sentence = pools.choose(
+        tx, ctx, volume.size_gib, only=s.kept.only or None, without=list(s.kept.refused), reasons=s.kept.refused
+    )
+    if host_id is None:
+        raise Abort(sentence)
+    s.kept.host_id = host_id
+    VOLUMES_STORE.update(tx, volume, host_id=host_id)
+
+
+def leave(tx: Tx, ctx: Context, s: Run) -> None:
+    s.kept.host_id = ""
+    volume = VOLUMES_STORE.find(tx, s.subject, lock=True)
+    if volume is not None and volume.host_id is not None:
+        VOLUMES_STORE.update(tx, volume, host_id=None)
+
+
+def settle(tx: Tx, volume_id: str, state: str, action: str, **values: Any) -> Any:
+    """The work on a volume is over: the state it rests in, in the row and in the journal."""
+    volume = VOLUMES_STORE.find(tx, volume_id, lock=True)
+    if volume is None or volume.state == states.DELETING:
+        return None
+    volume = VOLUMES_STORE.move(tx, volume, volume.state, state, **values)
+    journal.record(tx, action, volume)
+    return volume

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copying a volume into an image: its host makes one file of it and sends it.
+
+The image was made with this saga (volumes/uploads.py); if the copy fails it is taken away again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from skyhold.core.context import Context
+from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort, Outcome, Saga
+from skyhold.core.saga.runner import Run
+from skyhold.identity import facade as identity
+from skyhold.image import facade as image_facade
+from skyhold.volume import states
+from skyhold.volume.drivers.base import ImageTarget, VolumeUpload
+from skyhold.volume.sagas import asking
+from skyhold.volume.sagas.create import settle
+from skyhold.volume.sagas.delete import found
+
+
+class UploadKept(asking.AskKept, kw_only=True):
+    image_id: str = ""
+
+
+class UploadVolume(Saga):
+    kind = "volume.upload"
+    steps: ClassVar[list[str]] = ["send"]
+    deadline_s = 6 * 3600
+    Kept = UploadKept
+
+    async def send(self, s: Run) -> Outcome:
+        image = await s.read(image_facade.find, s.kept.image_id)
+        if image is None:
+            raise Abort(f"Image {s.kept.image_id} was deleted while it was being made.")
+        if image.status == "active":
+            # A repetition after the answer was lost: the bytes are there.
+            return None
+        volume = await s.read(found, s.subject)
+        token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
+        target = ImageTarget(
+            image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token,
+            format=image.disk_format,
+        )
+        return await asking.order(s, volume.host_id, "volume.upload", VolumeUpload(volume_id=volume.id, target=target))
+
+    async def undo_send(self, s: Run) -> None:
+        s.then(image_facade.abandon, s.kept.image_id)
+
+    def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
+        settle(tx, s.subject, states.AVAILABLE, "volume.upload.end", fault=None)
+
+    def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        settle(tx, s.subject, states.AVAILABLE, "volume.upload.error", fault=s.error[:1024])
