@@ -14,7 +14,7 @@ from skyhold.core.db.columns import metadata
 from skyhold.core.db.engine import Database
 from skyhold.core.tables import SCHEMA
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in skyhold/migrations/versions."""
 
 

@@ -112,18 +112,19 @@ def upload_url(core: Core, image_id: str) -> str:
 
 def create_for_snapshot(
     tx: Tx, ctx: Context, *, name: str, properties: dict[str, str], min_disk_gb: int, min_ram_mb: int,
-    disk_format: str = "qcow2", container_format: str = "bare",
+    disk_format: str = "qcow2", container_format: str = "bare", visibility: str = "private", protected: bool = False,
 ) -> ImageView:
-    """A private queued image of the context's project. Raises Forbidden, OverQuota, TooLarge."""
+    """A queued image of the context's project. Raises Forbidden, OverQuota, TooLarge."""
     owner = ctx.project_id or None
     if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
         raise errors.Forbidden(ctx.core.policy.explain(policy.ADD_IMAGE.name, ctx.creds))
+    ops.check_visibility(ctx, visibility, owner)
     for key in properties:
         ops.check_name(key)
     ops.check_properties(ctx, properties)
     return view(ops.add(
-        tx, ctx, id=None, project_id=owner, name=name, visibility="private", disk_format=disk_format,
-        container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=False,
+        tx, ctx, id=None, project_id=owner, name=name, visibility=visibility, disk_format=disk_format,
+        container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=protected,
         hidden=False, tags=[], properties=properties,
     ))
 

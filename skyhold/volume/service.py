@@ -7,12 +7,16 @@ from skyhold.core.bus import Hello
 from skyhold.core.service import Service
 from skyhold.volume import (
     attachments,
+    audit,
     discovery,
     errors,
+    extensions,
     limits,
+    metadata,
     policy,
     pools,
     quotas,
+    services,
     snapshots,
     types,
     versions,
@@ -25,7 +29,7 @@ from skyhold.volume.sagas.delete import DeleteVolume
 from skyhold.volume.sagas.delete_snapshot import DeleteSnapshot
 from skyhold.volume.sagas.extend import ExtendVolume
 from skyhold.volume.sagas.upload import UploadVolume
-from skyhold.volume.volumes import api
+from skyhold.volume.volumes import actions, api
 
 SERVICE = Service(
     name="volume",
@@ -38,14 +42,20 @@ SERVICE = Service(
     routes=[
         discovery.routes,
         api.routes,
+        actions.routes,
+        metadata.volumes,
         snapshots.routes,
+        metadata.snapshots,
         attachments.routes,
         types.routes,
         quotas.routes,
         limits.routes,
+        services.routes,
+        extensions.routes,
     ],
     rules=policy.RULES,
     sagas=[CreateVolume, DeleteVolume, ExtendVolume, UploadVolume, CreateSnapshot, DeleteSnapshot],
+    audits=[audit.run],
     loops=[remains.LOOP],
     verbs=base.VERBS,
     reports={"host.hello": (Hello, pools.hello), "volume.pool": (base.VolumePool, pools.report)},

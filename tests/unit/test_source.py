@@ -38,6 +38,10 @@ ASKS_OUTSIDE = {
     "skyhold/compute/drivers/qemu/driver.py": "the same",
     "skyhold/compute/drivers/qemu/images.py": "the same",
     "skyhold/compute/drivers/qemu/snapshots.py": "sends snapshots to this cloud",
+    "skyhold/image/drivers/bringing.py": "fetches images from this cloud, by a URL that the control plane gives",
+    "skyhold/image/drivers/sending.py": "sends new images to this cloud",
+    "skyhold/volume/drivers/fake.py": "the same",
+    "skyhold/volume/drivers/file.py": "fetches and sends images from and to this cloud",
     "skyhold/image/imports/sources.py": "asks the image service of another region, at the address in the catalogue",
 }
 ANOTHERS_CLIENT = {"aiohttp", "requests", "httpx", "urllib3", "http.client", "urllib.request", "ftplib", "telnetlib"}

@@ -34,6 +34,7 @@ from skyhold.compute.drivers.base import (
 )
 from skyhold.compute.drivers.qemu.folder import with_port, without_port, without_secrets
 from skyhold.core.qcow2 import empty
+from skyhold.image.drivers import sending
 
 _MOST_PORTS = 16
 _MOST_CONSOLE_LINES = 1000
@@ -180,16 +181,13 @@ class FakeDriver:
         await self._act("snapshot")
         self._known(want.guest_id)
         body = empty() if want.target.format == "qcow2" else bytes(1 << 20)
-        headers = {"X-Auth-Token": want.target.token, "Content-Type": "application/octet-stream"}
         self._session = self._session or aiohttp.ClientSession()
         try:
-            async with self._session.put(
-                want.target.url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
-                if answer.status // 100 != 2:
-                    raise GuestFailed(f"The image service refused the snapshot with status {answer.status}.")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise NoRoom(f"The snapshot could not be sent: {error or type(error).__name__}.") from error
+            await sending.send(body, len(body), want.target, self._session)
+        except sending.Refused as error:
+            raise GuestFailed(str(error)) from error
+        except sending.CantSend as error:
+            raise NoRoom(str(error)) from error
 
     async def console(self, want: ConsoleRequest) -> ConsoleText:
         await self._act("console")

@@ -7,6 +7,7 @@ a wish and is idempotent: asking twice is the same as asking once.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -83,6 +84,14 @@ class NoRoom(Exception):
 
 class VolumeFailed(Exception):
     """This can't be done as wished, on any host; the text is for the user."""
+
+
+class LiveCopies(Protocol):
+    """Whoever runs guests, as a driver of volumes sees it."""
+
+    async def copy_volume(self, volume_id: str, target: Path) -> bool:
+        """Write what a running guest's volume holds at one instant into the blank qcow2 `target`, of the same size;
+        False when no running guest has it. Raises VolumeFailed."""
 
 
 class VolumeDriver(Protocol):

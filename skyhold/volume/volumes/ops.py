@@ -233,6 +233,10 @@ def delete(tx: Tx, ctx: Context, volume_id: str, *, cascade: bool = False, force
     begin_delete(tx, ctx, get(tx, ctx, volume_id), cascade=cascade, force=force)
 
 
+def force_delete(tx: Tx, ctx: Context, volume_id: str) -> None:
+    begin_delete(tx, ctx, get(tx, ctx, volume_id), force=True)
+
+
 def begin_delete(tx: Tx, ctx: Context, volume: Any, *, cascade: bool = False, force: bool = False) -> None:
     from skyhold.volume.sagas.delete import DeleteVolume
 
@@ -332,5 +336,8 @@ def reset_status(tx: Tx, ctx: Context, volume_id: str, want: shape.ResetStatus) 
         raise errors.Invalid(f"Must specify a valid status: one of {', '.join(sorted(states.VOLUME.resting))}.")
     if kind := rows.live(tx, ctx, volume.id):
         raise errors.Conflict(f"Volume {volume.id} is busy: {kind} is under way and will end by itself.")
+    if want.status == states.AVAILABLE:
+        # Somebody else could have it while a guest still writes to it.
+        refuse_attached(tx, volume)
     volume = VOLUMES_STORE.update(tx, volume, state=want.status, fault=None)
     journal.record(tx, "volume.reset_status", volume)

@@ -163,6 +163,21 @@ class Upload(Shape):
     protected: LooseBool = field(since="3.1", default=False)
 
 
+class Uploaded(Shape):
+    id: str
+    updated_at: TimeMicros | None
+    status: str
+    display_description: str | None
+    size: int
+    volume_type: JsonObject
+    image_id: str
+    image_name: str | None
+    disk_format: str | None
+    container_format: str | None
+    visibility: str = field(since="3.1")
+    protected: bool = field(since="3.1")
+
+
 class Attach(Shape):
     instance_uuid: str | None = field(format="uuid", default=None)
     host_name: str | None = field(max=255, default=None)

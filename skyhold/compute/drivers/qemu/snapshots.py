@@ -21,10 +21,10 @@ from skyhold.compute.drivers.qemu.disks import DiskFile, check_space, files_of, 
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
 from skyhold.core.tools import Fence, ToolFailed, run_tool
+from skyhold.image.drivers import sending
 
 _COPY_S = 3600.0
 _ABANDON_S = 60.0
-_STALL_S = 120
 _COPYING = Fence(memory_mb=4096, cpu_s=3600, wall_s=_COPY_S)
 
 
@@ -49,20 +49,12 @@ async def copy(guest: Guest, format_: str) -> BinaryIO:
 
 async def send(file: BinaryIO, target: ImageTarget, session: aiohttp.ClientSession) -> None:
     """Raises GuestFailed when the image service refuses, NoRoom when it can't be reached."""
-    headers = {
-        "X-Auth-Token": target.token,
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
-    }
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_STALL_S)
     try:
-        async with session.put(
-            target.url, data=file, headers=headers, timeout=timeout, allow_redirects=False
-        ) as answer:
-            if answer.status // 100 != 2:
-                raise GuestFailed(f"The image service refused the snapshot with status {answer.status}.")
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise NoRoom(f"The snapshot could not be sent: {error or type(error).__name__}.") from error
+        await sending.send(file, os.fstat(file.fileno()).st_size, target, session)
+    except sending.Refused as error:
+        raise GuestFailed(str(error)) from error
+    except sending.CantSend as error:
+        raise NoRoom(str(error)) from error
 
 
 def remove_leftovers(run: Path) -> None:

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes as files on the host's own disk, one qcow2 a volume; needs no root.
+
+Bringing images is image/drivers/bringing.py. A volume made of something, and a snapshot, is a whole copy: no file
+ever needs another, so each can be removed at any time. A file gets its name only when it is complete; until then it
+has one that a start removes. Formats are always said, and no header is believed that names another file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import aiohttp
+
+from skyhold.core import qcow2
+from skyhold.core.tools import Fence, ToolFailed, run_tool
+from skyhold.image.drivers.bringing import BadImage, CantBring, bring
+from skyhold.image.drivers.sending import CantSend, Refused, send
+from skyhold.volume.drivers.base import (
+    ImageSource,
+    LiveCopies,
+    NoRoom,
+    SnapshotSpec,
+    VolumeFailed,
+    VolumeList,
+    VolumePool,
+    VolumeSpec,
+    VolumeStatus,
+    VolumeUpload,
+)
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_WORK = ".work-"
+_SUFFIX = ".qcow2"
+_SPARE_BYTES = 64 << 20
+_COPYING = Fence(memory_mb=4096, cpu_s=3600, wall_s=3600.0)
+_NOBODY = 65534
+
+
+class FileVolumes:
+    """A base.VolumeDriver, and for whoever runs guests the source of volumes' paths. `guests` copies volumes that a
+    running guest has open, since two processes can't."""
+
+    def __init__(self, folder: Path, guests: LiveCopies | None = None) -> None:
+        self.folder = folder
+        self.snapshots = folder / "snapshots"
+        self.guests = guests
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self.snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._works():
+            await asyncio.to_thread(_discard, path)
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def path_of(self, volume_id: str) -> Path:
+        """Raises KeyError for a volume that isn't here."""
+        path = self._volume(volume_id)
+        if not path.exists():
+            raise KeyError(volume_id)
+        return path
+
+    async def pool(self) -> VolumePool:
+        found = os.statvfs(self.folder)
+        size = found.f_frsize
+        return VolumePool(backend="file", total_bytes=found.f_blocks * size, free_bytes=found.f_bavail * size)
+
+    async def ensure(self, spec: VolumeSpec) -> VolumeStatus:
+        path = self._volume(spec.volume_id)
+        async with self._turn(spec.volume_id):
+            if not path.exists():
+                await self._make(spec, path)
+            size_bytes = _header(path).virtual_size_bytes
+            if size_bytes < spec.size_bytes:
+                await self._grow(path, spec.size_bytes - size_bytes, spec.size_bytes)
+        return VolumeStatus(volume_id=spec.volume_id, size_bytes=max(size_bytes, spec.size_bytes))
+
+    async def absent(self, volume_id: str) -> None:
+        async with self._turn(volume_id):
+            await asyncio.to_thread(self._volume(volume_id).unlink, missing_ok=True)
+
+    async def snapshot(self, spec: SnapshotSpec) -> None:
+        target = self._snapshot(spec.snapshot_id)
+        if target.exists():
+            return
+        source = self._known(spec.volume_id)
+        async with self._turn(spec.volume_id), self._work() as work:
+            made = work / "made"
+            if not await self._copied_live(spec.volume_id, source, made):
+                await self._copy(source, made)
+            _keep(made, target)
+
+    async def snapshot_absent(self, snapshot_id: str) -> None:
+        await asyncio.to_thread(self._snapshot(snapshot_id).unlink, missing_ok=True)
+
+    async def upload(self, want: VolumeUpload) -> None:
+        source = self._known(want.volume_id)
+        async with self._turn(want.volume_id), self._work() as work:
+            made = work / "made"
+            await self._copy(source, made, want.target.format)
+            with made.open("rb") as file:
+                try:
+                    await send(file, made.stat().st_size, want.target, self._http())
+                except Refused as error:
+                    raise VolumeFailed(str(error)) from error
+                except CantSend as error:
+                    raise NoRoom(str(error)) from error
+
+    async def list(self) -> VolumeList:
+        volumes, strangers = _named(self.folder)
+        snapshots, more = _named(self.snapshots)
+        return VolumeList(volumes=volumes, snapshots=snapshots, leftovers=sorted(strangers + more))
+
+    # Below: how a file is made.
+
+    async def _make(self, spec: VolumeSpec, path: Path) -> None:
+        if not spec.anew:
+            self._known(spec.volume_id)
+        self._check_space(spec.size_bytes)
+        async with self._work() as work:
+            made = work / "made"
+            if spec.image is not None:
+                await self._of_image(spec.image, work, made)
+            elif spec.snapshot_id is not None:
+                await self._copy(self._known_snapshot(spec.snapshot_id), made)
+            elif spec.source_volume_id is not None:
+                async with self._turn(spec.source_volume_id):
+                    await self._copy(self._known(spec.source_volume_id), made)
+            else:
+                await self._blank(made, spec.size_bytes)
+            if _header(made).virtual_size_bytes > spec.size_bytes:
+                raise VolumeFailed("The volume is too small for what it is to be made of.")
+            _keep(made, path)
+
+    async def _of_image(self, image: ImageSource, work: Path, made: Path) -> None:
+        """The tool that reads the image is nobody, and sees nothing but it and what it makes."""
+        brought = work / "image"
+        try:
+            await bring(image, brought, self._http)
+            await asyncio.to_thread(_give_away, work, brought)
+        except BadImage as error:
+            raise VolumeFailed(str(error)) from error
+        except CantBring as error:
+            raise NoRoom(str(error)) from error
+        fence = Fence(
+            owner=_NOBODY if os.geteuid() == 0 else None, memory_mb=_COPYING.memory_mb, cpu_s=_COPYING.cpu_s,
+            wall_s=_COPYING.wall_s, file_mb=(image.virtual_size_bytes >> 20) * 102 // 100 + 16,
+        )
+        await self._tool("convert", "-q", "-f", image.format, "-O", "qcow2", "image", "made", cwd=work, fence=fence)
+        await asyncio.to_thread(_take_back, made)
+
+    async def _blank(self, made: Path, size_bytes: int) -> None:
+        await self._tool("create", "-q", "-f", "qcow2", made.name, str(size_bytes), cwd=made.parent)
+
+    async def _copy(self, source: Path, made: Path, to: str = "qcow2") -> None:
+        """A whole copy of one of our own files, which nobody may have open for writing meanwhile."""
+        self._check_space(_written_bytes(source))
+        await self._tool("convert", "-q", "-O", to, _node(source), made.name, cwd=made.parent, fence=_COPYING)
+
+    async def _copied_live(self, volume_id: str, source: Path, made: Path) -> bool:
+        if self.guests is None:
+            return False
+        await self._blank(made, _header(source).virtual_size_bytes)
+        if await self.guests.copy_volume(volume_id, made):
+            return True
+        await asyncio.to_thread(made.unlink)
+        return False
+
+    async def _grow(self, path: Path, more_bytes: int, size_bytes: int) -> None:
+        self._check_space(more_bytes)
+        await self._tool("resize", "-q", _node(path), str(size_bytes), cwd=path.parent)
+
+    async def _tool(self, *argv: str, cwd: Path, fence: Fence | None = None) -> None:
+        try:
+            await run_tool("qemu-img", *argv, cwd=cwd, fence=fence or Fence())
+        except ToolFailed as failed:
+            if "lock" in str(failed):
+                raise VolumeFailed("A running guest has the volume open: detach it, or stop the guest.") from failed
+            raise NoRoom(f"the volume can't be made there: {failed}") from failed
+
+    def _check_space(self, wanted_bytes: int) -> None:
+        found = os.statvfs(self.folder)
+        free = found.f_bavail * found.f_frsize
+        if free < wanted_bytes + _SPARE_BYTES:
+            raise NoRoom(f"it has {free / (1 << 30):.1f} GiB free and {wanted_bytes / (1 << 30):.1f} are needed")
+
+    def _http(self) -> aiohttp.ClientSession:
+        self._session = self._session or aiohttp.ClientSession()
+        return self._session
+
+    # Below: names.
+
+    def _volume(self, volume_id: str) -> Path:
+        return self.folder / (_safe(volume_id) + _SUFFIX)
+
+    def _snapshot(self, snapshot_id: str) -> Path:
+        return self.snapshots / (_safe(snapshot_id) + _SUFFIX)
+
+    def _known(self, volume_id: str) -> Path:
+        path = self._volume(volume_id)
+        if not path.exists():
+            raise VolumeFailed(f"The bytes of volume {volume_id} are gone from this host.")
+        _header(path)
+        return path
+
+    def _known_snapshot(self, snapshot_id: str) -> Path:
+        path = self._snapshot(snapshot_id)
+        if not path.exists():
+            raise VolumeFailed(f"The bytes of snapshot {snapshot_id} are gone from this host.")
+        _header(path)
+        return path
+
+    def _turn(self, volume_id: str) -> asyncio.Lock:
+        """One at a time about a volume, whoever's saga it is: a copy needs it still."""
+        return self._turns.setdefault(volume_id, asyncio.Lock())
+
+    def _works(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.name.startswith(_WORK)]
+
+    @asynccontextmanager
+    async def _work(self) -> AsyncIterator[Path]:
+        """A folder for a file that isn't complete yet; it goes, whatever happens."""
+        work = self.folder / f"{_WORK}{uuid.uuid4().hex}"
+        work.mkdir(mode=0o700)
+        try:
+            yield work
+        except OSError as error:
+            raise NoRoom(f"its disk can't take the volume: {error.strerror or error}") from error
+        finally:
+            _discard(work)
+
+
+def _safe(id: str) -> str:
+    if not _SAFE_ID.fullmatch(id):
+        raise VolumeFailed(f"{id!r} can't be the id of a volume.")
+    return id
+
+
+def _header(path: Path) -> qcow2.Header:
+    """Raises VolumeFailed for a file of ours whose header a guest that broke out could have rewritten."""
+    try:
+        header = qcow2.read_header(path)
+    except ValueError as broken:
+        raise VolumeFailed("The volume's file is damaged: it isn't qcow2 any more.") from broken
+    if header.data_file or header.backing is not None:
+        raise VolumeFailed("The volume's file was altered to name another file; it stays closed.")
+    return header
+
+
+def _node(path: Path) -> str:
+    """The file as QEMU's block layer is told of it: its format said, and no backing file whatever it claims."""
+    return "json:" + json.dumps({"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": None})
+
+
+def _written_bytes(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def _keep(made: Path, path: Path) -> None:
+    """On the disk before it has its name."""
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    made.chmod(0o600)
+    made.rename(path)
+
+
+def _give_away(work: Path, brought: Path) -> None:
+    """The image may be another name of the store's own file, which must not change hands: then it is copied."""
+    if os.geteuid() != 0:
+        return
+    if brought.stat().st_nlink > 1:
+        copy = brought.with_suffix(".copy")
+        shutil.copyfile(brought, copy)
+        copy.replace(brought)
+    for path in (work, brought):
+        os.chown(path, _NOBODY, _NOBODY)
+
+
+def _take_back(made: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(made, 0, 0, follow_symlinks=False)
+
+
+def _discard(work: Path) -> None:
+    for path in work.iterdir():
+        path.unlink(missing_ok=True)
+    work.rmdir()
+
+
+def _named(folder: Path) -> tuple[list[str], list[str]]:
+    """Ids, and the names of files that are none of ours."""
+    ids, strangers = [], []
+    for path in sorted(folder.iterdir()):
+        if path.suffix == _SUFFIX and path.is_file():
+            ids.append(path.name.removesuffix(_SUFFIX))
+        elif not path.is_dir():
+            strangers.append(path.name)
+    return ids, strangers
