@@ -29,11 +29,14 @@ from skyhold.image.drivers.http import HttpStore
 from skyhold.image.loops import uploads
 from skyhold.image.tables import TASKS
 from skyhold.placement import facade as placement
+from skyhold.volume import audit as volume_audit
+from skyhold.volume import states as volume_states
 from tests.story.compute.scene import Scene
 
 Server = dict[str, Any]
 CONTENT = bytes(range(256)) * 500
 IMPORTED = {"name": "imported", "disk_format": "raw", "container_format": "bare"}
+V = "/volume/v3"
 ATTACHED = (200, 404, 409)
 """This request waits for its saga: a trouble on the way is a conflict, a delete meanwhile a 404."""
 
@@ -91,6 +94,56 @@ async def hash_location(scene: Scene, server: Server | None) -> None:
     await scene.user.post(f"/image/v2/images/{made.json['id']}/locations", wish, status=202)
 
 
+async def create_volume(scene: Scene, server: Server | None) -> None:
+    await volume(scene, imageRef=scene.image_id)
+
+
+async def delete_volume(scene: Scene, server: Server | None) -> None:
+    """With a snapshot that goes too."""
+    made = await volume(scene)
+    assert await scene.cloud.core.sagas.idle()
+    await snapshot(scene, made)
+    assert await scene.cloud.core.sagas.idle()
+    await scene.user.delete(f"{V}/volumes/{made['id']}?cascade=true", status=202)
+
+
+async def extend_volume(scene: Scene, server: Server | None) -> None:
+    await on_a_volume(scene, {"os-extend": {"new_size": 3}})
+
+
+async def upload_volume(scene: Scene, server: Server | None) -> None:
+    await on_a_volume(scene, {"os-volume_upload_image": {"image_name": "imported"}})
+
+
+async def create_snapshot(scene: Scene, server: Server | None) -> None:
+    made = await volume(scene)
+    assert await scene.cloud.core.sagas.idle()
+    await snapshot(scene, made)
+
+
+async def delete_snapshot(scene: Scene, server: Server | None) -> None:
+    made = await volume(scene)
+    assert await scene.cloud.core.sagas.idle()
+    of_it = await snapshot(scene, made)
+    assert await scene.cloud.core.sagas.idle()
+    await scene.user.delete(f"{V}/snapshots/{of_it['id']}", status=202)
+
+
+async def volume(scene: Scene, **wish: Any) -> Any:
+    return (await scene.user.post(f"{V}/volumes", {"volume": {"size": 1} | wish}, status=202)).json["volume"]
+
+
+async def snapshot(scene: Scene, made: Any) -> Any:
+    body = {"snapshot": {"volume_id": made["id"]}}
+    return (await scene.user.post(f"{V}/snapshots", body, status=202)).json["snapshot"]
+
+
+async def on_a_volume(scene: Scene, body: dict[str, Any]) -> None:
+    made = await volume(scene)
+    assert await scene.cloud.core.sagas.idle()
+    await scene.user.post(f"{V}/volumes/{made['id']}/action", body, status=202)
+
+
 def put_stores(scene: Scene, *more: Any) -> None:
     """The cloud's own store and these."""
     core = scene.cloud.core
@@ -135,6 +188,12 @@ SCENARIOS = {
     "compute.delete": Scenario(delete),
     "compute.attach_port": Scenario(attach),
     "compute.detach_port": Scenario(detach),
+    "volume.create": Scenario(create_volume, on_a_server=False),
+    "volume.delete": Scenario(delete_volume, on_a_server=False),
+    "volume.extend": Scenario(extend_volume, on_a_server=False),
+    "volume.upload": Scenario(upload_volume, on_a_server=False),
+    "volume.create_snapshot": Scenario(create_snapshot, on_a_server=False),
+    "volume.delete_snapshot": Scenario(delete_snapshot, on_a_server=False),
 }
 
 
@@ -154,8 +213,27 @@ async def delete_all(scene: Scene) -> None:
     """Whoever is being deleted already may be told again."""
     for server in await servers(scene):
         await scene.user.delete(f"/compute/v2.1/servers/{server.id}", status=(204, 404))
+    await delete_volumes(scene)
     for image in (await scene.user.get("/image/v2/images", {"name": "imported"}, status=200)).json["images"]:
         await scene.user.delete(f"/image/v2/images/{image['id']}", status=(204, 404))
+
+
+async def delete_volumes(scene: Scene) -> None:
+    """By force, with their snapshots; one whose snapshot is at work loses that first."""
+    admin = scene.cloud.admin
+    for made in (await scene.user.get(f"{V}/volumes", status=200)).json["volumes"]:
+        path = f"{V}/volumes/{made['id']}?cascade=true&force=true"
+        if (await admin.delete(path, status=(202, 400, 404))).status == 400:
+            listed = await scene.user.get(f"{V}/snapshots", {"volume_id": made["id"]}, status=200)
+            for each in listed.json["snapshots"]:
+                await admin.post(f"{V}/snapshots/{each['id']}/action", {"os-force_delete": None}, status=(202, 404))
+
+
+async def volumes_rest(scene: Scene) -> None:
+    for kind, table in (("volumes", volume_states.VOLUME), ("snapshots", volume_states.SNAPSHOT)):
+        for each in (await scene.user.get(f"{V}/{kind}/detail", status=200)).json[kind]:
+            assert each["status"] in table.resting, each
+    assert await volume_audit.run(internal(scene.cloud.core)) == []
 
 
 async def nothing_is_stuck(scene: Scene) -> None:
@@ -163,6 +241,7 @@ async def nothing_is_stuck(scene: Scene) -> None:
         assert server.state in states.SERVER.resting, server
         assert server.task is None, server
     assert await scene.used() == await recount(scene)
+    await volumes_rest(scene)
     for image in (await scene.user.get("/image/v2/images", {"owner": scene.user.project_id})).json["images"]:
         resting = image_states.IMAGE.resting if image["name"] == "imported" else ("active",)
         assert image["status"] in resting, image
@@ -181,6 +260,10 @@ async def nothing_is_left(scene: Scene, ids: set[str]) -> None:
     """After every server was deleted: on the host, in placement, in the network and in quota."""
     core = scene.cloud.core
     assert await servers(scene) == []
+    for kind in ("volumes", "snapshots"):
+        assert (await scene.user.get(f"{V}/{kind}", status=200)).json[kind] == []
+    # No row is left, so whatever bytes were would be found as strays.
+    await volumes_rest(scene)
     await no_bytes_are_left(core)
     assert await scene.used() == {"instances": 0, "cores": 0, "ram": 0}
     ports = await scene.user.get("/network/v2.0/ports", {"device_owner": "compute:nova"}, status=200)
