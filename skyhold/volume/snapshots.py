@@ -56,12 +56,12 @@ class Brief(Shape):
     status: str
     size: int
     metadata: dict[str, str]
-    user_id: str = field(since="3.41")
-    group_snapshot_id: str | None = field(since="3.14", default=None)
-    consumes_quota: bool = field(since="3.65", default=True)
 
 
 class Snapshot(Brief):
+    user_id: str = field(since="3.41")
+    group_snapshot_id: str | None = field(since="3.14", default=None)
+    consumes_quota: bool = field(since="3.65", default=True)
     progress: str = field("os-extended-snapshot-attributes:progress")
     project_id: str = field("os-extended-snapshot-attributes:project_id")
 
@@ -105,12 +105,11 @@ async def detail(ctx: Context, query: SnapshotQuery) -> Page:
 
 
 @routes.post(
-    PATH, policy=policy.SNAPSHOTS_CREATE, body=envelope("snapshot", SnapshotCreate), status=202,
-    reply=envelope("snapshot", Brief),
+    PATH, policy=policy.SNAPSHOTS_CREATE, body=envelope("snapshot", SnapshotCreate), status=202, reply=ONE
 )
-async def create(ctx: Context, want: SnapshotCreate) -> Brief:
+async def create(ctx: Context, want: SnapshotCreate) -> Snapshot:
     """Create a snapshot of a volume."""
-    return brief(await ctx.write(insert, want))
+    return full(await ctx.write(insert, want))
 
 
 @routes.get(SNAPSHOT, policy=policy.SNAPSHOTS_SHOW, reply=ONE)
@@ -120,12 +119,11 @@ async def show(ctx: Context, snapshot_id: str) -> Snapshot:
 
 
 @routes.put(
-    SNAPSHOT, policy=policy.SNAPSHOTS_UPDATE, body=envelope("snapshot", SnapshotUpdate),
-    reply=envelope("snapshot", Brief),
+    SNAPSHOT, policy=policy.SNAPSHOTS_UPDATE, body=envelope("snapshot", SnapshotUpdate), reply=ONE
 )
-async def update(ctx: Context, snapshot_id: str, want: SnapshotUpdate) -> Brief:
+async def update(ctx: Context, snapshot_id: str, want: SnapshotUpdate) -> Snapshot:
     """Change a snapshot's name or description."""
-    return brief(await ctx.write(change, snapshot_id, want))
+    return full(await ctx.write(change, snapshot_id, want))
 
 
 @routes.delete(SNAPSHOT, policy=policy.SNAPSHOTS_DELETE, status=202)
@@ -249,12 +247,12 @@ def brief(row: Any) -> Brief:
 
 def full(row: Any) -> Snapshot:
     progress = "0%" if row.state in (states.CREATING, states.ERROR) else "100%"
-    return Snapshot(**common(row), progress=progress, project_id=row.project_id)
+    return Snapshot(**common(row), progress=progress, project_id=row.project_id, user_id=row.user_id)
 
 
 def common(row: Any) -> dict[str, Any]:
     return {
         "id": row.id, "created_at": row.created_at, "updated_at": row.updated_at, "name": row.name,
         "description": row.description, "volume_id": row.volume_id, "status": row.state, "size": row.size_gib,
-        "metadata": row.metadata, "user_id": row.user_id,
+        "metadata": row.metadata,
     }

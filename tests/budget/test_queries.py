@@ -24,13 +24,14 @@ from skyhold.core import context
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
 from tests.kit.saga_rows import forget_sagas, waiting_saga
+from tests.kit.volume_rows import add_volume
 from tests.story.identity import test_oauth1 as oauth1
 
 FEW, MANY = 1, 30
 WEBHOOKS = 20
 """A project may have no more of them, and no API lifts that."""
 MOST = {"/events/v1/webhooks": WEBHOOKS}
-VERSIONS = {"compute": "compute latest", "placement": "placement 1.39"}
+VERSIONS = {"compute": "compute latest", "placement": "placement 1.39", "volume": "volume latest"}
 REMOVED_LATER = {"/compute/v2.1/os-hypervisors/statistics": "compute 2.87"}
 QUERY = {
     "/placement/usages": "?project_id={project}",
@@ -54,6 +55,8 @@ STILL = {
     "/network/v2.0/service-providers": "routers have one provider",
     "/image/v2/info/import": "a fixed document", "/image/v2/info/stores": "the stores of a file",
     "/image/v2/info/stores/detail": "the stores of a file", "/image/v2/info/usage": "sums",
+    "/volume/v3/limits": "sums", "/volume/v3/volumes/summary": "sums", "/volume/v3/extensions": "a fixed list",
+    "/volume/v3/os-availability-zone": "one zone", "/volume/v3/types/default": "the one default",
     "/compute/v2.1/limits": "sums", "/compute/v2.1/os-availability-zone": "one zone",
     "/compute/v2.1/os-availability-zone/detail": "one zone", "/compute/v2.1/os-hypervisors/statistics": "sums",
 }
@@ -78,6 +81,8 @@ OF_PARENTS = [
     *(f"/image/v2/metadefs/namespaces/{{namespace}}{part}" for part in
       ("", "/properties", "/objects", "/tags", "/resource_types")),
     "/object-store/v1/AUTH_{own_project}", "/object-store/v1/AUTH_{own_project}/{container}",
+    "/volume/v3/volumes/{volume}/metadata", "/volume/v3/snapshots/{snapshot}/metadata",
+    "/volume/v3/types/{volume_type}/extra_specs",
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
     "/compute/v2.1/servers/{server}/tags", "/compute/v2.1/servers/{server}/metadata",
     "/compute/v2.1/servers/{server}/ips", "/compute/v2.1/flavors/{flavor}/os-extra_specs",
@@ -127,6 +132,8 @@ class Seeds:
         await self.put(f"/network/v2.0/quotas/{admin}", {"quota": lifted})
         limits = dict.fromkeys(("instances", "cores", "ram", "server_groups", "key_pairs"), -1)
         await self.put(f"/compute/v2.1/os-quota-sets/{admin}", {"quota_set": limits})
+        room = dict.fromkeys(("volumes", "snapshots", "gigabytes"), -1)
+        await self.put(f"/volume/v3/os-quota-sets/{admin}", {"quota_set": room})
         public = await self.post("/network/v2.0/networks", {"network": {"name": "public", "router:external": True}})
         self.ids["public"] = public["network"]["id"]
         subnet = {"network_id": self.ids["public"], "ip_version": 4, "cidr": "172.24.0.0/16"}
@@ -138,6 +145,7 @@ class Seeds:
         await self.identity(name)
         await self.network(name, number)
         await self.image(name)
+        await self.volume(name)
         await self.compute(name, number)
         await self.placement(name)
         await self.events(name, number)
@@ -258,6 +266,15 @@ class Seeds:
             await self.post(within + "/objects", {"name": name})
             await self.post(f"{within}/tags/{name}", None)
             await self.post(within + "/resource_types", {"name": name})
+
+    async def volume(self, name: str) -> None:
+        """A volume with an attachment and a snapshot, in a pool of its own; bytes are nowhere."""
+        kind = (await self.post("/volume/v3/types", {"volume_type": {"name": name}}, 200))["volume_type"]["id"]
+        specs = f"/volume/v3/types/{self.ids.setdefault('volume_type', kind)}/extra_specs"
+        await self.post(specs, {"extra_specs": {name: "1"}}, 200)
+        made = await context.internal(self.cloud.core).write(add_volume, self.cloud.admin, name, kind)
+        for what, id in (("volume", made.volume_id), ("snapshot", made.id)):
+            await self.put(f"/volume/v3/{what}s/{self.ids.setdefault(what, id)}/metadata/{name}", {"meta": {name: "1"}})
 
     async def compute(self, name: str, number: int) -> None:
         flavor = {"name": name, "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}

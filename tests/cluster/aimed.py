@@ -22,8 +22,8 @@ from typing import Any
 from skyhold.cmd.compose import services
 from tests.cluster.cloud import QUIET_S, Processes
 
-C, G, N = "/compute/v2.1", "/image/v2", "/network/v2.0"
-SERVERLESS = ("compute.boot", "image.import", "image.hash_location")
+C, G, N, V = "/compute/v2.1", "/image/v2", "/network/v2.0", "/volume/v3"
+SERVERLESS = ("compute.boot", "image.", "volume.")
 CONTENT = b"what a disk may hold" * 50_000
 STORES = """\
 [file]
@@ -95,7 +95,7 @@ class Aimed(Processes):
 
     def strike(self, point: Point) -> float:
         """Set the saga going, let it be struck at its step, mend what was done; the seconds until all was at rest."""
-        server = self.server() if point.saga not in SERVERLESS else ""
+        server = "" if point.saga.startswith(SERVERLESS) else self.server()
         call = BEGIN[point.saga](self, server)
         self.aim.write_text(json.dumps(
             {"saga": point.saga, "step": point.step, "victim": point.victim, "deed": point.deed}
@@ -136,8 +136,19 @@ class Aimed(Processes):
             time.sleep(0.05)
         self.rest()
         assert len(self.guests()) == 1, "only the guest of `first`"
+        self.delete_volumes()
         for image in self.call("GET", f"{G}/images?name=aimed")[1]["images"]:
             assert self.call("DELETE", f"{G}/images/{image['id']}")[0] == 204
+
+
+    def delete_volumes(self) -> None:
+        """Whoever is at it still may be told again."""
+        end = time.monotonic() + QUIET_S
+        while left := self.call("GET", f"{V}/volumes")[1]["volumes"]:
+            assert time.monotonic() < end, f"these stay: {left}"
+            for each in left:
+                self.call("DELETE", f"{V}/volumes/{each['id']}?cascade=true")
+            time.sleep(0.2)
 
 
 class Web:
@@ -174,6 +185,29 @@ def image(cloud: Aimed) -> str:
     return str(made["id"])
 
 
+def volume(cloud: Aimed) -> str:
+    """The address of a volume at rest."""
+    status, made = cloud.call("POST", f"{V}/volumes", {"volume": {"size": 1}})
+    assert status == 202, made
+    return at_rest(cloud, f"{V}/volumes/{made['volume']['id']}", "volume")
+
+
+def snapped(cloud: Aimed) -> tuple[str, str]:
+    """Those of a volume and of its snapshot."""
+    whole = volume(cloud)
+    status, made = cloud.call("POST", f"{V}/snapshots", {"snapshot": {"volume_id": whole.rpartition("/")[2]}})
+    assert status == 202, made
+    return whole, at_rest(cloud, f"{V}/snapshots/{made['snapshot']['id']}", "snapshot")
+
+
+def at_rest(cloud: Aimed, path: str, kind: str) -> str:
+    end = time.monotonic() + QUIET_S
+    while (shown := cloud.call("GET", path)[1])[kind]["status"] != "available":
+        assert time.monotonic() < end, shown
+        time.sleep(0.05)
+    return path
+
+
 def import_image(cloud: Aimed, _: str) -> Call:
     wish = {"method": {"name": "web-download", "uri": cloud.web.url}, "stores": ["file", "second"]}
     return "POST", f"{G}/images/{image(cloud)}/import", wish
@@ -194,6 +228,16 @@ BEGIN: dict[str, Callable[[Aimed, str], Call]] = {
         "POST", f"{C}/servers/{server}/os-interface", {"interfaceAttachment": {"net_id": cloud.network}}
     ),
     "compute.detach_port": detach,
+    "volume.create": lambda cloud, _: ("POST", f"{V}/volumes", {"volume": {"size": 1, "imageRef": cloud.image}}),
+    "volume.delete": lambda cloud, _: ("DELETE", f"{snapped(cloud)[0]}?cascade=true", None),
+    "volume.extend": lambda cloud, _: ("POST", f"{volume(cloud)}/action", {"os-extend": {"new_size": 2}}),
+    "volume.upload": lambda cloud, _: (
+        "POST", f"{volume(cloud)}/action", {"os-volume_upload_image": {"image_name": "aimed"}}
+    ),
+    "volume.create_snapshot": lambda cloud, _: (
+        "POST", f"{V}/snapshots", {"snapshot": {"volume_id": volume(cloud).rpartition("/")[2]}}
+    ),
+    "volume.delete_snapshot": lambda cloud, _: ("DELETE", snapped(cloud)[1], None),
     "image.import": import_image,
     "image.hash_location": add_location,
 }

@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared" / "contracts"
 FILES = {
     "identity": "identity-*.yaml", "compute": "compute-*.yaml", "network": "network-*.yaml",
     "image": "image-*.yaml", "placement": "placement-*.yaml",
+    "volume": "block-storage-*.yaml",
 }
 VARIABLE = re.compile(r"\{[^}]+\}")
 

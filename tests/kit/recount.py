@@ -22,6 +22,7 @@ from skyhold.image import tables as image
 from skyhold.network import tables as network
 from skyhold.object import audit as objects
 from skyhold.placement import tables as placement
+from skyhold.volume import tables as volume
 
 Ask = Callable[[Any], Sequence[Any]]
 DHCP_DEVICE = "dhcp-"
@@ -57,6 +58,12 @@ def recount(ask: Ask) -> Counter[tuple[str, str]]:
     ):
         for row in ask(sa.select(table.c.project_id)):
             found[row.project_id, f"network:{resource}"] += 1
+    for row in ask(sa.select(volume.VOLUMES)):
+        found[row.project_id, "volume:volumes"] += 1
+        found[row.project_id, "volume:gigabytes"] += row.growing_gib or row.size_gib
+    for row in ask(sa.select(volume.SNAPSHOTS)):
+        found[row.project_id, "volume:snapshots"] += 1
+        found[row.project_id, "volume:gigabytes"] += row.size_gib
     for row in ask(sa.select(events.WEBHOOKS.c.project_id)):
         found[row.project_id, "events:webhooks"] += 1
     for row in ask(sa.select(network.PORTS.c.project_id, network.PORTS.c.device_id)):

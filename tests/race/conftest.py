@@ -90,6 +90,8 @@ async def lift_limits(g: Ground) -> None:
     quota = {"quota": dict.fromkeys(kinds, -1)}
     kinds = ("instances", "cores", "ram", "key_pairs", "server_groups")
     limits = {"quota_set": dict.fromkeys(kinds, -1)}
+    volumes = {"quota_set": dict.fromkeys(("volumes", "snapshots", "gigabytes"), -1)}
     for project_id in (g.user.project_id, g.admin.project_id):
         await g.admin.put(f"/network/v2.0/quotas/{project_id}", quota, status=200)
         await g.admin.put(f"/compute/v2.1/os-quota-sets/{project_id}", limits, status=200)
+        await g.admin.put(f"/volume/v3/os-quota-sets/{project_id}", volumes, status=200)

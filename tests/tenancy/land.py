@@ -50,7 +50,8 @@ class Land:
         """What nobody from outside may read: the marker, and the ids of what is the tenant's alone."""
         private = ("project", "owner", "server", "network", "subnet", "port", "image", "router", "group",
                    "fip", "sg", "rule", "server_group", "app_cred", "access_rule", "flavor", "keypair_print",
-                   "webhook", "limit", "credential", "key", "trust", "access_token")
+                   "webhook", "limit", "credential", "key", "trust", "access_token", "volume", "used_volume",
+                   "snapshot", "attachment")
         return [MARKER, *(self.ids[name] for name in private if name in self.ids)]
 
     def target(self) -> Mapping[str, Any]:
@@ -81,7 +82,7 @@ async def settle(cloud: Cloud, host: Machine) -> Land:
     land.ids |= {"project": land.owner.project_id, "owner": land.owner.user_id, "domain": land.owner.domain_id}
     await grants(land)
     land.owner.token = await cloud.token(land.owner, {"project": {"id": land.owner.project_id}})
-    for build in (identity, placement, network, image, objects, compute, events, operator):
+    for build in (identity, placement, network, image, objects, volume, compute, events, operator):
         await build(land)
     await people(land)
     # The issuer's first key is the cloud's own, made when it is first asked for: no rehearsal should be the first.
@@ -351,6 +352,33 @@ async def imports(land: Land, v2: str, body: dict[str, Any]) -> None:
     land.ids["task"] = (await land.owner.get(imported + "/tasks", status=200)).json["tasks"][0]["id"]
     await land.cloud.admin.put(f"/image/v2/cache/{land.ids['image']}", status=202)
     await land.cloud.core.loops.run_once("image.caching")
+
+
+async def volume(land: Land) -> None:
+    """A volume in each state that some action starts from, a snapshot, and an attachment that waits."""
+    ids, v3, admin, head = land.ids, "/volume/v3", land.cloud.admin, {"OpenStack-API-Version": "volume 3.70"}
+
+    async def make(what: str, kind: str, body: Any, who: Persona = land.owner) -> str:
+        made = await who.post(f"{v3}/{what}", {kind: body}, headers=head, status=(200, 202))
+        return str(made.json[kind]["id"])
+
+    for name in ("volume_type", "idle_type"):
+        # Types are for all to see, but for their extra specs.
+        body = {"name": f"kind-{name}", "description": "for all", "extra_specs": {"raven": MARKER}}
+        ids[name] = await make("types", "volume_type", body, admin)
+    said = {"name": MARKER, "description": MARKER, "metadata": {"color": MARKER}}
+    wish = {**said, "size": 1, "volume_type": ids["volume_type"]}
+    for name in ("volume", "idle_volume", "used_volume", "held_volume"):
+        ids[name] = await make("volumes", "volume", wish)
+    assert await land.cloud.core.sagas.idle(20)
+    ids["snapshot"] = await make("snapshots", "snapshot", {**said, "volume_id": ids["volume"]})
+    assert await land.cloud.core.sagas.idle(20)
+    described = {"os-set_image_metadata": {"metadata": {"raven": MARKER}}}
+    await land.owner.post(f"{v3}/volumes/{ids['volume']}/action", described, headers=head, status=200)
+    used = {"os-attach": {"host_name": MARKER, "mountpoint": "/dev/vdc"}}
+    await land.owner.post(f"{v3}/volumes/{ids['used_volume']}/action", used, headers=head, status=202)
+    held = {"volume_uuid": ids["held_volume"], "connector": {"host": MARKER}}
+    ids["attachment"] = await make("attachments", "attachment", held)
 
 
 async def compute(land: Land) -> None:

@@ -17,7 +17,8 @@ from skyhold.core.db.tx import Tx
 from tests.kit.cloud import Cloud
 
 BEATS = {("core_leases", "*"), ("core_journal", "position"), ("compute_hosts", "seen_at"),
-         ("compute_hosts", "updated_at")}
+         ("compute_hosts", "updated_at"),
+         ("volume_pools", "seen_at"), ("volume_pools", "free_bytes")}
 
 Snapshot = dict[str, list[tuple[Any, ...]]]
 
