@@ -16,7 +16,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.policy.rules import Rule
 from skyhold.core.quota import Quota
-from skyhold.core.shapes import LooseBool, Shape, envelope, field
+from skyhold.core.shapes import Absent, LooseBool, OpenShape, Shape, envelope, field
 from skyhold.core.store import Store
 from skyhold.core.tables import QUOTA_LIMITS
 from skyhold.core.wire.kinds import DIGITS
@@ -45,7 +45,7 @@ async def prepare(core: Core) -> None:
 class Limits(Shape):
     """Numbers or, with usage, `{in_use, limit, reserved}`."""
 
-    id: str = field(optional=True)
+    id: str | Absent = field(optional=True)
     volumes: Any
     snapshots: Any
     gigabytes: Any
@@ -55,11 +55,11 @@ class Limits(Shape):
     groups: Any
 
 
-class Change(Shape, extra="keep"):
+class Change(OpenShape):
     """New limits by resource; -1 is no limit. Cinder's old clients send `tenant_id` along."""
 
-    tenant_id: str = field(optional=True)
-    skip_validation: LooseBool = field(optional=True)
+    tenant_id: str | Absent = field(optional=True)
+    skip_validation: LooseBool | Absent = field(optional=True)
 
 
 class QuotaQuery(Shape, extra="ignore"):
@@ -138,7 +138,7 @@ def defaults_for(tx: Tx, ctx: Context, project_id: str) -> Limits:
 def change(tx: Tx, ctx: Context, project_id: str, want: Change) -> Limits:
     require_project(tx, ctx, project_id)
     keep(tx, project_id, numbers(want))
-    return Limits(**QUOTA.limits(tx, project_id))
+    return shown(QUOTA.limits(tx, project_id))
 
 
 def reset(tx: Tx, ctx: Context, project_id: str) -> None:
@@ -156,7 +156,12 @@ def change_class(tx: Tx, ctx: Context, class_name: str, want: Change) -> Limits:
     if class_name != "default":
         raise errors.Invalid("The only quota class is 'default'; others have no effect.", reason="no_such_class")
     keep(tx, EVERYBODY, numbers(want))
-    return Limits(**QUOTA.limits(tx, EVERYBODY))
+    return shown(QUOTA.limits(tx, EVERYBODY))
+
+
+def shown(limits: dict[str, Any]) -> Limits:
+    """Without the project, which an answer to a change doesn't name."""
+    return Limits(**limits)
 
 
 def keep(tx: Tx, project_id: str, wanted: dict[str, int]) -> None:

@@ -15,7 +15,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import LooseBool, Shape, TimeMicros, collection, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Shape, TimeMicros, collection, field
 from skyhold.volume import policy, pools
 from skyhold.volume.tables import POOLS
 from skyhold.volume.volumes.views import BACKEND, full_host
@@ -34,7 +34,7 @@ class Service(Shape):
     updated_at: TimeMicros | None
     disabled_reason: str | None = None
     cluster: str | None = field(since="3.7", default=None)
-    backend_state: str = field(since="3.49", optional=True)
+    backend_state: str | Absent = field(since="3.49", optional=True)
     replication_status: str | None = field(default=None)
     active_backend_id: str | None = field(default=None)
     frozen: bool = False
@@ -47,8 +47,8 @@ class ServiceQuery(Shape, extra="ignore"):
 
 class Named(Shape):
     host: str = field(min=1, max=255)
-    binary: str = field(min=1, max=255, optional=True)
-    service: str = field(min=1, max=255, optional=True)
+    binary: str | Absent = field(min=1, max=255, optional=True)
+    service: str | Absent = field(min=1, max=255, optional=True)
 
 
 class Reasoned(Named):
@@ -99,7 +99,8 @@ async def get_pools(ctx: Context, query: PoolQuery) -> Any:
 
 
 def list_all(tx: Tx, ctx: Context, query: ServiceQuery) -> list[Service]:
-    found = [Service(binary=SCHEDULER, host="skyhold", status="enabled", state="up", updated_at=ctx.now)]
+    found = [Service(binary=SCHEDULER, host="skyhold", status="enabled", state="up", updated_at=ctx.now,
+                     backend_state=ABSENT)]
     found += [shown(ctx, room) for room in pools.rooms(tx, ctx)]
     return [each for each in found if query.binary in (None, each.binary) and query.host in (None, each.host)]
 

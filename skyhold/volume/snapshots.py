@@ -13,7 +13,7 @@ from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, LooseBool, Page, Shape, TimeMicros, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Page, Shape, TimeMicros, collection, envelope, field
 from skyhold.core.store import Filter
 from skyhold.volume import policy, states, versions
 from skyhold.volume.paging import PageQuery, page
@@ -35,15 +35,15 @@ class SnapshotCreate(Shape):
     display_name: str | None = field(max=255, default=None)
     description: str | None = field(max=255, default=None)
     display_description: str | None = field(max=255, default=None)
-    force: LooseBool = field(optional=True)
+    force: LooseBool | Absent = field(optional=True)
     metadata: dict[str, str] | None = field(keys=KEY, max=255, default=None)
 
 
 class SnapshotUpdate(Shape):
-    name: str | None = field(max=255, optional=True)
-    display_name: str | None = field(max=255, optional=True)
-    description: str | None = field(max=255, optional=True)
-    display_description: str | None = field(max=255, optional=True)
+    name: str | Absent | None = field(max=255, optional=True)
+    display_name: str | Absent | None = field(max=255, optional=True)
+    description: str | Absent | None = field(max=255, optional=True)
+    display_description: str | Absent | None = field(max=255, optional=True)
 
 
 class Brief(Shape):

@@ -16,7 +16,7 @@ from skyhold.core.app import Core
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.shapes import ABSENT, LooseBool, Name, Page, Shape, collection, envelope, field
+from skyhold.core.shapes import ABSENT, Absent, LooseBool, Name, Page, Shape, collection, envelope, field
 from skyhold.core.store import Store
 from skyhold.volume import policy
 from skyhold.volume.links import next_link
@@ -38,9 +38,9 @@ class TypeCreate(Shape):
 
 
 class TypeUpdate(Shape):
-    name: str | None = field(max=255, optional=True)
-    description: str | None = field(max=255, optional=True)
-    is_public: LooseBool = field(optional=True)
+    name: str | Absent | None = field(max=255, optional=True)
+    description: str | Absent | None = field(max=255, optional=True)
+    is_public: LooseBool | Absent = field(optional=True)
 
 
 class Type(Shape):

@@ -59,7 +59,7 @@ class FileVolumes:
 
     async def start(self) -> None:
         self.snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in self._works():
+        for path in await asyncio.to_thread(_works, self.folder):
             await asyncio.to_thread(_discard, path)
 
     async def stop(self) -> None:
@@ -228,9 +228,6 @@ class FileVolumes:
         """One at a time about a volume, whoever's saga it is: a copy needs it still."""
         return self._turns.setdefault(volume_id, asyncio.Lock())
 
-    def _works(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if path.name.startswith(_WORK)]
-
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[Path]:
         """A folder for a file that isn't complete yet; it goes, whatever happens."""
@@ -293,6 +290,10 @@ def _give_away(work: Path, brought: Path) -> None:
 def _take_back(made: Path) -> None:
     if os.geteuid() == 0:
         os.chown(made, 0, 0, follow_symlinks=False)
+
+
+def _works(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(_WORK)]
 
 
 def _discard(work: Path) -> None:

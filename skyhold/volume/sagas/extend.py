@@ -17,7 +17,7 @@ from skyhold.volume.quotas import QUOTA
 from skyhold.volume.sagas import asking
 from skyhold.volume.sagas.create import settle
 from skyhold.volume.sagas.delete import found
-from skyhold.volume.volumes.store import VOLUMES_STORE
+from skyhold.volume.volumes.store import VOLUMES_STORE, standing
 
 
 class ExtendVolume(Saga):
@@ -31,7 +31,7 @@ class ExtendVolume(Saga):
         return await asking.order(s, volume.host_id, "volume.ensure", await s.read(describing.grown_volume, s.subject))
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
-        volume = VOLUMES_STORE.find(tx, s.subject, lock=True)
+        volume = standing(tx, VOLUMES_STORE, s.subject, lock=True)
         grown = volume.growing_gib or volume.size_gib
         settle(tx, s.subject, states.AVAILABLE, "volume.extend.end", size_gib=grown, growing_gib=None)
 

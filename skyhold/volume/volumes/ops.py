@@ -20,7 +20,7 @@ from skyhold.volume import policy, pools, states, types
 from skyhold.volume.quotas import QUOTA
 from skyhold.volume.tables import ATTACHMENTS
 from skyhold.volume.volumes import shape
-from skyhold.volume.volumes.store import SNAPSHOTS_STORE, VOLUMES_STORE, copied_by, get, need, snapshots_of
+from skyhold.volume.volumes.store import SNAPSHOTS_STORE, VOLUMES_STORE, copied_by, get, need, snapshots_of, standing
 
 READABLE = ("raw", "qcow2")
 """What hosts can make volumes of."""
@@ -73,7 +73,7 @@ def refuse_unknown_wishes(want: shape.VolumeCreate) -> None:
         "backup_id": want.backup_id, "OS-SCH-HNT:scheduler_hints": want.hints,
     }
     for name, value in wishes.items():
-        if value is not ABSENT and value:
+        if value:
             raise errors.Invalid(f"This cloud's volumes don't know {name} yet: leave it out.", reason="not_implemented")
 
 
@@ -164,7 +164,7 @@ def of_snapshot(tx: Tx, ctx: Context, plan: Plan) -> Origin:
         raise errors.Invalid(
             f"Invalid snapshot: Originating snapshot status must be available, but {snapshot.id} is {snapshot.state}."
         )
-    volume = VOLUMES_STORE.find(tx, snapshot.volume_id)
+    volume = standing(tx, VOLUMES_STORE, snapshot.volume_id)
     return copied(volume, snapshot.size_gib, snapshot.host_id, plan)
 
 
@@ -206,7 +206,7 @@ def refuse_too_large(tx: Tx, project_id: str, size_gib: int) -> None:
 
 def update(tx: Tx, ctx: Context, volume_id: str, want: shape.VolumeUpdate) -> Any:
     volume = get(tx, ctx, volume_id)
-    named = {
+    named: dict[str, Any] = {
         "name": want.name if want.name is not ABSENT else want.display_name,
         "description": want.description if want.description is not ABSENT else want.display_description,
         "metadata": want.metadata,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from skyhold.core.shapes import (
+    Absent,
     JsonObject,
     LooseBool,
     LooseInt,
@@ -53,11 +54,11 @@ class VolumeCreate(Shape):
 
 
 class VolumeUpdate(Shape):
-    name: str | None = field(max=255, optional=True)
-    display_name: str | None = field(max=255, optional=True)
-    description: str | None = field(max=255, optional=True)
-    display_description: str | None = field(max=255, optional=True)
-    metadata: dict[str, str] = field(keys=KEY, max=255, optional=True)
+    name: str | Absent | None = field(max=255, optional=True)
+    display_name: str | Absent | None = field(max=255, optional=True)
+    description: str | Absent | None = field(max=255, optional=True)
+    display_description: str | Absent | None = field(max=255, optional=True)
+    metadata: dict[str, str] | Absent = field(keys=KEY, max=255, optional=True)
 
 
 class VolumeBrief(Shape):
@@ -99,7 +100,7 @@ class Volume(Shape):
     multiattach: bool = False
     attachments: list[Attached]
     migration_status: str | None = None
-    volume_image_metadata: dict[str, str] = field(optional=True)
+    volume_image_metadata: dict[str, str] | Absent = field(optional=True)
     project_id: str = field("os-vol-tenant-attr:tenant_id")
     host: str | None = field("os-vol-host-attr:host", policy=policy.HOST_ATTRIBUTE.name)
     migration: str | None = field(
