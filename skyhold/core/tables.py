@@ -35,7 +35,8 @@ SAGAS = table(
     sa.Column("kind", text(64), nullable=False),
     sa.Column("subject", text(64), nullable=False),
     sa.Column("lock_name", text(160), unique=True),
-    sa.Column("state", text(16), nullable=False),
+    # Also `rewinding:` and the name of a step.
+    sa.Column("state", text(80), nullable=False),
     sa.Column("step", text(64), nullable=False),
     sa.Column("round", number(), nullable=False),
     sa.Column("done", json(), nullable=False),

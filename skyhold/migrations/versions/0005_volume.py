@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block storage: types, pools, volumes, snapshots, attachments, and what remains on hosts that were away."""
+"""Block storage: types, pools, volumes, snapshots, attachments, and what remains on hosts that were away.
+
+A saga's state holds the step that it rewinds to, which `choose_host` was too long for.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ def upgrade() -> None:
         sa.Column("created_at", micros(), nullable=False),
         sa.Index("volume_remains_host", "host_id"),
     )
+    with op.batch_alter_table("core_sagas") as sagas:
+        sagas.alter_column("state", existing_type=text(16), type_=text(80), existing_nullable=False)
 
 
 def types_and_pools() -> None:

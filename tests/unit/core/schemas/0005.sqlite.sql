@@ -186,7 +186,7 @@ CREATE TABLE core_sagas (
 	kind VARCHAR(64) NOT NULL, 
 	subject VARCHAR(64) NOT NULL, 
 	lock_name VARCHAR(160), 
-	state VARCHAR(16) NOT NULL, 
+	state VARCHAR(80) NOT NULL, 
 	step VARCHAR(64) NOT NULL, 
 	round BIGINT NOT NULL, 
 	done TEXT NOT NULL, 
