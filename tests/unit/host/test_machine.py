@@ -42,7 +42,7 @@ async def test_an_inventory_that_could_not_be_read_is_read_again(
 
     monkeypatch.setattr(machine.driver, "inventory", inventory)
     ear = Ear()
-    watching = asyncio.create_task(machine._watch_inventory(ear))  # type: ignore[arg-type]
+    watching = asyncio.create_task(machine._watch(ear, "host.inventory", machine._inventory))  # type: ignore[arg-type]
     async with asyncio.timeout(PATIENCE_S):
         while len(tries) < 3:
             await asyncio.sleep(0)
