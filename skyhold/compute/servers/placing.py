@@ -30,7 +30,7 @@ def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str | No
 
     None when nothing fits now, but a host that was there a moment ago may be back in another.
     """
-    server = SERVERS_STORE.find(tx, server_id, lock=True)
+    server = SERVERS_STORE.expect(tx, server_id, lock=True)
     ask = ask_of(server, excluded, server_groups.hosts_of(tx, ctx, server.id))
     fitting = placement.candidates(
         tx, ctx, ask.resources, required=ask.required_traits, forbidden=ask.forbidden_traits, limit=CONSIDERED
@@ -57,7 +57,8 @@ def returning(ctx: Context, row: Any) -> bool:
     """Whether a host is away only because its agent, or this control plane, was just restarted."""
     if row.connected or row.forced_down or not row.enabled or row.inventory is None:
         return False
-    return ctx.now - max(row.seen_at, ctx.core.started_at) < RETURNS_US
+    known_since = max(int(row.seen_at), ctx.core.started_at)
+    return ctx.now - known_since < RETURNS_US
 
 
 def unplace(tx: Tx, ctx: Context, server_id: str) -> None:
