@@ -23,7 +23,7 @@ def full(scene: Scene) -> Iterator[None]:
     """Not one page more than there are."""
     database = scene.cloud.core.db
     assert isinstance(database, SqliteDatabase)
-    driver = database._driver()
+    driver = database._writes
     pages = driver.execute("PRAGMA page_count").fetchone()[0]
     limit = driver.execute("PRAGMA max_page_count").fetchone()[0]
     driver.execute(f"PRAGMA max_page_count={pages}")

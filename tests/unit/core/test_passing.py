@@ -181,7 +181,7 @@ async def test_a_file_that_another_process_writes_for_long(core: Core) -> None:
     """An operator's own program, for a file has one control process only."""
     if core.db.name != "sqlite":
         return
-    core.db._driver().execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
+    core.db._writes.execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
     other = sqlite3.connect(core.settings.database_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answers = await asyncio.gather(
