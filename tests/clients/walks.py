@@ -16,12 +16,13 @@ import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from skyhold.core.service import Service
 from tests.kit.cloud import ADMIN_PASSWORD, start_cloud
+from tests.kit.host import fake_host
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
@@ -112,13 +113,19 @@ class Client:
 
 
 async def walked(
-    folder: Path, home: Path, *, services: Sequence[Service] | None = None, files: Mapping[str, Path] | None = None
+    folder: Path, home: Path, *, services: Sequence[Service] | None = None, files: Mapping[str, Path] | None = None,
+    host: bool = False,
 ) -> list[Result]:
-    """All walks of a folder at a cloud of their own; `$name` is the path of a file by that name."""
+    """All walks of a folder at a cloud of their own, with a fake host where told; `$name` is the path of a file by that
+    name."""
     check_client()
     made = await start_cloud(home, services)
     try:
-        async with made.listening() as url, client(url, ADMIN_PASSWORD) as typed:
+        async with AsyncExitStack() as stack:
+            url = await stack.enter_async_context(made.listening())
+            if host:
+                await stack.enter_async_context(fake_host(made.core, home / "hosts"))
+            typed = await stack.enter_async_context(client(url, ADMIN_PASSWORD))
             typed.kept |= {name: {"": str(path)} for name, path in (files or {}).items()}
             return [await typed.run(step) for step in steps(folder)]
     finally:
