@@ -15,6 +15,7 @@ import pytest
 from skyhold.core.context import internal
 from skyhold.image.drivers.fake import FakeStore
 from tests.story.image.conftest import House, start_house
+from tests.story.image.held import HeldStore
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -146,13 +147,14 @@ async def test_an_upload_that_breaks_off_leaves_the_image_queued_and_no_file(hou
 
 async def test_an_image_deleted_during_its_upload_is_gone(house: House) -> None:
     me = house.someone()
-    house.keep_in(slow := FakeStore(delay_s=0.1))
+    house.keep_in(slow := HeldStore())
     image = await me.image()
     uploading = asyncio.create_task(me.upload(image["id"], CONTENT))
     while (await me.look(image["id"]))["status"] != "saving":
         await asyncio.sleep(0.005)
     await me.upload(image["id"], b"a second one", status=409)
     await me.delete(f"/v2/images/{image['id']}", status=204)
+    slow.go_on.set()
     assert (await uploading).status == 410
     assert slow.keys() == []
 

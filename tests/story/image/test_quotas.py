@@ -13,6 +13,7 @@ from skyhold.image.drivers.fake import FakeStore
 from tests.kit import recount
 from tests.kit.patience import PATIENCE_S
 from tests.story.image.conftest import House, ImageUser
+from tests.story.image.held import HeldStore
 from tests.story.image.test_imports import imported, quiet, staged
 from tests.unit.image import corpus
 
@@ -69,13 +70,14 @@ async def test_uploads_at_once_are_counted_and_given_back_however_they_end_gla_1
     me = house.someone()
     house.bound(image_count_uploading=1)
     first, second = await me.image(), await me.image()
-    house.keep_in(FakeStore(delay_s=0.3))
+    house.keep_in(slow := HeldStore())
     sending = asyncio.create_task(me.upload(first["id"], b"x" * 1000, status=204))
     async with asyncio.timeout(PATIENCE_S):
         while (await me.look(first["id"]))["status"] == "queued":
             await asyncio.sleep(0.01)
     assert (await used(me))["image_count_uploading"] == 1
     assert over(await me.upload(second["id"], b"x", status=413), "image_count_uploading", 1, 1, 1)
+    slow.go_on.set()
     await sending
     await me.upload(second["id"], b"x", status=204)
     lying = await me.image()
@@ -133,7 +135,7 @@ async def test_an_image_given_away_counts_for_its_new_owner(house: House) -> Non
 
 
 async def test_a_copy_into_another_store_counts_while_it_is_under_way(house: House) -> None:
-    me, admin, slow = house.someone(), house.someone("admin"), FakeStore(name="b", delay_s=0.3)
+    me, admin, slow = house.someone(), house.someone("admin"), HeldStore("b")
     house.keep_in(FakeStore(name="a"), slow)
     image, other = await me.image(b"x" * 1000), await me.image()
     house.bound(image_count_uploading=1)
@@ -141,6 +143,7 @@ async def test_a_copy_into_another_store_counts_while_it_is_under_way(house: Hou
     await admin.post(f"/v2/images/{image['id']}/import", wish, status=202)
     assert (await used(me))["image_count_uploading"] == 1
     await me.upload(other["id"], b"x", status=413)
+    slow.go_on.set()
     await quiet(house)
     assert (await me.look(image["id"]))["stores"] == "a,b"
     assert (await used(me))["image_count_uploading"] == 0
