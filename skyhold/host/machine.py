@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from skyhold.compute.drivers.base import GuestDriver
+from skyhold.compute.drivers.base import GuestDriver, GuestFailed
 from skyhold.core.settings.whole import Settings
 from skyhold.host import verbs
 from skyhold.host.agent import Agent
@@ -24,7 +24,7 @@ from skyhold.host.fences import Fences
 from skyhold.host.metadata.server import MetadataServer
 from skyhold.host.shelf import MetadataShelf
 from skyhold.network.drivers.base import NetworkEngine
-from skyhold.volume.drivers.base import VolumeDriver
+from skyhold.volume.drivers.base import VolumeDriver, VolumeFailed
 
 log = structlog.get_logger("host")
 
@@ -42,8 +42,8 @@ class Machine:
         self.name = settings.host_name
         self.metadata = MetadataServer()
         self.engine: NetworkEngine = make_engine(settings, self.state_dir, self.metadata)
-        self.driver: GuestDriver = make_driver(settings, self.state_dir, self.engine)
-        self.volumes: VolumeDriver = make_volumes(settings, self.state_dir)
+        self.volumes: VolumeDriver = make_volumes(settings, self.state_dir, GuestCopies(self))
+        self.driver: GuestDriver = make_driver(settings, self.state_dir, self.engine, self.volumes)
 
     async def run(self) -> None:
         shelf = MetadataShelf(self.state_dir / "metadata", self.metadata)
@@ -128,26 +128,42 @@ def make_engine(settings: Settings, state_dir: Path, metadata: MetadataServer) -
     return NativeEngine(settings.cloud_id, state_dir / "network", metadata)
 
 
-def make_driver(settings: Settings, state_dir: Path, engine: NetworkEngine) -> GuestDriver:
+def make_driver(
+    settings: Settings, state_dir: Path, engine: NetworkEngine, volumes: VolumeDriver
+) -> GuestDriver:
     host = settings.host
     if host.hypervisor == "fake":
         from skyhold.compute.drivers.fake import FakeDriver
 
         return FakeDriver(
-            vcpus=host.fake_vcpus, ram_mb=host.fake_ram_mb, disk_gb=host.fake_disk_gb, state_dir=state_dir
+            vcpus=host.fake_vcpus, ram_mb=host.fake_ram_mb, disk_gb=host.fake_disk_gb, state_dir=state_dir,
+            volumes=volumes,
         )
     from skyhold.compute.drivers.qemu.driver import QemuDriver
 
     return QemuDriver(
-        settings.guests_dir, engine, virt_type=host.virt_type, reserved_ram_mb=host.reserved_ram_mb
+        settings.guests_dir, engine, virt_type=host.virt_type, volumes=volumes, reserved_ram_mb=host.reserved_ram_mb
     )
 
 
-def make_volumes(settings: Settings, state_dir: Path) -> VolumeDriver:
+class GuestCopies:
+    """Copies of volumes that running guests have open, for the driver of volumes: only QEMU can read those."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    async def copy_volume(self, volume_id: str, target: Path) -> bool:
+        try:
+            return await self._machine.driver.copy_volume(volume_id, target)
+        except GuestFailed as error:
+            raise VolumeFailed(str(error)) from error
+
+
+def make_volumes(settings: Settings, state_dir: Path, copies: GuestCopies) -> VolumeDriver:
     if settings.host.hypervisor == "fake":
         from skyhold.volume.drivers.fake import FakeVolumes
 
         return FakeVolumes(disk_gb=settings.host.fake_disk_gb, state_dir=state_dir)
     from skyhold.volume.drivers.file import FileVolumes
 
-    return FileVolumes(state_dir / "volumes")
+    return FileVolumes(state_dir / "volumes", copies)

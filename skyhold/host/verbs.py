@@ -48,6 +48,8 @@ def bind(
         "guest.reboot": driver.reboot,
         "guest.plug": driver.plug,
         "guest.unplug": driver.unplug,
+        "guest.attach": driver.attach,
+        "guest.detach": driver.detach,
         "guest.snapshot": driver.snapshot,
         "guest.console": driver.console,
         "guest.metadata": guests.metadata,

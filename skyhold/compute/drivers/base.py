@@ -8,6 +8,7 @@ skyhold.host. Every verb states a wish and is idempotent: asking twice is the sa
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
@@ -20,11 +21,22 @@ Power = Literal["running", "stopped", "paused", "suspended"]
 
 
 class DiskSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One local disk. `root` has a source image; `ephemeral` and `swap` are blank."""
+    """One local disk. `root` has a source image, and is not there when a volume is booted from; `ephemeral` and
+    `swap` are blank."""
 
     role: Literal["root", "ephemeral", "swap"]
     size_bytes: int
     source: ImageSource | None = None
+
+
+class VolumeDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """One attached volume. The host knows by `volume_id` where its bytes are; `boot` makes it the guest's root disk,
+    which then needs no local one. `format` is what the volume service wrote, never guessed."""
+
+    volume_id: str
+    format: Literal["raw", "qcow2"]
+    size_bytes: int
+    boot: bool = False
 
 
 class PortPlug(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +88,8 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     direct_boot: bool = False
     properties: dict[str, str] = {}
     """Image properties (`hw_*`) and flavor extra specs (`hw:*`) that the driver may honour."""
+    volumes: list[VolumeDisk] = []
+    """In the order of their device names."""
 
 
 class GuestRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +120,16 @@ class GuestUnplug(msgspec.Struct, frozen=True, kw_only=True):
     port_id: str
 
 
+class GuestAttach(msgspec.Struct, frozen=True, kw_only=True):
+    guest_id: str
+    volume: VolumeDisk
+
+
+class GuestDetach(msgspec.Struct, frozen=True, kw_only=True):
+    guest_id: str
+    volume_id: str
+
+
 class GuestSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Copy the root disk as one self-contained image (no backing file) and send it to `target`."""
 
@@ -130,6 +154,8 @@ class GuestStatus(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int = 0
     ports: list[str] | None = None
     """What is plugged in; None where the driver can't say."""
+    volumes: list[str] | None = None
+    """What is attached; None from a host of an earlier release, which attaches nothing."""
 
 
 class GuestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +197,19 @@ class GuestFailed(Exception):
     """The guest can't be made as wished, on any host; the text is for the user."""
 
 
+class VolumeSource(Protocol):
+    """Who keeps this host's volumes. Raises KeyError for a volume that isn't here."""
+
+    def path_of(self, volume_id: str) -> Path: ...
+
+
+class NoVolumes:
+    """A VolumeSource of a host that keeps none."""
+
+    def path_of(self, volume_id: str) -> Path:
+        raise KeyError(volume_id)
+
+
 class GuestDriver(Protocol):
     """What a hypervisor driver does. Methods may take long: the agent runs each as a task,
     answers `Working` meanwhile and gives a repeated call with the same key the same task.
@@ -189,7 +228,18 @@ class GuestDriver(Protocol):
     async def reboot(self, want: GuestReboot) -> GuestStatus: ...
     async def plug(self, want: GuestPlug) -> None: ...
     async def unplug(self, want: GuestUnplug) -> None: ...
+    async def attach(self, want: GuestAttach) -> None:
+        """A volume that is attached already stays as it is."""
+
+    async def detach(self, want: GuestDetach) -> None:
+        """Afterwards nothing of this host writes to the volume. Raises GuestFailed when a running guest
+        doesn't let go of it, or boots from it."""
+
     async def snapshot(self, want: GuestSnapshot) -> None: ...
+    async def copy_volume(self, volume_id: str, target: Path) -> bool:
+        """Write what a running guest's volume holds at one instant into the blank qcow2 `target`, of the same size;
+        False when no running guest has it. Not a verb: the driver of volumes on the same host asks it."""
+
     async def console(self, want: ConsoleRequest) -> ConsoleText: ...
     async def list(self) -> GuestList: ...
     def events(self) -> AsyncIterator[GuestStatus]:
@@ -204,6 +254,8 @@ VERBS: dict[str, tuple[type, type]] = {
     "guest.reboot": (GuestReboot, GuestStatus),
     "guest.plug": (GuestPlug, Nothing),
     "guest.unplug": (GuestUnplug, Nothing),
+    "guest.attach": (GuestAttach, Nothing),
+    "guest.detach": (GuestDetach, Nothing),
     "guest.snapshot": (GuestSnapshot, Nothing),
     "guest.console": (ConsoleRequest, ConsoleText),
     "guest.metadata": (InstanceMetadata, Nothing),

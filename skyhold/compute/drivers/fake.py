@@ -20,6 +20,8 @@ from skyhold.compute.drivers.announce import Announcer
 from skyhold.compute.drivers.base import (
     ConsoleRequest,
     ConsoleText,
+    GuestAttach,
+    GuestDetach,
     GuestFailed,
     GuestList,
     GuestPlug,
@@ -31,12 +33,14 @@ from skyhold.compute.drivers.base import (
     GuestUnplug,
     HostInventory,
     NoRoom,
+    NoVolumes,
+    VolumeSource,
 )
-from skyhold.compute.drivers.qemu.folder import with_port, without_port, without_secrets
+from skyhold.compute.drivers.qemu.folder import with_port, with_volume, without_port, without_secrets, without_volume
 from skyhold.core.qcow2 import empty
 from skyhold.image.drivers import sending
 
-_MOST_PORTS = 16
+_MOST_PLACES = 16
 _MOST_CONSOLE_LINES = 1000
 _UP = ("running", "paused")
 # From the present power to the wished ones that make no sense, and the sentence for the user.
@@ -70,6 +74,7 @@ class FakeDriver:
         state_dir: Path | None = None,
         accelerator: str = "fake",
         traits: list[str] | None = None,
+        volumes: VolumeSource | None = None,
     ) -> None:
         self._offer = HostInventory(
             vcpus=vcpus,
@@ -82,6 +87,7 @@ class FakeDriver:
             cpu_model="fake",
             traits=traits or [],
         )
+        self._volumes = volumes or NoVolumes()
         self._guests: dict[str, _Kept] = {}
         self._book = _Book(state_dir / "guests.jsonl") if state_dir is not None else None
         self._announcer = Announcer()
@@ -134,7 +140,7 @@ class FakeDriver:
 
     async def ensure(self, spec: GuestSpec) -> GuestStatus:
         await self._act("ensure")
-        _check(spec)
+        self._check(spec)
         before = self._guests.get(spec.guest_id)
         guest = _Kept(id=spec.guest_id, since_us=_now_us()) if before is None else _copy(before)
         guest.spec = without_secrets(spec)
@@ -168,13 +174,27 @@ class FakeDriver:
         await self._act("plug")
         guest = self._unsuspended(want.guest_id)
         spec = with_port(_spec_of(guest), want.port)
-        _check(spec)
+        self._check(spec)
         self._describe(guest, spec)
 
     async def unplug(self, want: GuestUnplug) -> None:
         await self._act("unplug")
         guest = self._unsuspended(want.guest_id)
         self._describe(guest, without_port(_spec_of(guest), want.port_id))
+
+    async def attach(self, want: GuestAttach) -> None:
+        await self._act("attach")
+        guest = self._unsuspended(want.guest_id, "volumes")
+        spec = with_volume(_spec_of(guest), want.volume)
+        self._check(spec)
+        self._describe(guest, spec)
+
+    async def detach(self, want: GuestDetach) -> None:
+        await self._act("detach")
+        guest = self._unsuspended(want.guest_id, "volumes")
+        if any(volume.boot and volume.volume_id == want.volume_id for volume in _spec_of(guest).volumes):
+            raise GuestFailed("The guest boots from this volume; it can't be detached.")
+        self._describe(guest, without_volume(_spec_of(guest), want.volume_id))
 
     async def snapshot(self, want: GuestSnapshot) -> None:
         """Sends a tiny but valid image of zeroes."""
@@ -188,6 +208,9 @@ class FakeDriver:
             raise GuestFailed(str(error)) from error
         except sending.CantSend as error:
             raise NoRoom(str(error)) from error
+
+    async def copy_volume(self, volume_id: str, target: Path) -> bool:
+        return False
 
     async def console(self, want: ConsoleRequest) -> ConsoleText:
         await self._act("console")
@@ -218,11 +241,19 @@ class FakeDriver:
             raise GuestFailed(f"There is no guest {guest_id} on this host.")
         return guest
 
-    def _unsuspended(self, guest_id: str) -> _Kept:
+    def _unsuspended(self, guest_id: str, what: str = "interfaces") -> _Kept:
         guest = self._known(guest_id)
         if guest.power == "suspended":
-            raise GuestFailed("The guest is suspended; resume it before changing its interfaces.")
+            raise GuestFailed(f"The guest is suspended; resume it before changing its {what}.")
         return guest
+
+    def _check(self, spec: GuestSpec) -> None:
+        _check(spec)
+        for volume in spec.volumes:
+            try:
+                self._volumes.path_of(volume.volume_id)
+            except KeyError as missing:
+                raise GuestFailed(f"Volume {volume.volume_id} is not on this host.") from missing
 
     def _move(self, guest: _Kept, power: str) -> GuestStatus:
         after = _copy(guest)
@@ -304,10 +335,10 @@ def _replay(guests: dict[str, _Kept], line: bytes) -> None:
 
 
 def _check(spec: GuestSpec) -> None:
-    if [disk.role for disk in spec.disks].count("root") != 1:
+    if [disk.role for disk in spec.disks].count("root") + sum(volume.boot for volume in spec.volumes) != 1:
         raise GuestFailed("A guest needs exactly one root disk.")
-    if len(spec.ports) > _MOST_PORTS:
-        raise GuestFailed(f"A guest can have at most {_MOST_PORTS} network interfaces.")
+    if len(spec.ports) + sum(not volume.boot for volume in spec.volumes) > _MOST_PLACES:
+        raise GuestFailed(f"A guest can have at most {_MOST_PLACES} network interfaces and volumes together.")
     for disk in spec.disks:
         if disk.source is not None and disk.size_bytes < disk.source.virtual_size_bytes:
             raise GuestFailed("The disk is too small for the image.")
@@ -340,7 +371,10 @@ def _disk_of(guest: _Kept) -> int:
 
 def _status(guest: _Kept) -> GuestStatus:
     ports = None if guest.spec is None else [port.port_id for port in guest.spec.ports]
-    return GuestStatus(guest_id=guest.id, power=guest.power, since_us=guest.since_us, ports=ports)  # type: ignore[arg-type]
+    volumes = None if guest.spec is None else [volume.volume_id for volume in guest.spec.volumes]
+    return GuestStatus(
+        guest_id=guest.id, power=guest.power, since_us=guest.since_us, ports=ports, volumes=volumes  # type: ignore[arg-type]
+    )
 
 
 def _boot_text(guest: _Kept) -> list[str]:

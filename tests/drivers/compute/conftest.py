@@ -37,6 +37,7 @@ from skyhold.compute.drivers.base import (
     ImageTarget,
     InstanceMetadata,
     PortPlug,
+    VolumeDisk,
 )
 from skyhold.compute.drivers.fake import FakeDriver
 from skyhold.compute.drivers.qemu.driver import QemuDriver
@@ -158,17 +159,45 @@ def _tap_in_its_own_namespace() -> int:
     return found[0]
 
 
+class Volumes:
+    """This host's volumes, as the volume service's driver keeps them: out of the guests' reach."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+    def path_of(self, volume_id: str) -> Path:
+        path = self._folder / volume_id
+        if not path.exists():
+            raise KeyError(volume_id)
+        return path
+
+    def make(
+        self, format_: str = "qcow2", size_bytes: int = GIB, source: ImageSource | None = None, **more: Any
+    ) -> VolumeDisk:
+        volume_id = str(uuid.uuid4())
+        path = self._folder / volume_id
+        if source is not None:
+            argv = ["qemu-img", "convert", "-q", "-f", source.format, "-O", format_, str(source.path), str(path)]
+            subprocess.run(argv, check=True)
+            subprocess.run(["qemu-img", "resize", "-q", "-f", format_, str(path), str(size_bytes)], check=True)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", format_, str(path), str(size_bytes)], check=True)
+        return VolumeDisk(volume_id=volume_id, format=format_, size_bytes=size_bytes, **more)  # type: ignore[arg-type]
+
+
 class FakeRig:
     name = "fake"
 
     def __init__(self, folder: Path, image: ImageSource) -> None:
         self._folder = folder
         self.image = image
-        self.driver = FakeDriver(state_dir=folder)
+        self.volumes = Volumes(folder / "volumes")
+        self.driver = FakeDriver(state_dir=folder, volumes=self.volumes)
 
     async def restart(self) -> None:
         await self.driver.stop()
-        self.driver = FakeDriver(state_dir=self._folder)
+        self.driver = FakeDriver(state_dir=self._folder, volumes=self.volumes)
         await self.driver.start()
 
     def crash(self, guest_id: str) -> None:
@@ -185,10 +214,11 @@ class QemuRig:
         self.folder = folder
         self.image = image
         self.taps = Taps()
+        self.volumes = Volumes(folder / "volumes")
         self.driver = self.make()
 
     def make(self, **options: Any) -> QemuDriver:
-        return QemuDriver(self.folder, self.taps, virt_type="tcg", **options)
+        return QemuDriver(self.folder, self.taps, virt_type="tcg", volumes=self.volumes, **options)
 
     async def restart(self, **options: Any) -> None:
         await self.driver.stop()

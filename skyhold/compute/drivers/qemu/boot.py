@@ -14,10 +14,17 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
-from skyhold.compute.drivers.base import GuestFailed, GuestSpec, InstanceMetadata, NoRoom
+from skyhold.compute.drivers.base import (
+    GuestFailed,
+    GuestSpec,
+    InstanceMetadata,
+    NoRoom,
+    VolumeDisk,
+    VolumeSource,
+)
 from skyhold.compute.drivers.qemu import disks, monitor, process
 from skyhold.compute.drivers.qemu.accelerator import Accelerator
-from skyhold.compute.drivers.qemu.command import PORT_SLOTS, Launch, command
+from skyhold.compute.drivers.qemu.command import PORT_SLOTS, TOO_MANY, Launch, command
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.images import ImageCache
 
@@ -40,9 +47,11 @@ class Starter:
     """`machine` is the versioned machine type that new guests get."""
 
     def __init__(
-        self, taps: TapSource, cache: ImageCache, build_config_drive: ConfigDriveBuilder, *, machine: str
+        self, taps: TapSource, volumes: VolumeSource, cache: ImageCache, build_config_drive: ConfigDriveBuilder,
+        *, machine: str,
     ) -> None:
         self.taps = taps
+        self.volumes = volumes
         self.machine = machine
         self.accelerator = Accelerator("tcg", "not measured yet")
         self._cache = cache
@@ -73,7 +82,7 @@ class Starter:
         with ExitStack() as files:
             fd = os.open(saved, os.O_RDONLY)
             files.callback(os.close, fd)
-            await self._spawn(guest, machine, _places(guest.wanted, guest.record.slots), fd)
+            await self._spawn(guest, machine, _places(guest.wanted, guest.record.slots | guest.record.volume_slots), fd)
         try:
             await _wait_for_state(guest)
             saved.unlink()
@@ -101,7 +110,9 @@ class Starter:
 
     async def _spawn(self, guest: Guest, machine: str, slots: dict[str, int], incoming: int | None) -> None:
         guest.folder.clear_sockets()
-        guest.note_places(slots, machine)
+        ports = {port.port_id for port in guest.wanted.ports}
+        guest.note_places({id: slot for id, slot in slots.items() if id in ports}, machine)
+        guest.note_volume_places({id: slot for id, slot in slots.items() if id not in ports})
         try:
             await self._spawn_with_taps(guest, machine, slots, incoming)
             await guest.talk(_ANSWER_S)
@@ -122,6 +133,10 @@ class Starter:
             for port in guest.wanted.ports:
                 taps[port.port_id] = await open_tap(self.taps, port.port_id)
                 ours.callback(os.close, taps[port.port_id])
+            volumes = {}
+            for volume in guest.wanted.volumes:
+                volumes[volume.volume_id] = open_volume(self.volumes, volume)
+                ours.callback(os.close, volumes[volume.volume_id])
             server = ours.enter_context(monitor.listen(guest.folder.qmp))
             launch = Launch(
                 accelerator=self.accelerator.name,
@@ -129,12 +144,13 @@ class Starter:
                 qmp_fd=server.fileno(),
                 taps=taps,
                 slots=slots,
+                volumes=volumes,
                 owner=guest.folder.owner,
                 incoming_fd=incoming,
                 config_drive=guest.wanted.config_drive,
             )
             argv = command(guest.wanted, launch)
-            fds = [server.fileno(), *taps.values(), *([incoming] if incoming is not None else [])]
+            fds = [server.fileno(), *taps.values(), *volumes.values(), *([incoming] if incoming is not None else [])]
             guest.watch(process.spawn(argv, guest.folder.run, guest.folder.qemu_log, fds))
 
     def _write_config_drive(self, path: Path, metadata: InstanceMetadata) -> None:
@@ -156,6 +172,17 @@ async def close_tap(taps: TapSource, port_id: str) -> None:
         await taps.close_tap(port_id)
 
 
+def open_volume(volumes: VolumeSource, volume: VolumeDisk) -> int:
+    """A descriptor to read and write by. Raises GuestFailed when the volume isn't here, or its header was altered."""
+    try:
+        path = volumes.path_of(volume.volume_id)
+        if volume.format == "qcow2":
+            disks.trusted_header(path)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (KeyError, FileNotFoundError) as missing:
+        raise GuestFailed(f"Volume {volume.volume_id} is not on this host.") from missing
+
+
 def check_memory(ram_mb: int) -> None:
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -167,16 +194,18 @@ def check_memory(ram_mb: int) -> None:
 
 
 def _places(spec: GuestSpec, kept: dict[str, int]) -> dict[str, int]:
-    """Port id to root port, keeping the places of a saved state."""
-    slots = {p.port_id: kept[p.port_id] for p in spec.ports if p.port_id in kept}
-    free = iter(n for n in range(PORT_SLOTS) if n not in slots.values())
-    for port in spec.ports:
-        if port.port_id not in slots:
-            place = next(free, None)
-            if place is None:
-                raise GuestFailed(f"A guest can have at most {PORT_SLOTS} network interfaces.")
-            slots[port.port_id] = place
-    return slots
+    """Port or volume id to root port, keeping the places of a saved state. Volumes take the last ones, in the order
+    of their names, so that the guest finds them in it; what is plugged later finds a place between."""
+    ports = [port.port_id for port in spec.ports]
+    volumes = [volume.volume_id for volume in spec.volumes if not volume.boot]
+    if len(ports) + len(volumes) > PORT_SLOTS:
+        raise GuestFailed(TOO_MANY)
+    slots = {id: kept[id] for id in (*ports, *volumes) if id in kept}
+    free = [n for n in range(PORT_SLOTS) if n not in slots.values()]
+    new_ports = [id for id in ports if id not in slots]
+    new_volumes = [id for id in volumes if id not in slots]
+    first = len(free) - len(new_volumes)
+    return slots | dict(zip(new_ports, free[:first], strict=False)) | dict(zip(new_volumes, free[first:], strict=True))
 
 
 async def _wait_for_state(guest: Guest) -> None:

@@ -13,27 +13,32 @@ import uuid
 
 import msgspec
 
-from skyhold.compute.drivers.base import GuestFailed, GuestSpec, PortPlug
+from skyhold.compute.drivers.base import GuestFailed, GuestSpec, PortPlug, VolumeDisk
 from skyhold.compute.drivers.qemu.disks import DiskFile, files_of
 
 PORT_SLOTS = 16
-"""PCIe root ports, each for one network interface: q35 can't hot-plug anywhere else."""
+"""PCIe root ports, each for one network interface or volume: q35 can't hot-plug anywhere else."""
+TOO_MANY = f"A guest can have at most {PORT_SLOTS} network interfaces and volumes together."
 
 _NIC_MODELS = {"virtio": "virtio-net-pci", "e1000": "e1000", "e1000e": "e1000e", "rtl8139": "rtl8139"}
 _DISK_BUSES = {"virtio", "scsi", "sata"}
 # At 128 MiB the default translation cache costs 50 MiB more than the guest itself uses.
 _TB_SIZE_MB = 32
 _FIRST_DISK_ADDR = 4
+_FIRST_VOLUME_LUN = 32
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the start of one process needs besides the spec. `taps`: port id to descriptor."""
+    """What the start of one process needs besides the spec. `taps`: port id to descriptor; `slots`: port or
+    volume id to the number of its root port."""
 
     accelerator: str
     machine: str
     qmp_fd: int
     taps: dict[str, int] = {}
     slots: dict[str, int] = {}
+    volumes: dict[str, int] = {}
+    """Volume id to the descriptor of its file, which is also the number of the set it is opened from."""
     owner: int | None = None
     incoming_fd: int | None = None
     config_drive: bool = False
@@ -49,6 +54,7 @@ def command(spec: GuestSpec, launch: Launch) -> list[str]:
         *_root_ports(),
         *_disks(spec, launch),
         *_nics(spec, launch),
+        *_volumes(spec, launch),
         *_confinement(launch),
     ]
 
@@ -59,6 +65,40 @@ def device_id(port_id: str) -> str:
 
 def netdev_id(port_id: str) -> str:
     return f"tap-{port_id}"
+
+
+def volume_device_id(volume_id: str) -> str:
+    return f"volume-{volume_id}"
+
+
+HOT = (device_id(""), volume_device_id(""))
+"""How the names of what sits on root ports begin."""
+
+
+def volume_node(volume_id: str) -> str:
+    """Names of nodes have at most 31 characters, and the file's is five longer than this."""
+    return "v" + volume_id.replace("-", "")[:25]
+
+
+def volume_nodes(volume: VolumeDisk, fdset: int) -> list[dict[str, object]]:
+    """The file and its format, as blockdev-add takes them. QEMU never learns where the file is: it is given it open."""
+    node = volume_node(volume.volume_id)
+    file = {**_file(f"/dev/fdset/{fdset}"), "node-name": f"{node}-file", "discard": "unmap"}
+    backing = {"backing": None} if volume.format == "qcow2" else {}
+    return [file, {"driver": volume.format, "node-name": node, "file": f"{node}-file", "discard": "unmap", **backing}]
+
+
+def volume_device(volume: VolumeDisk, slot: int, spec: GuestSpec) -> dict[str, object]:
+    """The device as device_add takes it. On SCSI the bus is shared and the place there only a number."""
+    device: dict[str, object] = {
+        "id": volume_device_id(volume.volume_id), "drive": volume_node(volume.volume_id),
+        # By this a guest finds it under /dev/disk/by-id, whatever its name; virtio shows twenty characters.
+        "serial": volume.volume_id[:20],
+    }
+    if _choice(spec, "hw_disk_bus", "virtio", _DISK_BUSES) == "scsi":
+        return {**device, "driver": "scsi-hd", "bus": "scsi0.0", "lun": _FIRST_VOLUME_LUN + slot}
+    # Nothing can be plugged into a SATA bus while a guest runs; virtio beside it can.
+    return {**device, "driver": "virtio-blk-pci", "bus": f"rp{slot}"}
 
 
 def nic(port: PortPlug, slot: int, spec: GuestSpec) -> dict[str, object]:
@@ -154,6 +194,10 @@ def _disks(spec: GuestSpec, launch: Launch) -> list[str]:
     if bus == "scsi":
         argv += ["-device", "virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0xf"]
     nodes = [f.node for f in files_of(spec)]
+    root = next((volume for volume in spec.volumes if volume.boot), None)
+    if root is not None:
+        argv += _volume_blockdevs(root, launch)
+        nodes.insert(0, volume_node(root.volume_id))
     for file in files_of(spec):
         argv += _blockdevs(file)
     if launch.config_drive:
@@ -161,7 +205,28 @@ def _disks(spec: GuestSpec, launch: Launch) -> list[str]:
         argv += _blockdev({"driver": "raw", "node-name": "config", "read-only": True, "file": "config-file"})
         nodes.append("config")
     for place, node in enumerate(nodes):
-        argv += ["-device", json.dumps(_disk_device(node, bus, place))]
+        device = _disk_device(node, bus, place)
+        if root is not None and place == 0:
+            device |= {"id": volume_device_id(root.volume_id), "serial": root.volume_id[:20], "bootindex": 0}
+        argv += ["-device", json.dumps(device)]
+    return argv
+
+
+def _volumes(spec: GuestSpec, launch: Launch) -> list[str]:
+    """All but the one that is booted from, which is a disk like the local ones: it never leaves a running guest."""
+    argv: list[str] = []
+    for volume in spec.volumes:
+        if not volume.boot:
+            argv += _volume_blockdevs(volume, launch)
+            argv += ["-device", json.dumps(volume_device(volume, launch.slots[volume.volume_id], spec))]
+    return argv
+
+
+def _volume_blockdevs(volume: VolumeDisk, launch: Launch) -> list[str]:
+    fd = launch.volumes[volume.volume_id]
+    argv = ["-add-fd", f"fd={fd},set={fd},opaque={volume_device_id(volume.volume_id)}"]
+    for node in volume_nodes(volume, fd):
+        argv += _blockdev(node)
     return argv
 
 

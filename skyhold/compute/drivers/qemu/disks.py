@@ -40,7 +40,7 @@ def files_of(spec: GuestSpec) -> list[DiskFile]:
         node = "root" if disk.role == "root" else f"{disk.role}{count[disk.role]}"
         count[disk.role] += 1
         files.append(_file_of(disk, node))
-    if count["root"] != 1:
+    if count["root"] + sum(volume.boot for volume in spec.volumes) != 1:
         raise GuestFailed("A guest needs exactly one root disk.")
     return files
 

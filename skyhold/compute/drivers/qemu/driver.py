@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The QEMU driver: the verbs of base.GuestDriver, one guest's turn at a time.
 
-What the verbs do is in boot.py, power.py, nics.py and snapshots.py; here is who may do it when,
+What the verbs do is in boot.py, power.py, nics.py, volumes.py and snapshots.py; here is who may do it when,
 what is remembered, and what is noticed unasked. Guests are processes of their own that don't end
 with the agent: `start` finds them by their folders and their working directories.
 """
@@ -21,6 +21,8 @@ from skyhold.compute.drivers.announce import Announcer
 from skyhold.compute.drivers.base import (
     ConsoleRequest,
     ConsoleText,
+    GuestAttach,
+    GuestDetach,
     GuestFailed,
     GuestList,
     GuestPlug,
@@ -33,8 +35,10 @@ from skyhold.compute.drivers.base import (
     HostInventory,
     InstanceMetadata,
     NoRoom,
+    NoVolumes,
+    VolumeSource,
 )
-from skyhold.compute.drivers.qemu import accelerator, audit, console, host, nics, power, process, snapshots
+from skyhold.compute.drivers.qemu import accelerator, audit, console, host, nics, power, process, snapshots, volumes
 from skyhold.compute.drivers.qemu.boot import ConfigDriveBuilder, Starter, TapSource
 from skyhold.compute.drivers.qemu.disks import files_of, no_room
 from skyhold.compute.drivers.qemu.folder import GONE, Folder, Running
@@ -61,8 +65,8 @@ class _Removed(GuestFailed):
 class QemuDriver:
     """A base.GuestDriver. `state_dir` holds everything; it may be moved while no guest runs.
 
-    `taps` gives descriptors of network ports. `image_unused_s` is how long a base file without
-    overlays is kept for the next guest. `reserved_ram_mb` is held back for the machine itself.
+    `taps` gives descriptors of network ports, `volumes` says where volumes are. `image_unused_s` is how long a base
+    file without overlays is kept for the next guest. `reserved_ram_mb` is held back for the machine itself.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class QemuDriver:
         *,
         virt_type: accelerator.VirtType = "auto",
         config_drive_builder: ConfigDriveBuilder = _build_config_drive,
+        volumes: VolumeSource | None = None,
         image_unused_s: float = 3600.0,
         reserved_ram_mb: int = 512,
     ) -> None:
@@ -81,7 +86,7 @@ class QemuDriver:
         self._image_unused_s = image_unused_s
         self._reserved_ram_mb = reserved_ram_mb
         self._images = ImageCache(state_dir / "images", self._http)
-        self._starter = Starter(taps, self._images, config_drive_builder, machine="q35")
+        self._starter = Starter(taps, volumes or NoVolumes(), self._images, config_drive_builder, machine="q35")
         self._guests: dict[str, Guest] = {}
         self._announcer = Announcer()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -167,11 +172,27 @@ class QemuDriver:
         guest = self._known(want.guest_id)
         await self._turn(guest, lambda: nics.unplug(self._starter.taps, guest, want.port_id))
 
+    async def attach(self, want: GuestAttach) -> None:
+        guest = self._known(want.guest_id)
+        await self._turn(guest, lambda: volumes.attach(self._starter.volumes, guest, want.volume))
+
+    async def detach(self, want: GuestDetach) -> None:
+        guest = self._known(want.guest_id)
+        await self._turn(guest, lambda: volumes.detach(guest, want.volume_id))
+
     async def snapshot(self, want: GuestSnapshot) -> None:
         guest = self._known(want.guest_id)
         file = await self._turn(guest, lambda: snapshots.copy(guest, want.target.format))
         with file:
             await snapshots.send(file, want.target, self._http())
+
+    async def copy_volume(self, volume_id: str, target: Path) -> bool:
+        running = [guest for guest in self._guests.values() if guest.alive and not guest.doomed]
+        guest = next((guest for guest in running if _has(guest, volume_id)), None)
+        if guest is None:
+            return False
+        await self._turn(guest, lambda: snapshots.copy_volume(guest, volume_id, target))
+        return True
 
     async def console(self, want: ConsoleRequest) -> ConsoleText:
         folder = self._known(want.guest_id).folder
@@ -195,8 +216,9 @@ class QemuDriver:
         is_new = not guest.folder.exists()
         try:
             _refuse_other_hardware(guest, spec)
-            if guest.alive and guest.spec is not None and files_of(guest.spec) != files_of(spec):
+            if guest.alive and guest.spec is not None and _fixed(guest.spec) != _fixed(spec):
                 await self._starter.bury(guest)  # another image or another set of disks: rebuilt
+            volumes_before = guest.spec.volumes if guest.alive and guest.spec is not None else spec.volumes
             ports_before = guest.spec.ports if guest.alive and guest.spec is not None else spec.ports
             guest.folder.create()
             guest.describe(spec)
@@ -205,6 +227,8 @@ class QemuDriver:
             await power.bring(self._starter, guest, spec.power, _GRACEFUL_S)
             if guest.alive and ports_before != spec.ports:
                 await nics.match(self._starter.taps, guest, spec.ports)
+            if guest.alive and volumes_before != spec.volumes:
+                await volumes.match(self._starter.volumes, guest, spec.volumes)
         except (GuestFailed, NoRoom):
             if is_new:
                 await self._remove(guest)
@@ -319,10 +343,19 @@ def _refuse_other_hardware(guest: Guest, spec: GuestSpec) -> None:
     """Saved memory fits only the machine it was saved from."""
     if guest.alive or guest.spec is None or not guest.folder.suspended.exists():
         return
-    parts = ("vcpus", "ram_mb", "ports", "properties", "config_drive")
+    parts = ("vcpus", "ram_mb", "ports", "volumes", "properties", "config_drive")
     changed = [name for name in parts if getattr(spec, name) != getattr(guest.spec, name)]
     if changed or files_of(spec) != files_of(guest.spec):
         raise GuestFailed("The guest is suspended; resume it before changing its hardware.")
+
+
+def _fixed(spec: GuestSpec) -> tuple[object, ...]:
+    """The disks that a guest keeps as long as it runs."""
+    return files_of(spec), [volume.volume_id for volume in spec.volumes if volume.boot]
+
+
+def _has(guest: Guest, volume_id: str) -> bool:
+    return guest.spec is not None and any(volume.volume_id == volume_id for volume in guest.spec.volumes)
 
 
 def _rotate(folder: Folder) -> None:

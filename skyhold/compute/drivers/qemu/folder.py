@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, PortPlug
+from skyhold.compute.drivers.base import DiskSpec, GuestFailed, GuestSpec, PortPlug, VolumeDisk
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _UID_FIRST, _UID_COUNT = 0x4000_0000, 0x1000_0000
@@ -35,6 +35,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     machine: str = ""
     slots: dict[str, int] = {}
     """Port id to the number of its PCIe root port: a saved state fits only the same places."""
+    volume_slots: dict[str, int] = {}
+    """The same by volume id."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -146,6 +148,19 @@ def with_port(spec: GuestSpec, port: PortPlug) -> GuestSpec:
 
 def without_port(spec: GuestSpec, port_id: str) -> GuestSpec:
     return msgspec.structs.replace(spec, ports=[p for p in spec.ports if p.port_id != port_id])
+
+
+def with_volume(spec: GuestSpec, volume: VolumeDisk) -> GuestSpec:
+    """In its place if it is there already, else as the last."""
+    if any(v.volume_id == volume.volume_id for v in spec.volumes):
+        volumes = [volume if v.volume_id == volume.volume_id else v for v in spec.volumes]
+    else:
+        volumes = [*spec.volumes, volume]
+    return msgspec.structs.replace(spec, volumes=volumes)
+
+
+def without_volume(spec: GuestSpec, volume_id: str) -> GuestSpec:
+    return msgspec.structs.replace(spec, volumes=[v for v in spec.volumes if v.volume_id != volume_id])
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -64,8 +64,10 @@ class Guest:
 
     def status(self) -> GuestStatus:
         ports = None if self.spec is None else [port.port_id for port in self.spec.ports]
+        volumes = None if self.spec is None else [volume.volume_id for volume in self.spec.volumes]
         return GuestStatus(
-            guest_id=self.id, power=self.record.power, since_us=self.record.since_us, ports=ports  # type: ignore[arg-type]
+            guest_id=self.id, power=self.record.power, since_us=self.record.since_us,  # type: ignore[arg-type]
+            ports=ports, volumes=volumes,
         )
 
     def note(self, power: str) -> None:
@@ -74,6 +76,9 @@ class Guest:
 
     def note_places(self, slots: dict[str, int], machine: str | None = None) -> None:
         self._keep(slots=slots, machine=machine or self.record.machine)
+
+    def note_volume_places(self, slots: dict[str, int]) -> None:
+        self._keep(volume_slots=slots)
 
     def describe(self, spec: GuestSpec) -> None:
         self.folder.save_spec(spec)

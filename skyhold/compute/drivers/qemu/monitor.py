@@ -88,6 +88,20 @@ class Monitor:
         self._wire.sendmsg([b" "], ancillary)
         await self.run("getfd", {"fdname": name})
 
+    async def add_fd(self, fd: int, label: str) -> int:
+        """Number of the set by which QEMU can open what `fd` is, as `/dev/fdset/<number>`; see `drop_fd`."""
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        self._wire.sendmsg([b" "], ancillary)
+        answer = await self.run("add-fd", {"opaque": label})
+        return int(answer["fdset-id"])  # type: ignore[index]
+
+    async def drop_fd(self, label: str) -> None:
+        """Everything that came under this label, by whichever agent, is closed once nobody uses it."""
+        listed = await self.run("query-fdsets")
+        for each in listed if isinstance(listed, list) else []:
+            if any(fd.get("opaque") == label for fd in each["fds"]):
+                await self.run("remove-fd", {"fdset-id": each["fdset-id"]})
+
     async def close(self) -> None:
         if self._hearing is not None:
             self._hearing.cancel()

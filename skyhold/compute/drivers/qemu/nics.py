@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds network interfaces to a guest and takes them away, running or not.
 
-A guest that isn't running has its interfaces in its spec only. Which root ports are taken is asked
-of QEMU itself each time, because an agent may have ended between plugging and writing it down.
+A guest that isn't running has its interfaces in its spec only. The places that interfaces and
+volumes share while it runs are slots.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 
 from skyhold.compute.drivers.base import GuestFailed, PortPlug
+from skyhold.compute.drivers.qemu import slots
 from skyhold.compute.drivers.qemu.boot import TapSource, close_tap, open_tap
-from skyhold.compute.drivers.qemu.command import PORT_SLOTS, device_id, netdev_id, nic
+from skyhold.compute.drivers.qemu.command import HOT, TOO_MANY, device_id, netdev_id, nic
 from skyhold.compute.drivers.qemu.folder import with_port, without_port
 from skyhold.compute.drivers.qemu.guest import Guest
-from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, TookTooLong, poll
-
-# The guest's own driver lets go of the device; one that is still booting misses the first request.
-_ASK_AGAIN_S = 3.0
-_LET_GO_S = 30.0
+from skyhold.compute.drivers.qemu.monitor import Monitor, Refused
 
 
 async def plug(taps: TapSource, guest: Guest, port: PortPlug) -> None:
@@ -51,21 +47,23 @@ async def match(taps: TapSource, guest: Guest, wanted: list[PortPlug]) -> None:
 
 async def places(talk: Monitor) -> dict[str, int]:
     """Port id to the number of its root port, as QEMU has it now."""
-    found = {}
-    for name in await _devices(talk):
-        if name.startswith(device_id("")):
-            bus = await talk.run("qom-get", {"path": f"/machine/peripheral/{name}", "property": "parent_bus"})
-            found[name.removeprefix(device_id(""))] = int(str(bus).rsplit("/rp", 1)[1])
-    return found
+    return _by_port(await slots.places(talk, (device_id(""),)))
+
+
+def _by_port(found: dict[str, int]) -> dict[str, int]:
+    """What is plugged in as a network interface."""
+    prefix = device_id("")
+    return {name.removeprefix(prefix): slot for name, slot in found.items() if name.startswith(prefix)}
 
 
 async def _hot_plug(taps: TapSource, guest: Guest, port: PortPlug) -> None:
     talk = await guest.talk()
-    taken = await places(talk)
+    all_taken = await slots.places(talk, HOT)
+    taken = _by_port(all_taken)
     if port.port_id not in taken:
-        slot = next((n for n in range(PORT_SLOTS) if n not in taken.values()), None)
+        slot = slots.free(all_taken)
         if slot is None:
-            raise GuestFailed(f"A guest can have at most {PORT_SLOTS} network interfaces.")
+            raise GuestFailed(TOO_MANY)
         guest.note_places({**taken, port.port_id: slot})
         await _add_netdev(taps, talk, port.port_id)
         try:
@@ -93,36 +91,15 @@ async def _add_netdev(taps: TapSource, talk: Monitor, port_id: str) -> None:
 
 async def _hot_unplug(taps: TapSource, guest: Guest, port_id: str) -> None:
     talk = await guest.talk()
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + _LET_GO_S
-    while device_id(port_id) in await _devices(talk):
-        if clock() > deadline:
-            raise GuestFailed("The guest did not let go of the network interface; try again later.")
-        with suppress(Refused):  # the request before this one may still be pending
-            await talk.run("device_del", {"id": device_id(port_id)})
-        await _gone_within(talk, port_id, _ASK_AGAIN_S)
+    await slots.remove(talk, device_id(port_id), "The guest did not let go of the network interface; try again later.")
     await _drop_netdev(taps, talk, port_id)
     guest.note_places(await places(talk))
-
-
-async def _gone_within(talk: Monitor, port_id: str, timeout_s: float) -> None:
-    with suppress(TookTooLong):
-        await poll(lambda: _is_gone(talk, port_id), timeout_s)
-
-
-async def _is_gone(talk: Monitor, port_id: str) -> bool:
-    return device_id(port_id) not in await _devices(talk)
 
 
 async def _drop_netdev(taps: TapSource, talk: Monitor, port_id: str) -> None:
     with suppress(Refused):
         await talk.run("netdev_del", {"id": netdev_id(port_id)})
     await close_tap(taps, port_id)
-
-
-async def _devices(talk: Monitor) -> set[str]:
-    listed = await talk.run("qom-list", {"path": "/machine/peripheral"})
-    return {str(item["name"]) for item in listed} if isinstance(listed, list) else set()
 
 
 def _refuse_suspended(guest: Guest) -> None:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import aiohttp
 
 from skyhold.compute.drivers.base import GuestFailed, ImageTarget, NoRoom
+from skyhold.compute.drivers.qemu.command import volume_node
 from skyhold.compute.drivers.qemu.disks import DiskFile, check_space, files_of, no_room, trusted_header
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
@@ -57,6 +58,28 @@ async def send(file: BinaryIO, target: ImageTarget, session: aiohttp.ClientSessi
         raise NoRoom(str(error)) from error
 
 
+async def copy_volume(guest: Guest, volume_id: str, target: Path) -> None:
+    """What a running guest's volume holds at one instant, into a blank qcow2 of the same size."""
+    talk, name = await guest.talk(), f"copy-{uuid.uuid4().hex[:12]}"
+    fd = os.open(target, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fdset = await talk.add_fd(fd, name)
+    finally:
+        os.close(fd)
+    file: dict[str, object] = {"driver": "file", "node-name": f"{name}-file", "filename": f"/dev/fdset/{fdset}"}
+    try:
+        await talk.run("blockdev-add", file)
+        node: dict[str, object] = {"driver": "qcow2", "node-name": name, "file": f"{name}-file", "backing": None}
+        await talk.run("blockdev-add", node)
+        await _back_up(talk, volume_node(volume_id), name)
+    finally:
+        with suppress(GuestFailed):
+            for each in (name, f"{name}-file"):
+                with suppress(Refused):
+                    await talk.run("blockdev-del", {"node-name": each})
+            await talk.drop_fd(name)
+
+
 def remove_leftovers(run: Path) -> None:
     for path in run.glob("copy-*"):
         path.unlink(missing_ok=True)
@@ -73,7 +96,7 @@ async def _copy_live(guest: Guest, made: list[Path]) -> Path:
     try:
         await talk.run("blockdev-add", {"driver": "file", "node-name": f"{name}-file", "filename": name})
         await talk.run("blockdev-add", {"driver": "qcow2", "node-name": name, "file": f"{name}-file"})
-        await _back_up(talk, name)
+        await _back_up(talk, "root", name)
     finally:
         for node in (name, f"{name}-file"):
             with suppress(GuestFailed):
@@ -81,8 +104,8 @@ async def _copy_live(guest: Guest, made: list[Path]) -> Path:
     return guest.folder.run / name
 
 
-async def _back_up(talk: Monitor, target: str) -> None:
-    job = {"job-id": target, "device": "root", "target": target, "sync": "full", "auto-dismiss": False}
+async def _back_up(talk: Monitor, source: str, target: str) -> None:
+    job = {"job-id": target, "device": source, "target": target, "sync": "full", "auto-dismiss": False}
     await talk.run("blockdev-backup", job)
     try:
         await poll(lambda: _is_concluded(talk, target), _COPY_S)
