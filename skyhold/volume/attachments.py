@@ -227,6 +227,7 @@ store = Store(ATTACHMENTS, service="volume", kind="attachment", label="Attachmen
 ATTACHED = sa.select(ATTACHMENTS).where(
     among(ATTACHMENTS.c.volume_id, "ids"), ATTACHMENTS.c.state == states.ATTACHED
 ).order_by(ATTACHMENTS.c.id)
+ANY = sa.select(sa.literal(1)).select_from(ATTACHMENTS).limit(1)
 OF_SERVERS = sa.select(ATTACHMENTS).where(among(ATTACHMENTS.c.server_id, "ids"), ATTACHMENTS.c.of_compute).order_by(
     ATTACHMENTS.c.created_at, ATTACHMENTS.c.id
 )

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.volume import attachments, policy, pools, snapshots
+from skyhold.volume import attachments, policy, pools, snapshots, types
 from skyhold.volume.attachments import store as attachments_store
 from skyhold.volume.states import ATTACHED
 from skyhold.volume.volumes import ops
@@ -89,6 +90,19 @@ def create(
     )))
 
 
+def check_wish(tx: Tx, ctx: Context, *, volume_type: str | None, from_image: bool) -> None:
+    """Whether the caller may have such a volume made later, when nobody's roles are known any more. Raises
+    Forbidden, Invalid for a type that isn't there."""
+    rules = [policy.VOLUMES_CREATE, *([policy.VOLUMES_CREATE_FROM_IMAGE] if from_image else [])]
+    for rule in rules:
+        if not ctx.allows(rule, {"project_id": ctx.project_id}):
+            raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds))
+    try:
+        types.chosen(tx, volume_type)
+    except errors.NotFound as unknown:
+        raise errors.Invalid(unknown.message, reason="type_not_found") from None
+
+
 def get(tx: Tx, ctx: Context, volume_id: str) -> Volume:
     """Raises NotFound unless the context's project has it. In a write the row is locked."""
     return view(VOLUMES_STORE.get(tx, ctx, volume_id, may=policy.VOLUMES_SHOW))
@@ -133,6 +147,11 @@ def set_delete_on_termination(tx: Tx, ctx: Context, attachment_id: str, value: b
     row = attachments_store.find(tx, attachment_id, lock=True)
     if row is not None:
         attachments_store.update(tx, row, delete_on_termination=value)
+
+
+def any_attached(tx: Tx, ctx: Context) -> bool:
+    """Whether there is a single attachment in the cloud: to ask of a thousand servers costs more than of none."""
+    return tx.scalar(attachments.ANY) is not None
 
 
 def attachments_of(tx: Tx, ctx: Context, server_ids: Iterable[str]) -> dict[str, list[Attachment]]:

@@ -86,6 +86,11 @@ class Saga:
             supersede=supersede, parent_id=parent_id,
         )
 
+    def steps_of(self, kept: AnyKept) -> list[str]:
+        """The steps that a saga which keeps this will take: without those that it has nothing to do in, for each
+        costs a commit."""
+        return self.steps
+
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         """All steps are done."""
 

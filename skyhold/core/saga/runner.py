@@ -268,7 +268,7 @@ class Runner:
             if not (forward and row["signal"]):
                 self._sleep(tx, row, outcome.seconds, woken)
         elif forward:
-            advance(row, run.saga.steps, outcome)
+            advance(row, run.saga.steps_of(run.kept), outcome)
         else:
             retreat(row)
         if row["step"] == "":

@@ -123,6 +123,11 @@ class FakeVolumes:
         await self._act("list")
         return VolumeList(volumes=sorted(self._kept.volumes), snapshots=sorted(self._kept.snapshots))
 
+    def path_of(self, volume_id: str) -> Path:
+        if volume_id not in self._kept.volumes:
+            raise KeyError(volume_id)
+        return Path("nowhere") / volume_id
+
     # Below: how it keeps its word.
 
     async def _act(self, verb: str) -> None:

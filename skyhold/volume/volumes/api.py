@@ -40,8 +40,8 @@ async def summary(ctx: Context, query: shape.VolumeQuery) -> Any:
     return {"volume-summary": await ctx.read(lists.summary, query)}
 
 
-@routes.post(VOLUMES, policy=policy.VOLUMES_CREATE, body=shape.CREATE, reply=shape.ONE, status=202)
-async def create(ctx: Context, want: shape.VolumeCreate) -> shape.Volume:
+@routes.post(VOLUMES, policy=policy.VOLUMES_CREATE, body=shape.CREATE, reply=shape.SAID, status=202)
+async def create(ctx: Context, want: shape.VolumeCreate) -> shape.VolumeSaid:
     """Create a volume: blank, or of an image, a snapshot or another volume."""
     return await ctx.write(create_one, want)
 
@@ -52,8 +52,8 @@ async def show(ctx: Context, volume_id: str) -> shape.Volume:
     return await ctx.read(show_one, volume_id)
 
 
-@routes.put(VOLUME, policy=policy.VOLUMES_UPDATE, body=shape.UPDATE, reply=shape.ONE)
-async def update(ctx: Context, volume_id: str, want: shape.VolumeUpdate) -> shape.Volume:
+@routes.put(VOLUME, policy=policy.VOLUMES_UPDATE, body=shape.UPDATE, reply=shape.SAID)
+async def update(ctx: Context, volume_id: str, want: shape.VolumeUpdate) -> shape.VolumeSaid:
     """Change a volume's name, description or metadata."""
     return await ctx.write(update_one, volume_id, want)
 
@@ -64,16 +64,16 @@ async def delete(ctx: Context, volume_id: str, query: shape.DeleteQuery) -> None
     await ctx.write(delete_one, volume_id, query)
 
 
-def create_one(tx: Tx, ctx: Context, want: shape.VolumeCreate) -> shape.Volume:
-    return views.full(tx, ctx, [ops.create(tx, ctx, want)])[0]
+def create_one(tx: Tx, ctx: Context, want: shape.VolumeCreate) -> shape.VolumeSaid:
+    return views.said(tx, ctx, ops.create(tx, ctx, want))
 
 
 def show_one(tx: Tx, ctx: Context, volume_id: str) -> shape.Volume:
     return views.full(tx, ctx, [store.get(tx, ctx, volume_id)])[0]
 
 
-def update_one(tx: Tx, ctx: Context, volume_id: str, want: shape.VolumeUpdate) -> shape.Volume:
-    return views.full(tx, ctx, [ops.update(tx, ctx, volume_id, want)])[0]
+def update_one(tx: Tx, ctx: Context, volume_id: str, want: shape.VolumeUpdate) -> shape.VolumeSaid:
+    return views.said(tx, ctx, ops.update(tx, ctx, volume_id, want))
 
 
 def delete_one(tx: Tx, ctx: Context, volume_id: str, query: shape.DeleteQuery) -> None:

@@ -77,7 +77,9 @@ class Attached(Shape):
     attached_at: TimeMicros | None
 
 
-class Volume(Shape):
+class VolumeSaid(Shape):
+    """A volume as creating and changing it answer; what upstream adds elsewhere is in the next one."""
+
     id: str
     status: str
     size: int
@@ -100,6 +102,17 @@ class Volume(Shape):
     multiattach: bool = False
     attachments: list[Attached]
     migration_status: str | None = None
+    group_id: str | None = field(since="3.13", default=None)
+    provider_id: str | None = field(since="3.21", policy=policy.HOST_ATTRIBUTE.name, default=None)
+    service_uuid: str | None = field(since="3.48")
+    shared_targets: bool | None = field(since="3.48", default=False)
+    cluster_name: str | None = field(since="3.61", policy=policy.HOST_ATTRIBUTE.name, default=None)
+    consumes_quota: bool = field(since="3.65", default=True)
+
+
+class Volume(VolumeSaid):
+    """A volume as show and detail print it."""
+
     volume_image_metadata: dict[str, str] | Absent = field(optional=True)
     project_id: str = field("os-vol-tenant-attr:tenant_id")
     host: str | None = field("os-vol-host-attr:host", policy=policy.HOST_ATTRIBUTE.name)
@@ -109,12 +122,6 @@ class Volume(Shape):
     name_id: str | None = field(
         "os-vol-mig-status-attr:name_id", policy=policy.MIGRATION_ATTRIBUTE.name, default=None
     )
-    group_id: str | None = field(since="3.13", default=None)
-    provider_id: str | None = field(since="3.21", policy=policy.HOST_ATTRIBUTE.name, default=None)
-    service_uuid: str | None = field(since="3.48")
-    shared_targets: bool | None = field(since="3.48", default=False)
-    cluster_name: str | None = field(since="3.61", policy=policy.HOST_ATTRIBUTE.name, default=None)
-    consumes_quota: bool = field(since="3.65", default=True)
 
 
 class VolumeQuery(PageQuery):
@@ -132,6 +139,7 @@ class DeleteQuery(Shape, extra="ignore"):
 
 CREATE = envelope("volume", VolumeCreate)
 UPDATE = envelope("volume", VolumeUpdate)
+SAID = envelope("volume", VolumeSaid)
 ONE = envelope("volume", Volume)
 BRIEFS = collection("volumes", VolumeBrief, links="volumes_links")
 DETAILS = collection("volumes", Volume, links="volumes_links")

@@ -29,6 +29,12 @@ def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Volume]:
     return [one(ctx, row, named[row.type_id], hosts.get(row.host_id), held.get(row.id, [])) for row in rows]
 
 
+def said(tx: Tx, ctx: Context, row: Any) -> shape.VolumeSaid:
+    """One that was just made or changed."""
+    (whole,) = full(tx, ctx, [row])
+    return shape.VolumeSaid(**{name: getattr(whole, name) for name in shape.VolumeSaid.__struct_fields__})
+
+
 def one(ctx: Context, row: Any, type_name: str, host: str | None, held: list[Any]) -> shape.Volume:
     return shape.Volume(
         id=row.id, status=row.state, size=row.size_gib, availability_zone=row.availability_zone,
