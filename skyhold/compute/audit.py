@@ -27,7 +27,8 @@ from skyhold.placement import facade as placement
 
 COUNTED = {"instances", "cores", "ram", "key_pairs", "server_groups"}
 SERVER_ROWS = sa.select(
-    SERVERS.c.id, SERVERS.c.project_id, SERVERS.c.state, SERVERS.c.task, SERVERS.c.host_id, SERVERS.c.flavor
+    SERVERS.c.id, SERVERS.c.project_id, SERVERS.c.state, SERVERS.c.task, SERVERS.c.host_id, SERVERS.c.flavor,
+    SERVERS.c.image_id,
 ).where(SERVERS.c.deleted_at.is_(None))
 
 
@@ -107,7 +108,7 @@ def rooms(tx: Tx, ctx: Context, servers: dict[str, Any], quiet: dict[str, Any], 
         for id in sorted(consumers - servers.keys() - busy)
     ]
     for id, row in quiet.items():
-        wanted = {row.host_id: scheduling.resources(row.flavor)} if row.host_id else {}
+        wanted = {row.host_id: scheduling.resources(row.flavor, root_on_volume=not row.image_id)} if row.host_id else {}
         if held.get(id, {}) != wanted:
             found.append(Finding("allocation", id, f"Server {id} should hold {told(wanted)}, but holds "
                                  f"{told(held.get(id, {}))}.", "Report it as a defect; delete the server."))

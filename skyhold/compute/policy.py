@@ -90,6 +90,29 @@ INTERFACES_DELETE = server(
     ("DELETE", "/servers/{server_id}/os-interface/{port_id}"),
 )
 
+
+def volumes_rule(verb: str, check: str, words: str, *operations: tuple[str, str]) -> Rule:
+    return server(f"os-volumes-attachments:{verb}", check, words, *operations)
+
+
+VOLUMES = "/servers/{server_id}/os-volume_attachments"
+VOLUMES_LIST = volumes_rule("index", PROJECT_READER_OR_ADMIN, "List a server's volumes.", ("GET", VOLUMES))
+VOLUMES_SHOW = volumes_rule(
+    "show", PROJECT_READER_OR_ADMIN, "Show a server's volume.", ("GET", VOLUMES + "/{volume_id}")
+)
+VOLUMES_CREATE = volumes_rule(
+    "create", PROJECT_MEMBER_OR_ADMIN, "Attach a volume to a server.", ("POST", VOLUMES)
+)
+VOLUMES_UPDATE = volumes_rule(
+    "update", PROJECT_MEMBER_OR_ADMIN, "Change how a volume is attached.", ("PUT", VOLUMES + "/{volume_id}")
+)
+VOLUMES_SWAP = volumes_rule(
+    "swap", ADMIN, "Put another volume in the place of one.", ("PUT", VOLUMES + "/{volume_id}")
+)
+VOLUMES_DELETE = volumes_rule(
+    "delete", PROJECT_MEMBER_OR_ADMIN, "Detach a volume from a server.", ("DELETE", VOLUMES + "/{volume_id}")
+)
+
 FLAVORS = Rule(
     "os_compute_api:flavors", ANYONE, (), "List and show flavors.",
     (("GET", "/flavors"), ("GET", "/flavors/detail"), ("GET", "/flavors/{flavor_id}")), lists=True,

@@ -29,8 +29,9 @@ from skyhold.compute.sagas.create_image import CreateImage
 from skyhold.compute.sagas.delete import Delete
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.sagas.reboot import Reboot
+from skyhold.compute.sagas.volumes import AttachVolume, DetachVolume
 from skyhold.compute.server_parts import ips, metadata, security_groups, tags
-from skyhold.compute.servers import actions, api, interfaces, of_image
+from skyhold.compute.servers import actions, api, interfaces, of_image, volume_attachments
 from skyhold.core.bus import Alive, Hello
 from skyhold.core.service import Service
 from skyhold.core.versions import Version
@@ -62,9 +63,10 @@ SERVICE = Service(
         api.routes,
         actions.routes,
         interfaces.routes,
+        volume_attachments.routes,
     ],
     rules=policy.RULES,
-    sagas=[Boot, Delete, ChangePower, Reboot, CreateImage, AttachPort, DetachPort],
+    sagas=[Boot, Delete, ChangePower, Reboot, CreateImage, AttachPort, DetachPort, AttachVolume, DetachVolume],
     audits=[audit.run],
     traces=[instance_actions.told],
     loops=[power_sync.LOOP],

@@ -8,12 +8,13 @@ caller's transaction; an `ImageView` is a frozen copy, never a row.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from skyhold.core import errors
+from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.image import blobs, cache, content, descendants, files, policy, signatures, states
@@ -127,6 +128,23 @@ def create_for_snapshot(
         container_format=container_format, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, protected=protected,
         hidden=False, tags=[], properties=properties,
     ))
+
+
+def create_empty(
+    tx: Tx, ctx: Context, *, name: str, properties: dict[str, str], min_disk_gb: int, min_ram_mb: int
+) -> ImageView:
+    """A private image without a single byte, active at once: its properties are all there is to it. Raises as
+    `create_for_snapshot`."""
+    made = create_for_snapshot(
+        tx, ctx, name=name, properties=properties, min_disk_gb=min_disk_gb, min_ram_mb=min_ram_mb, disk_format="raw",
+    )
+    row = store.move(
+        tx, store.find(tx, made.id, lock=True), states.QUEUED, states.ACTIVE, size_bytes=0, virtual_size_bytes=0,
+        checksum=hashlib.md5(b"", usedforsecurity=False).hexdigest(), sha512=hashlib.sha512(b"").hexdigest(),
+        locations=[],
+    )
+    journal.record(tx, "image.upload", row)
+    return view(row)
 
 
 def abandon(tx: Tx, ctx: Context, image_id: str) -> None:

@@ -30,6 +30,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     excluded: list[str] = []
     """Hosts that were tried already, by id."""
     groups: list[Group] = []
+    homes: list[str] = []
+    """Hosts that hold volumes of the server, by id: it can only be where all are."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,12 @@ def compute_filter(ask: Ask, host: Place) -> Reason:
 
 def retry_filter(ask: Ask, host: Place) -> Reason:
     return "it was tried and could not take the server" if host.id in ask.excluded else None
+
+
+def volumes_filter(ask: Ask, host: Place) -> Reason:
+    if len(ask.homes) > 1:
+        return "the server's volumes lie on different hosts"
+    return None if not ask.homes or host.id in ask.homes else "the server's volumes are on another host"
 
 
 def requested_host_filter(ask: Ask, host: Place) -> Reason:
@@ -117,6 +125,7 @@ FILTERS: dict[str, Filter] = {
     "ImagePropertiesFilter": image_properties_filter,
     "TraitsFilter": traits_filter,
     "ServerGroupFilter": group_filter,
+    "VolumesFilter": volumes_filter,
     "ResourcesFilter": room_filter,
 }
 
@@ -159,9 +168,11 @@ def no_valid_host(reasons: dict[str, str]) -> str:
     return f"No valid host was found. {table}{more}."
 
 
-def resources(flavor: dict[str, Any]) -> dict[str, int]:
-    """What a flavor takes from a host; `resources:X` extra specs override, 0 leaves a class out."""
-    disk_gb = flavor["disk_gb"] + flavor["ephemeral_gb"] + math.ceil(flavor["swap_mb"] / 1024)
+def resources(flavor: dict[str, Any], *, root_on_volume: bool = False) -> dict[str, int]:
+    """What a flavor takes from a host; `resources:X` extra specs override, 0 leaves a class out. The flavor's root
+    disk isn't made for a server that boots from a volume."""
+    root_gb = 0 if root_on_volume else flavor["disk_gb"]
+    disk_gb = root_gb + flavor["ephemeral_gb"] + math.ceil(flavor["swap_mb"] / 1024)
     wanted = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram_mb"], "DISK_GB": disk_gb}
     for key, value in flavor["extra_specs"].items():
         if key.startswith("resources:") and str(value).isdigit():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps true: a server is shown as its guest really is, and no host has guests or plugged ports that nobody wants.
+"""Keeps true: a server is shown as its guest really is, and no host has guests, plugged ports
+or attached volumes that nobody wants.
 
 It asks each connected host what it runs, when the host connects and now and then; single changes
 arrive as reports in between. Servers and guests with a live saga are left alone.
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 
 from skyhold.compute import hosts, states
-from skyhold.compute.drivers.base import GuestList, GuestRef, GuestStatus, GuestUnplug, Nothing
+from skyhold.compute.drivers.base import GuestDetach, GuestList, GuestRef, GuestStatus, GuestUnplug, Nothing
 from skyhold.compute.servers import announce
 from skyhold.compute.servers.store import SERVERS_STORE, known, on_host
 from skyhold.core import journal
@@ -22,6 +23,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
 from skyhold.core.saga import rows
 from skyhold.network import facade as network
+from skyhold.volume import facade as volume
 
 log = structlog.get_logger("compute")
 
@@ -53,6 +55,10 @@ async def sync_host(ctx: Context, host_id: str) -> None:
         log.info("port that left its server is pulled out", guest=guest_id, port=port_id, host=host_id)
         want = GuestUnplug(guest_id=guest_id, port_id=port_id)
         await ctx.core.bus.call(host_id, "guest.unplug", want, request_id=ctx.request_id)
+    for guest_id, volume_id in await ctx.read(left_attached, host_id, seen.guests, {id for id, _ in unwanted}):
+        log.info("volume that left its server is detached", guest=guest_id, volume=volume_id, host=host_id)
+        gone = GuestDetach(guest_id=guest_id, volume_id=volume_id)
+        await ctx.core.bus.call(host_id, "guest.detach", gone, request_id=ctx.request_id)
     for guest_id, fence in unwanted:
         log.info("guest without a server removed", guest=guest_id, host=host_id)
         await ctx.core.bus.call(
@@ -95,6 +101,23 @@ def left_plugged(
     return [
         (guest, port) for guest, port in plugged
         if (guest, port) not in wanted and guest in ours and guest not in busy and port not in busy
+    ]
+
+
+def left_attached(
+    tx: Tx, ctx: Context, host_id: str, guests: list[GuestStatus], gone: set[str]
+) -> list[tuple[str, str]]:
+    """(guest, volume) of volumes that are no longer their server's, as far as the host could not be told."""
+    plugged = {guest.guest_id: guest.volumes for guest in guests if guest.volumes and guest.guest_id not in gone}
+    if not plugged:
+        return []
+    held = volume.attachments_of(tx, ctx, plugged)
+    wanted = {(each.server_id, each.volume_id) for attachments in held.values() for each in attachments}
+    busy = rows.live_subjects(tx, ctx)
+    ours = {server.id for server in on_host(tx, ctx, host_id)}
+    return [
+        (guest, volume_id) for guest, volumes in plugged.items() for volume_id in volumes
+        if (guest, volume_id) not in wanted and guest in ours and guest not in busy and volume_id not in busy
     ]
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing a new server to life: a host, its ports wired there, its guest running.
+"""Bringing a new server to life: a host, its ports wired and its volumes made there, its guest running.
 
 Choosing is servers/placing.py, the guest's description servers/describe.py. A host that can't
 take the guest after all is left out and another is chosen; when none is left the server ends in
-ERROR with every host's reason, and holds neither room nor ports.
+ERROR with every host's reason, and holds neither room nor ports nor volumes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import ClassVar
 from skyhold.compute import states
 from skyhold.compute.drivers.base import GuestRef, GuestStatus
 from skyhold.compute.sagas import outcomes
-from skyhold.compute.servers import describe, placing
+from skyhold.compute.servers import describe, placing, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors
 from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
+from skyhold.core.saga.base import Abort, Again, AnyKept, Kept, Outcome, Rewind, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image
@@ -34,12 +34,20 @@ class BootKept(Kept, kw_only=True):
     host_id: str = ""
     excluded: list[str] = []
     waiting_since: int = 0
+    to_make: list[volumes.Wish] = []
+    """Volumes that are made with the server."""
+    has_volumes: bool = False
+    """Any, made or there before: most servers have none, and are asked nothing about them."""
 
 
 class Boot(Saga):
     kind = "compute.boot"
-    steps: ClassVar[list[str]] = ["choose_host", "wire_ports", "spawn"]
+    steps: ClassVar[list[str]] = ["choose_host", "wire_ports", "attach_volumes", "spawn"]
     Kept = BootKept
+
+    def steps_of(self, kept: AnyKept) -> list[str]:
+        assert isinstance(kept, BootKept)
+        return self.steps if kept.to_make else [step for step in self.steps if step != "attach_volumes"]
 
     async def choose_host(self, s: Run) -> None:
         await check_image(s)
@@ -56,9 +64,16 @@ class Boot(Saga):
             return None
         return await self._patiently(s, "net.apply", change, subject="")
 
+    async def attach_volumes(self, s: Run) -> None:
+        """Those that exist were reserved with the server; those to be made are made where it will run."""
+        s.then(provide, s)
+
+    async def undo_attach_volumes(self, s: Run) -> None:
+        s.then(take_back, s)
+
     async def spawn(self, s: Run) -> Outcome:
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
-        spec = await s.read(describe.guest, s.subject, token)
+        spec = await s.read(describe.guest, s.subject, token, s.kept.has_volumes)
         return await self._patiently(s, "guest.ensure", spec)
 
     async def undo_spawn(self, s: Run) -> Outcome:
@@ -100,6 +115,7 @@ class Boot(Saga):
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
         network.release(tx, ctx, s.subject)
+        volumes.let_go(tx, ctx, s.subject, for_good=False)
         fault = outcomes.fault(s.error, tx.now)
         outcomes.settle(tx, ctx, s.subject, states.ERROR, "create", fault=fault, host_id=None)
         outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")
@@ -121,11 +137,20 @@ async def check_image(s: Run) -> None:
 
 
 def choose(tx: Tx, ctx: Context, s: Run) -> Outcome:
-    host_id = placing.place(tx, ctx, s.subject, s.kept.excluded)
+    homes = volumes.homes(tx, ctx, s.subject, s.kept.to_make) if s.kept.has_volumes else []
+    host_id = placing.place(tx, ctx, s.subject, s.kept.excluded, homes)
     if host_id is None:
         return Again(0.5)
     s.kept.host_id = host_id
     return None
+
+
+def provide(tx: Tx, ctx: Context, s: Run) -> Outcome:
+    return volumes.provide(tx, ctx, s.subject, s.kept.host_id, s.kept.to_make)
+
+
+def take_back(tx: Tx, ctx: Context, s: Run) -> None:
+    volumes.take_back(tx, ctx, s.subject, s.kept.to_make)
 
 
 def wiring(tx: Tx, ctx: Context, server_id: str) -> object:
@@ -139,3 +164,5 @@ def started(tx: Tx, ctx: Context, s: Run, power: int) -> None:
             tx, ctx, s.subject, states.ACTIVE, "create", power=power,
             launched_at=server.launched_at or tx.now, fault=None,
         )
+        if s.kept.has_volumes:
+            volumes.complete(tx, ctx, s.subject, s.kept.host_id)

@@ -15,7 +15,7 @@ from skyhold.compute import states
 from skyhold.compute.drivers.base import GuestRef
 from skyhold.compute.quotas import QUOTA
 from skyhold.compute.sagas import outcomes
-from skyhold.compute.servers import ops
+from skyhold.compute.servers import ops, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.compute.tables import SERVER_TAGS
 from skyhold.core import journal
@@ -61,11 +61,12 @@ def found(tx: Tx, ctx: Context, server_id: str) -> Any:
 
 
 def forget(tx: Tx, ctx: Context, server_id: str) -> None:
-    """Ports, room, quota and tags go with the server; its row stays, marked as deleted."""
+    """Ports, room, quota, tags and volumes that were to go go with the server; its row stays, marked as deleted."""
     server = SERVERS_STORE.find(tx, server_id, lock=True)
     if server is None:
         return
     network.release(tx, ctx, server.id)
+    volumes.let_go(tx, ctx, server.id, for_good=True)
     placement.release(tx, ctx, server.id)
     QUOTA.give(tx, server.project_id, instances=1, **ops.cost(server.flavor))
     tx.execute(SERVER_TAGS.delete().where(SERVER_TAGS.c.server_id == sa.bindparam("gone")), {"gone": server.id})

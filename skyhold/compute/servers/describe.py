@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from skyhold.compute.drivers.base import DiskSpec, GuestSpec, ImageSource, InstanceMetadata, PortPlug
-from skyhold.compute.servers import views
+from skyhold.compute.servers import views, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -23,19 +23,32 @@ MIB = 1024**2
 FORMATS: dict[str, Literal["raw", "qcow2"]] = {"raw": "raw", "qcow2": "qcow2"}
 
 
-def guest(tx: Tx, ctx: Context, server_id: str, token: str) -> GuestSpec:
-    """`token` lets the host fetch the image when it doesn't share the store's disk."""
+def guest(tx: Tx, ctx: Context, server_id: str, token: str, has_volumes: bool = True) -> GuestSpec:
+    """`token` lets the host fetch the image when it doesn't share the store's disk; `has_volumes` False spares the
+    question for them."""
     server = SERVERS_STORE.expect(tx, server_id)
     ports = network.views(tx, ctx, [server_id]).get(server_id, [])
     return GuestSpec(
         guest_id=server.id, name=views.instance_name(server.id), vcpus=server.flavor["vcpus"],
         ram_mb=server.flavor["ram_mb"], disks=disks(tx, ctx, server, token),
+        volumes=volumes.disks(tx, ctx, server.id) if has_volumes else [],
         ports=[plug(port) for port in ports], metadata=metadata_of(ctx, server, ports),
         config_drive=server.config_drive, properties=honoured(server),
     )
 
 
 def disks(tx: Tx, ctx: Context, server: Any, token: str) -> list[DiskSpec]:
+    """The local ones, as the flavor has them; a server without an image has its root disk on a volume."""
+    flavor = server.flavor
+    found = [root_disk(tx, ctx, server, token)] if server.image_id else []
+    if flavor["ephemeral_gb"]:
+        found.append(DiskSpec(role="ephemeral", size_bytes=flavor["ephemeral_gb"] * GIB))
+    if flavor["swap_mb"]:
+        found.append(DiskSpec(role="swap", size_bytes=flavor["swap_mb"] * MIB))
+    return found
+
+
+def root_disk(tx: Tx, ctx: Context, server: Any, token: str) -> DiskSpec:
     image = image_facade.find(tx, ctx, server.image_id)
     if image is None or image.status != "active":
         raise Abort(f"Image {server.image_id} is no longer there to boot from.")
@@ -51,14 +64,8 @@ def disks(tx: Tx, ctx: Context, server: Any, token: str) -> list[DiskSpec]:
         virtual_size_bytes=image.virtual_size_bytes or image.size_bytes, sha512=image.sha512,
         path=str(path) if path else None, url=image_facade.download_url(ctx.core, image.id), token=token,
     )
-    flavor = server.flavor
-    size_bytes = flavor["disk_gb"] * GIB or source.virtual_size_bytes
-    found = [DiskSpec(role="root", size_bytes=size_bytes, source=source)]
-    if flavor["ephemeral_gb"]:
-        found.append(DiskSpec(role="ephemeral", size_bytes=flavor["ephemeral_gb"] * GIB))
-    if flavor["swap_mb"]:
-        found.append(DiskSpec(role="swap", size_bytes=flavor["swap_mb"] * MIB))
-    return found
+    size_bytes = server.flavor["disk_gb"] * GIB or source.virtual_size_bytes
+    return DiskSpec(role="root", size_bytes=size_bytes, source=source)
 
 
 def plug(port: Any) -> PortPlug:

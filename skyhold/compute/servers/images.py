@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from skyhold.compute import actions, states
-from skyhold.compute.servers import ops, shape
+from skyhold.compute.servers import ops, shape, volume_images
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.compute.servers.transitions import no_guest
 from skyhold.core import journal
@@ -31,6 +31,8 @@ def begin(tx: Tx, ctx: Context, server_id: str, want: shape.CreateImage) -> str:
         raise no_guest(server_id, "createImage")
     ops.check_metadata(tx, ctx, want.metadata)
     inherited = {key: value for key, value in server.properties.items() if key.startswith(INHERITED)}
+    if not server.image_id:
+        return volume_images.make(tx, ctx, server, want.name, inherited | want.metadata)
     image = image_facade.create_for_snapshot(
         tx, ctx, name=want.name, min_ram_mb=0, min_disk_gb=math.ceil(server.flavor["disk_gb"]),
         properties=inherited | want.metadata | {

@@ -15,20 +15,20 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, Literal
 
+import msgspec
+
 from skyhold.compute import actions, keypairs, policy, server_groups, states, zones
 from skyhold.compute.flavors import ops as flavors
 from skyhold.compute.hosts import ZONE
 from skyhold.compute.quotas import QUOTA
-from skyhold.compute.servers import announce, shape, store
+from skyhold.compute.servers import announce, shape, store, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import ABSENT
-from skyhold.image import facade as image_facade
 from skyhold.network import facade as network
 
-BOOTABLE = ("raw", "qcow2")
 MOST_AT_ONCE = 1000
 """Servers of one request: they are made in one transaction, and others wait for it."""
 OURS = "skyhold:"
@@ -42,7 +42,7 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
     Raises Invalid for what can't be meant, Forbidden, OverQuota, Conflict for ambiguous networks.
     """
     flavor = flavors.snapshot(flavors.lookup(tx, ctx, want.flavor))
-    image = bootable_image(tx, ctx, want, flavor)
+    disks = volumes.planned(tx, ctx, want, flavor)
     count = max(want.min_count, want.max_count or want.min_count)
     if want.max_count is not None and want.max_count < want.min_count:
         raise errors.Invalid("min_count must be <= max_count")
@@ -53,12 +53,14 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
         asks = network.plan(tx, ctx, port_asks(ctx, want))
     if count > 1 and any(ask.port_id or ask.fixed_ip for ask in asks):
         raise errors.Invalid("Unable to launch multiple instances with a single configured port ID or address.")
+    if count > 1 and any(wish.named for wish in disks.wishes):
+        raise errors.Invalid("Cannot attach one or more volumes to multiple instances")
     if want.min_count > MOST_AT_ONCE:
         raise errors.Invalid(f"min_count is {want.min_count}; at most {MOST_AT_ONCE} servers are made at once.")
     count = take_quota(tx, ctx, flavor, want.min_count, min(count, MOST_AT_ONCE))
     reservation = "r-" + ctx.new_id()[:8]
     made = [
-        create_one(tx, ctx, want, flavor, image, keys, asks, host, reservation, i, count) for i in range(count)
+        create_one(tx, ctx, want, flavor, disks, keys, asks, host, reservation, i, count) for i in range(count)
     ]
     if group := (want.hints or want.old_hints).get("group"):
         server_groups.join(tx, ctx, str(group), [server.id for server in made])
@@ -66,7 +68,7 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
 
 
 def create_one(
-    tx: Tx, ctx: Context, want: shape.ServerCreate, flavor: dict[str, Any], image: Any, keys: list[Any],
+    tx: Tx, ctx: Context, want: shape.ServerCreate, flavor: dict[str, Any], disks: volumes.Disks, keys: list[Any],
     asks: list[Any], host: str | None, reservation: str, index: int, count: int,
 ) -> Any:
     from skyhold.compute.sagas.boot import Boot
@@ -75,10 +77,10 @@ def create_one(
     server = SERVERS_STORE.insert(
         tx, id=ctx.new_id(), project_id=ctx.project_id, user_id=ctx.user_id, name=name,
         hostname=hostname(want.hostname or name), description=want.description, state=states.BUILDING,
-        task=states.SCHEDULING, power=states.POWER_NONE, image_id=image.id, flavor_id=flavor["id"],
+        task=states.SCHEDULING, power=states.POWER_NONE, image_id=disks.image_id, flavor_id=flavor["id"],
         flavor=flavor, key_name=want.key_name, keys=keys, user_data=decoded(want.user_data),
-        config_drive=bool(want.config_drive) or image.properties.get("img_config_drive") == "mandatory",
-        metadata=want.metadata, properties=properties(image, host), admin_pass=None,
+        config_drive=bool(want.config_drive) or disks.properties.get("img_config_drive") == "mandatory",
+        metadata=want.metadata, properties=properties(disks, host), admin_pass=None,
         availability_zone=ZONE, pinned_zone=zone(tx, ctx, want.availability_zone)[0], reservation_id=reservation,
         launch_index=index, access_ip_v4=address(want.access_ip_v4), access_ip_v6=address(want.access_ip_v6),
         disk_config=want.disk_config, trusted_certs=want.trusted_image_certificates or None, revision=0,
@@ -89,8 +91,12 @@ def create_one(
             tx, ctx, asks, server_id=server.id, project_id=ctx.project_id, hostname=server.hostname,
             security_groups=[group.name for group in want.security_groups],
         )
+    volumes.reserve_named(tx, ctx, server.id, disks.wishes)
     action = actions.begin(tx, ctx, server, "create")
-    Boot.start(tx, ctx, subject=server.id, kept=Boot.Kept(action_id=action))
+    to_make = [msgspec.structs.replace(wish) for wish in disks.wishes if not wish.named]
+    Boot.start(tx, ctx, subject=server.id, kept=Boot.Kept(
+        action_id=action, to_make=to_make, has_volumes=bool(disks.wishes),
+    ))
     journal.record(tx, "server.create.start", server)
     return server
 
@@ -206,47 +212,6 @@ def ready(tx: Tx, ctx: Context, server_id: str, verb: str, *allowed: str) -> Any
     return server
 
 
-def bootable_image(tx: Tx, ctx: Context, want: shape.ServerCreate, flavor: dict[str, Any]) -> Any:
-    image_id = boot_image_id(want)
-    try:
-        image = image_facade.get(tx, ctx, image_id)
-    except errors.NotFound:
-        raise errors.Invalid(f"Can not find requested image {image_id}", reason="image_not_found") from None
-    if image.status != "active":
-        raise errors.Invalid(f"Image {image.id} is not active.", reason="image_not_active")
-    if image.disk_format not in BOOTABLE:
-        raise errors.Invalid(
-            f"Image {image.id} has format {image.disk_format}; servers boot from {' or '.join(BOOTABLE)}."
-        )
-    check_fits(image, flavor)
-    return image
-
-
-def boot_image_id(want: shape.ServerCreate) -> str:
-    roots = [device for device in want.block_devices if device.boot_index == 0]
-    if len(want.block_devices) > len(roots) or any(
-        device.source_type != "image" or device.destination_type != "local" for device in roots
-    ):
-        raise errors.Invalid("Block device mapping is invalid: this cloud has no volume service yet.")
-    given = want.image or (roots[0].uuid if roots else None)
-    if not given:
-        raise errors.Invalid("Invalid imageRef provided: a server boots from an image.")
-    return given
-
-
-def check_fits(image: Any, flavor: dict[str, Any]) -> None:
-    if flavor["ram_mb"] < image.min_ram_mb:
-        raise errors.Invalid(
-            f"Flavor's memory is too small for requested image: {flavor['ram_mb']} MB, needs {image.min_ram_mb} MB."
-        )
-    needed = max(image.min_disk_gb * 1024**3, image.virtual_size_bytes or image.size_bytes or 0)
-    if flavor["disk_gb"] and flavor["disk_gb"] * 1024**3 < needed:
-        raise errors.Invalid(
-            f"Flavor's disk is too small for requested image. Flavor disk is {flavor['disk_gb'] * 1024**3} bytes, "
-            f"image is {needed} bytes."
-        )
-
-
 def chosen_key(tx: Tx, ctx: Context, name: str | None) -> list[dict[str, str]]:
     if name is None:
         return []
@@ -333,9 +298,9 @@ def forced_host(tx: Tx, ctx: Context, want: shape.ServerCreate) -> str | None:
     return named
 
 
-def properties(image: Any, host: str | None) -> dict[str, str]:
+def properties(disks: volumes.Disks, host: str | None) -> dict[str, str]:
     """What the driver may honour; a forced host rides along, since placing happens later."""
-    given = {key: value for key, value in image.properties.items() if not key.startswith(OURS)}
+    given = {key: value for key, value in disks.properties.items() if not key.startswith(OURS)}
     return given | ({OURS + "host": host} if host else {})
 
 

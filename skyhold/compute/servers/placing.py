@@ -25,13 +25,14 @@ CONSIDERED = 100
 """How many hosts with room are ranked; more cost time and change little."""
 
 
-def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str]) -> str | None:
-    """Claim a host for the server and bind its ports there; the host's id. Raises Abort.
+def place(tx: Tx, ctx: Context, server_id: str, excluded: list[str], homes: list[str]) -> str | None:
+    """Claim a host for the server and bind its ports there; the host's id. `homes` are the hosts that hold its
+    volumes. Raises Abort.
 
     None when nothing fits now, but a host that was there a moment ago may be back in another.
     """
     server = SERVERS_STORE.expect(tx, server_id, lock=True)
-    ask = ask_of(server, excluded, server_groups.hosts_of(tx, ctx, server.id))
+    ask = ask_of(server, excluded, server_groups.hosts_of(tx, ctx, server.id), homes)
     fitting = placement.candidates(
         tx, ctx, ask.resources, required=ask.required_traits, forbidden=ask.forbidden_traits, limit=CONSIDERED
     )
@@ -68,13 +69,16 @@ def unplace(tx: Tx, ctx: Context, server_id: str) -> None:
         SERVERS_STORE.update(tx, server, host_id=None)
 
 
-def ask_of(server: Any, excluded: list[str], groups: list[scheduling.Group]) -> scheduling.Ask:
+def ask_of(
+    server: Any, excluded: list[str], groups: list[scheduling.Group], homes: list[str]
+) -> scheduling.Ask:
     required, forbidden = scheduling.traits(server.flavor, server.properties)
     return scheduling.Ask(
-        resources=scheduling.resources(server.flavor), required_traits=required, forbidden_traits=forbidden,
+        resources=scheduling.resources(server.flavor, root_on_volume=not server.image_id),
+        required_traits=required, forbidden_traits=forbidden,
         zone=server.pinned_zone, host_name=server.properties.get("skyhold:host"),
         architecture=server.properties.get("hw_architecture") or server.properties.get("architecture"),
-        excluded=excluded, groups=groups,
+        excluded=excluded, groups=groups, homes=homes,
     )
 
 

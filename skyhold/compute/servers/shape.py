@@ -27,6 +27,7 @@ from skyhold.core.shapes import (
 
 HOST_ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
 HOST_STATUS = "os_compute_api:servers:show:host_status"
+INT_MAX = 2**31 - 1
 HOSTNAME = r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$"
 
 
@@ -43,21 +44,34 @@ class GroupName(Shape, extra="ignore"):
     name: str = field(min=1, max=255)
 
 
-class BlockDevice(Shape, extra="ignore"):
-    """Boot from the image itself is understood; volumes come with the volume service."""
+class BlockDevice(Shape):
+    """A disk as `block_device_mapping_v2` lists it; what it means is logic/block_devices.py. The last ones are of
+    the elder form, and mean nothing in this one, upstream neither."""
 
-    source_type: str = field(enum=("image", "blank", "volume", "snapshot"), default="image")
-    destination_type: str = field(enum=("local", "volume"), default="local")
-    boot_index: LooseInt | None = field(default=None)
-    uuid: str | None = field(default=None)
-    delete_on_termination: LooseBool = field(default=True)
-    volume_size: LooseInt | None = field(default=None)
+    source_type: str = field(enum=("image", "blank", "volume", "snapshot"))
+    destination_type: str | None = field(enum=("local", "volume"), default=None)
+    boot_index: LooseInt | None = field(default=None, min=-1, max=INT_MAX)
+    uuid: str | None = field(default=None, min=1, max=255, pattern=r"^[a-zA-Z0-9._-]*$")
+    delete_on_termination: LooseBool = field(default=False)
+    volume_size: LooseInt | None = field(default=None, min=1, max=INT_MAX)
+    device_name: str | None = field(default=None, min=1, max=255, pattern=r"^[a-zA-Z0-9._/-]*$")
+    guest_format: str | None = field(default=None, max=255)
+    device_type: str | None = field(default=None, max=255)
+    disk_bus: str | None = field(default=None, max=255)
+    no_device: Any = None
+    volume_type: str | None = field(since="2.67", default=None, max=255)
+    tag: str | None = field(since="2.42", default=None, min=1, max=60, pattern=r"^[^,/]*$")
+    virtual_name: str | None = field(default=None, max=255)
+    volume_id: str | None = field(default=None, format="uuid")
+    snapshot_id: str | None = field(default=None, format="uuid")
+    image_id: str | None = field(default=None, format="uuid")
+    connection_info: str | None = field(default=None, max=16777215)
 
 
 class ServerCreate(Shape):
     name: Name
     flavor: Ref = field("flavorRef")
-    image: Ref | None = field("imageRef", default=None)
+    image: Ref | None = field("imageRef", default=None, min=0)
     networks: list[NetworkAsk] | None = field(until="2.36", default=None)
     # Required since 2.37, and absent before.
     wanted_networks: list[NetworkAsk] | Literal["auto", "none"] | Absent = field("networks", since="2.37")
@@ -81,7 +95,8 @@ class ServerCreate(Shape):
     host: str | None = field(since="2.74", default=None, max=255)
     hypervisor_hostname: str | None = field(since="2.74", default=None, max=255)
     hostname: str | None = field(since="2.90", default=None, min=2, max=255, pattern=HOSTNAME)
-    block_devices: list[BlockDevice] = field("block_device_mapping_v2", default_factory=list)
+    block_devices: list[BlockDevice] = field("block_device_mapping_v2", default_factory=list, max_items=26)
+    elder_devices: list[JsonObject] = field("block_device_mapping", default_factory=list, max_items=26)
     personality: list[JsonObject] = field(until="2.56", default_factory=list)
     return_reservation_id: LooseBool = field(default=False)
     hints: JsonObject = field("os:scheduler_hints", default_factory=dict, sibling=True)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from skyhold.compute import server_groups, states, versions
 from skyhold.compute.hosts import is_up
-from skyhold.compute.servers import shape, store
+from skyhold.compute.servers import shape, store, volumes
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.fragments import fragments
@@ -53,10 +53,12 @@ class Around(NamedTuple):
     host: tuple[str, str] | None
     """Its name and status."""
     groups: tuple[str, ...]
+    volumes: tuple[tuple[str, bool], ...] = ()
+    """The id of each, and whether it goes with the server."""
 
 
 def full(tx: Tx, ctx: Context, rows: list[Any]) -> list[shape.Server]:
-    """Whole servers, in five queries or so however many they are."""
+    """Whole servers, in six queries or so however many they are."""
     return [one(ctx, row, beside) for row, beside in zip(rows, around(tx, ctx, rows), strict=True)]
 
 
@@ -80,8 +82,12 @@ def around(tx: Tx, ctx: Context, heads: list[Any]) -> list[Around]:
     cards, none = network.shown_cards(tx, ctx, ids), network.ShownCards()
     tags, groups = store.tags(tx, ctx, ids), server_groups.groups_of(tx, ctx, ids)
     hosts = {row.id: (row.name, host_status(row, tx.now)) for row in store.host_names(tx, ctx).values()}
+    attached = volumes.attached(tx, ctx, ids)
     return [
-        Around(cards.get(id, none), tuple(tags.get(id, ())), hosts.get(head.host_id), tuple(groups.get(id, ())))
+        Around(
+            cards.get(id, none), tuple(tags.get(id, ())), hosts.get(head.host_id), tuple(groups.get(id, ())),
+            attached.get(id, ()),
+        )
         for id, head in zip(ids, heads, strict=True)
     ]
 
@@ -100,7 +106,7 @@ def one(ctx: Context, row: Any, beside: Around) -> shape.Server:
         zone=row.availability_zone, config_drive="True" if row.config_drive else "", key_name=row.key_name,
         launched_at=row.launched_at, terminated_at=row.terminated_at,
         security_groups=[{"name": name} for name in beside.cards.groups] or ABSENT,
-        task=row.task, state=row.state, power=row.power, volumes=[],
+        task=row.task, state=row.state, power=row.power, volumes=attached(ctx, beside.volumes),
         host=host_name, hypervisor=host_name, instance_name=instance_name(row.id),
         reservation_id=row.reservation_id, launch_index=row.launch_index, admin_hostname=row.hostname,
         hostname=row.hostname, kernel_id="", ramdisk_id="", root_device="/dev/vda",
@@ -109,6 +115,13 @@ def one(ctx: Context, row: Any, beside: Around) -> shape.Server:
         tags=list(beside.tags), server_groups=list(beside.groups), locked_reason=row.locked_reason,
         pinned_zone=row.pinned_zone, trusted_image_certificates=row.trusted_certs,
     )
+
+
+def attached(ctx: Context, volumes: tuple[tuple[str, bool], ...]) -> list[dict[str, Any]]:
+    """`os-extended-volumes:volumes_attached`; since 2.3 with whether they go with the server."""
+    if ctx.version < versions.WHEN_VOLUMES_GO:
+        return [{"id": id} for id, _ in volumes]
+    return [{"id": id, "delete_on_termination": goes} for id, goes in volumes]
 
 
 def instance_name(server_id: str) -> str:
