@@ -21,6 +21,9 @@ import pytest_asyncio
 from skyhold.cmd.compose import services
 from skyhold.compute import hosts
 from skyhold.core import context
+from skyhold.volume import facade as volumes
+from skyhold.volume import types
+from skyhold.volume.volumes.store import VOLUMES_STORE
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
 from tests.kit.saga_rows import forget_sagas, waiting_saga
@@ -84,12 +87,22 @@ OF_PARENTS = [
     "/volume/v3/volumes/{volume}/metadata", "/volume/v3/snapshots/{snapshot}/metadata",
     "/volume/v3/types/{volume_type}/extra_specs",
     "/image/v2/images/{image}/members", "/compute/v2.1/servers/{server}/os-interface",
+    "/compute/v2.1/servers/{server}/os-volume_attachments",
     "/compute/v2.1/servers/{server}/tags", "/compute/v2.1/servers/{server}/metadata",
     "/compute/v2.1/servers/{server}/ips", "/compute/v2.1/flavors/{flavor}/os-extra_specs",
     "/compute/v2.1/flavors/{flavor}/os-flavor-access", "/placement/resource_providers/{provider}/traits",
     "/placement/resource_providers/{provider}/inventories", "/network/v2.0/networks/{network}/tags",
 ]
 """Lists inside a resource: the seeds put their rows into the first one made."""
+
+
+def attach_volume(tx: Any, ctx: Any, project_id: str, server_id: str) -> None:
+    """One more for the server, as if it had been made and attached."""
+    volume = VOLUMES_STORE.insert(
+        tx, id=ctx.new_id(), project_id=project_id, user_id="u", size_gib=1, state="available",
+        type_id=types.chosen(tx, None).id, availability_zone="nova", bootable=False, metadata={},
+    )
+    volumes.reserve(tx, ctx, volume.id, server_id, mountpoint="/dev/vdb")
 
 
 def top_lists() -> list[str]:
@@ -304,6 +317,7 @@ class Seeds:
             path = f"/compute/v2.1/servers/{server_id}"
             await self.put(f"{path}/tags/{name}")
             await self.put(f"{path}/metadata/{name}", {"meta": {name: "1"}})
+            await context.internal(self.cloud.core).write(attach_volume, self.cloud.admin.project_id, server_id)
 
     async def placement(self, name: str) -> None:
         made = await self.post("/placement/resource_providers", {"name": "own-" + name}, 200)

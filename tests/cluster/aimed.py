@@ -177,12 +177,32 @@ def detach(cloud: Aimed, server: str) -> Call:
     return "DELETE", f"{C}/servers/{server}/os-interface/{port}", None
 
 
+def attach_volume(cloud: Aimed, server: str) -> Call:
+    wish = {"volumeAttachment": {"volumeId": volume(cloud).rpartition("/")[2]}}
+    return "POST", f"{C}/servers/{server}/os-volume_attachments", wish
+
+
+def detach_volume(cloud: Aimed, server: str) -> Call:
+    method, path, wish = attach_volume(cloud, server)
+    assert cloud.call(method, path, wish)[0] == 200
+    cloud.rest()
+    return "DELETE", f"{path}/{wish['volumeAttachment']['volumeId']}", None
+
+
 def image(cloud: Aimed) -> str:
     """An image that waits for its content."""
     wish = {"name": "aimed", "disk_format": "raw", "container_format": "bare"}
     status, made = cloud.call("POST", f"{G}/images", wish)
     assert status == 201, made
     return str(made["id"])
+
+
+def boot(cloud: Aimed, _: str) -> Call:
+    """With a volume that is made with it, and goes with it."""
+    method, path, body = cloud.wish()
+    root = {"source_type": "image", "destination_type": "local", "boot_index": 0, "uuid": cloud.image}
+    made = {"source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": True}
+    return method, path, {"server": body["server"] | {"block_device_mapping_v2": [root, made]}}
 
 
 def volume(cloud: Aimed) -> str:
@@ -219,7 +239,7 @@ def add_location(cloud: Aimed, _: str) -> Call:
 
 
 BEGIN: dict[str, Callable[[Aimed, str], Call]] = {
-    "compute.boot": lambda cloud, _: cloud.wish(),
+    "compute.boot": boot,
     "compute.change_power": action({"os-stop": None}),
     "compute.reboot": action({"reboot": {"type": "HARD"}}),
     "compute.create_image": action({"createImage": {"name": "aimed"}}),
@@ -238,6 +258,8 @@ BEGIN: dict[str, Callable[[Aimed, str], Call]] = {
         "POST", f"{V}/snapshots", {"snapshot": {"volume_id": volume(cloud).rpartition("/")[2]}}
     ),
     "volume.delete_snapshot": lambda cloud, _: ("DELETE", snapped(cloud)[1], None),
+    "compute.attach_volume": attach_volume,
+    "compute.detach_volume": detach_volume,
     "image.import": import_image,
     "image.hash_location": add_location,
 }

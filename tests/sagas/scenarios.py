@@ -42,7 +42,35 @@ ATTACHED = (200, 404, 409)
 
 
 async def boot(scene: Scene, server: Server | None) -> None:
-    await scene.user.post("/compute/v2.1/servers", scene.wish("made"), status=202)
+    """With a volume that is there, which stays, and one that is made, which goes with the server."""
+    named = await a_volume(scene)
+    root = {"source_type": "image", "destination_type": "local", "boot_index": 0, "uuid": scene.image_id}
+    kept = {"source_type": "volume", "destination_type": "volume", "uuid": named}
+    made = {"source_type": "blank", "destination_type": "volume", "volume_size": 2, "delete_on_termination": True}
+    wish = scene.wish("made", block_device_mapping_v2=[root, kept, made])
+    await scene.user.post("/compute/v2.1/servers", wish, status=202)
+
+
+async def a_volume(scene: Scene) -> str:
+    """There before the saga that is tried."""
+    made = await volume(scene, name="kept")
+    await scene.settled()
+    return str(made["id"])
+
+
+async def attach_volume(scene: Scene, server: Server | None) -> None:
+    assert server is not None
+    body = {"volumeAttachment": {"volumeId": await a_volume(scene)}}
+    await scene.user.post(f"/compute/v2.1/servers/{server['id']}/os-volume_attachments", body, status=200)
+
+
+async def detach_volume(scene: Scene, server: Server | None) -> None:
+    assert server is not None
+    await attach_volume(scene, server)
+    await scene.settled()
+    path = f"/compute/v2.1/servers/{server['id']}/os-volume_attachments"
+    (held,) = (await scene.user.get(path, status=200)).json["volumeAttachments"]
+    await scene.user.delete(f"{path}/{held['volumeId']}", status=202)
 
 
 async def stop(scene: Scene, server: Server | None) -> None:
@@ -188,6 +216,8 @@ SCENARIOS = {
     "compute.delete": Scenario(delete),
     "compute.attach_port": Scenario(attach),
     "compute.detach_port": Scenario(detach),
+    "compute.attach_volume": Scenario(attach_volume),
+    "compute.detach_volume": Scenario(detach_volume),
     "volume.create": Scenario(create_volume, on_a_server=False),
     "volume.delete": Scenario(delete_volume, on_a_server=False),
     "volume.extend": Scenario(extend_volume, on_a_server=False),
@@ -242,9 +272,17 @@ async def nothing_is_stuck(scene: Scene) -> None:
         assert server.task is None, server
     assert await scene.used() == await recount(scene)
     await volumes_rest(scene)
+    alive = {server.id for server in await servers(scene)}
+    for each in await volumes(scene):
+        assert {held["server_id"] for held in each["attachments"]} <= alive, each
+        assert each["status"] in ("available", "in-use", "error"), each
     for image in (await scene.user.get("/image/v2/images", {"owner": scene.user.project_id})).json["images"]:
         resting = image_states.IMAGE.resting if image["name"] == "imported" else ("active",)
         assert image["status"] in resting, image
+
+
+async def volumes(scene: Scene) -> list[dict[str, Any]]:
+    return list((await scene.user.get(f"{V}/volumes/detail", status=200)).json["volumes"])
 
 
 async def recount(scene: Scene) -> dict[str, int]:
@@ -260,6 +298,11 @@ async def nothing_is_left(scene: Scene, ids: set[str]) -> None:
     """After every server was deleted: on the host, in placement, in the network and in quota."""
     core = scene.cloud.core
     assert await servers(scene) == []
+    for each in await volumes(scene):
+        # It was its server's until that was gone; what was to go with the server is not here any more.
+        assert (each["name"], each["status"], each["attachments"]) == ("kept", "available", []), each
+        await scene.user.delete(f"{V}/volumes/{each['id']}", status=202)
+    await scene.settled()
     for kind in ("volumes", "snapshots"):
         assert (await scene.user.get(f"{V}/{kind}", status=200)).json[kind] == []
     # No row is left, so whatever bytes were would be found as strays.

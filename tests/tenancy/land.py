@@ -429,10 +429,21 @@ async def servers(land: Land) -> None:
     assert list(shown.values()) == ["ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"], shown
     ports = (await owner.get(f"{v2}/{ids['server']}/os-interface", status=200)).json["interfaceAttachments"]
     ids["server_port"] = ports[0]["port_id"]
+    await attached(land, f"{v2}/{ids['server']}/os-volume_attachments")
     acts = (await owner.get(f"{v2}/{ids['server']}/os-instance-actions", headers=LATEST)).json
     ids["request"] = acts["instanceActions"][-1]["request_id"]
     idle = {"security_group": {"name": "idle"}}
     ids["idle_sg"] = (await land.make("/network/v2.0/security-groups", idle))["id"]
+
+
+async def attached(land: Land, path: str) -> None:
+    """A volume that is attached, and one that may be."""
+    for name in ("server_volume", "spare_volume"):
+        made = await land.make("/volume/v3/volumes", {"volume": {"size": 1, "name": MARKER}}, 202)
+        land.ids[name] = made["id"]
+    assert await land.cloud.core.sagas.idle(20)
+    await land.make(path, {"volumeAttachment": {"volumeId": land.ids["server_volume"]}}, 200)
+    assert await land.cloud.core.sagas.idle(20)
 
 
 async def events(land: Land) -> None:

@@ -54,7 +54,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "class_name": "default", "service_id": "$compute_service", "hypervisor_id": "$hypervisor",
         "server_id": "$server", "request_id": "$request", "key": "color", "tag": "blue",
         "network_label": "ravens", "group_id": "$server_group", "aggregate_id": "$aggregate",
-        "port_id": "$server_port",
+        "port_id": "$server_port", "volume_id": "$server_volume",
     },
 }
 
@@ -309,6 +309,12 @@ BODIES: dict[str, Any] = {
     "compute removeSecurityGroup": {"removeSecurityGroup": {"name": "$sg"}},
     "compute os-resetState": {"os-resetState": {"state": "error"}},
     "compute POST /v2.1/servers/{server_id}/os-interface": {"interfaceAttachment": {"net_id": "$network"}},
+    "compute POST /v2.1/servers/{server_id}/os-volume_attachments": {
+        "volumeAttachment": {"volumeId": "$spare_volume"}
+    },
+    "compute PUT /v2.1/servers/{server_id}/os-volume_attachments/{volume_id}": {
+        "volumeAttachment": {"volumeId": "$server_volume", "delete_on_termination": True}
+    },
 }
 
 HEADERS: dict[str, dict[str, str]] = {

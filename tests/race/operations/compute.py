@@ -430,3 +430,38 @@ async def detach(g: Ground) -> Duel:
     server = await a_server(g)
     ports = (await g.user.get(server + "/os-interface", status=200)).json["interfaceAttachments"]
     return of_server(g, server, Call(g.user, "DELETE", f"{server}/os-interface/{ports[0]['port_id']}"))
+
+
+async def a_volume(g: Ground) -> str:
+    made = await g.make("/volume/v3/volumes", "volume", g.user, size=1)
+    assert await g.cloud.core.sagas.idle()
+    return str(made["id"])
+
+
+@race("POST /compute/v2.1/servers/{server_id}/os-volume_attachments")
+async def attach_volume(g: Ground) -> Duel:
+    server, body = await a_server(g), {"volumeAttachment": {"volumeId": await a_volume(g)}}
+    one = Call(g.user, "POST", server + "/os-volume_attachments", body)
+    return of_server(g, server, one, winners=(1,), refusals=(400,))
+
+
+async def attached_volume(g: Ground, server: str) -> str:
+    volume_id = await a_volume(g)
+    body = {"volumeAttachment": {"volumeId": volume_id}}
+    await g.user.post(server + "/os-volume_attachments", body, status=200)
+    assert await g.cloud.core.sagas.idle()
+    return f"{server}/os-volume_attachments/{volume_id}"
+
+
+@race("PUT /compute/v2.1/servers/{server_id}/os-volume_attachments/{volume_id}")
+async def change_attachment(g: Ground) -> Duel:
+    server = await a_server(g)
+    path = await attached_volume(g, server)
+    body = {"volumeAttachment": {"volumeId": path.rpartition("/")[2], "delete_on_termination": True}}
+    return of_server(g, server, Call(g.user, "PUT", path, body, LATEST), winners=(2,))
+
+
+@race("DELETE /compute/v2.1/servers/{server_id}/os-volume_attachments/{volume_id}")
+async def detach_volume(g: Ground) -> Duel:
+    server = await a_server(g)
+    return of_server(g, server, Call(g.user, "DELETE", await attached_volume(g, server)))
