@@ -12,7 +12,7 @@ from typing import Any
 from skyhold.compute import actions, policy, states
 from skyhold.compute.logic import block_devices
 from skyhold.compute.sagas.volumes import AttachVolume, DetachVolume
-from skyhold.compute.servers import ops
+from skyhold.compute.servers import ops, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -187,7 +187,7 @@ def plugged_server(tx: Tx, ctx: Context, server_id: str, verb: str) -> Any:
 
 def list_of(tx: Tx, ctx: Context, server_id: str) -> list[VolumeAttachment]:
     server = SERVERS_STORE.get(tx, ctx, server_id)
-    return [view(each) for each in volume.attachments_of(tx, ctx, [server.id]).get(server.id, ())]
+    return [view(each) for each in volumes.by_name(volume.attachments_of(tx, ctx, [server.id]).get(server.id, []))]
 
 
 def one_of(tx: Tx, ctx: Context, server_id: str, volume_id: str) -> VolumeAttachment:

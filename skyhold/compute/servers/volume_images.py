@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from skyhold.compute import actions
+from skyhold.compute.servers import volumes
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -37,7 +38,7 @@ def attachments(tx: Tx, ctx: Context, server: Any) -> list[volume.Attachment]:
     found = volume.attachments_of(tx, ctx, [server.id]).get(server.id, [])
     if not any(each.boot_index == 0 for each in found):
         raise errors.Conflict(f"Instance {server.id} has lost the volume it boots from: there is nothing to copy.")
-    return found
+    return volumes.by_name(found)
 
 
 def pictured(tx: Tx, ctx: Context, each: volume.Attachment, name: str) -> dict[str, Any]:

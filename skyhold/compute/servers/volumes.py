@@ -341,10 +341,15 @@ def disks(tx: Tx, ctx: Context, server_id: str) -> list[VolumeDisk]:
     """As the server's host is told of them, in the order of their names."""
     attachments = volume.attachments_of(tx, ctx, [server_id]).get(server_id, [])
     found = volume.disk(tx, ctx, [attachment.volume_id for attachment in attachments])
-    ordered = sorted(attachments, key=lambda each: (len(each.device or ""), each.device or ""))
+    ordered = by_name(attachments)
     return [
         disk_of(found[each.volume_id], boot=each.boot_index == 0) for each in ordered if each.volume_id in found
     ]
+
+
+def by_name(attachments: Sequence[volume.Attachment]) -> list[volume.Attachment]:
+    """The root disk first: those of one server came in one moment, so their age says nothing."""
+    return sorted(attachments, key=lambda each: (len(each.device or ""), each.device or ""))
 
 
 def disk_of(disk: volume.Disk, *, boot: bool = False) -> VolumeDisk:
@@ -355,6 +360,6 @@ def attached(tx: Tx, ctx: Context, server_ids: Sequence[str]) -> dict[str, tuple
     """By server, as views.py shows them: the id of each volume, and whether it goes with the server."""
     found = volume.attachments_of(tx, ctx, server_ids) if volume.any_attached(tx, ctx) else {}
     return {
-        server_id: tuple((each.volume_id, each.delete_on_termination) for each in attachments)
+        server_id: tuple((each.volume_id, each.delete_on_termination) for each in by_name(attachments))
         for server_id, attachments in found.items()
     }
