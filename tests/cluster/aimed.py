@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from skyhold.cmd.compose import services
-from tests.cluster.cloud import QUIET_S, Processes
+from tests.cluster.cloud import Processes
+from tests.kit.patience import PATIENCE_S
 
 C, G, N, V = "/compute/v2.1", "/image/v2", "/network/v2.0", "/volume/v3"
 SERVERLESS = ("compute.boot", "image.", "volume.")
@@ -114,7 +115,7 @@ class Aimed(Processes):
         return self.rest()
 
     def met(self) -> None:
-        met, end = self.aim.with_suffix(".met"), time.monotonic() + QUIET_S
+        met, end = self.aim.with_suffix(".met"), time.monotonic() + PATIENCE_S
         while not met.exists():
             assert time.monotonic() < end, "the step was never reached"
             time.sleep(0.005)
@@ -122,7 +123,7 @@ class Aimed(Processes):
 
     def nothing_is_found(self) -> None:
         """The operator's audit, beside what `rest` has compared from outside."""
-        end = time.monotonic() + QUIET_S
+        end = time.monotonic() + PATIENCE_S
         while (told := self.call("GET", "/admin/v1/audit", admin=True)) != (200, {"findings": []}):
             assert time.monotonic() < end, told
             time.sleep(0.2)
@@ -130,7 +131,7 @@ class Aimed(Processes):
     def delete_all(self) -> None:
         for row in self.users_servers():
             assert self.call("DELETE", f"{C}/servers/{row.id}")[0] in (204, 404)
-        end = time.monotonic() + QUIET_S
+        end = time.monotonic() + PATIENCE_S
         while left := self.users_servers():
             assert time.monotonic() < end, f"these stay: {[(row.id, row.state, row.task) for row in left]}"
             time.sleep(0.05)
@@ -143,7 +144,7 @@ class Aimed(Processes):
 
     def delete_volumes(self) -> None:
         """Whoever is at it still may be told again."""
-        end = time.monotonic() + QUIET_S
+        end = time.monotonic() + PATIENCE_S
         while left := self.call("GET", f"{V}/volumes")[1]["volumes"]:
             assert time.monotonic() < end, f"these stay: {left}"
             for each in left:
@@ -221,7 +222,7 @@ def snapped(cloud: Aimed) -> tuple[str, str]:
 
 
 def at_rest(cloud: Aimed, path: str, kind: str) -> str:
-    end = time.monotonic() + QUIET_S
+    end = time.monotonic() + PATIENCE_S
     while (shown := cloud.call("GET", path)[1])[kind]["status"] != "available":
         assert time.monotonic() < end, shown
         time.sleep(0.05)

@@ -34,7 +34,8 @@ from tests.kit import recount
 from tests.kit.databases import OBSERVER
 
 REPO = Path(__file__).parents[2]
-QUIET_S = 90.0
+QUIET_S = 30.0
+"""The promise: so soon after the last trouble everything is at rest."""
 
 
 @cache

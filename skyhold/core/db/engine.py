@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 RETRIED = {"40001", "40P01", 1213, 1205}
 """Serialization failure and deadlock too: PostgreSQL's SQLSTATE, MariaDB's error numbers."""
-AWAY = {"57P01", "57P02", "57P03", 1053, 2003}
-"""The server starts or stops. What is told when it was in vain to try again is core/db/passing.py's."""
+AWAY = {"08003", "08006", "57P01", "57P02", "57P03", 1053, 2003}
+"""The server starts or stops, or ended the session. What is told where trying again was in vain is passing.py's."""
 TRIES = 12
 LANE_AFTER = 2
 """Tries after which a write goes into the lane where conflicting ones run one after another."""
@@ -315,10 +315,10 @@ def is_conflict(error: sa.exc.DBAPIError) -> bool:
     return code_of(error) in RETRIED
 
 
-def code_of(error: sa.exc.DBAPIError) -> Any:
-    """PostgreSQL's SQLSTATE or MariaDB's error number; None for what has neither."""
-    original = error.orig
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if code is None and original is not None and original.args:
-        code = original.args[0]
-    return code if isinstance(code, str | int) else None
+def code_of(error: sa.exc.DBAPIError) -> str | int | None:
+    """MariaDB's error number or PostgreSQL's SQLSTATE; None for what has neither. MariaDB has an SQLSTATE too, the same
+    for very different errors."""
+    original: Any = error.orig
+    if original is not None and original.args and isinstance(original.args[0], int):
+        return original.args[0]
+    return getattr(original, "sqlstate", None)

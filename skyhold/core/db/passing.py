@@ -7,12 +7,10 @@ thing to know first: nothing here was committed. A connection that broke during 
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from skyhold.core import errors
-from skyhold.core.db.engine import FULL, full
+from skyhold.core.db.engine import FULL, code_of, full
 
 BUSY = {
     # PostgreSQL, by SQLSTATE: serialization failure, deadlock, a lock not to be had in time.
@@ -61,13 +59,10 @@ def crowded() -> errors.Unavailable:
 
 
 def code_within(error: BaseException) -> str | int | None:
-    """SQLite's name, MariaDB's number, PostgreSQL's SQLSTATE. MariaDB has an SQLSTATE too, the same for very different
-    errors; and a driver of PostgreSQL that could not connect raises an error of its own, which nothing wraps."""
+    """SQLite's name, MariaDB's number, PostgreSQL's SQLSTATE. A driver of PostgreSQL that could not connect raises an
+    error of its own, which nothing wraps."""
     if not isinstance(error, sa.exc.DBAPIError):
         return getattr(error, "sqlstate", None)
-    original: Any = error.orig
-    if name := getattr(original, "sqlite_errorname", None):
+    if name := getattr(error.orig, "sqlite_errorname", None):
         return "_".join(name.split("_")[:2])
-    if original is not None and original.args and isinstance(original.args[0], int):
-        return original.args[0]
-    return getattr(original, "sqlstate", None)
+    return code_of(error)

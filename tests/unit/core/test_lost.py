@@ -227,3 +227,26 @@ async def test_writes_that_are_cancelled_leave_every_connection_usable(counters:
     async with asyncio.timeout(20):
         await asyncio.gather(*[ctx.write(add, "a") for _ in range(100)])
     assert await ctx.read(value, "a") == before + 100
+
+
+async def test_a_row_that_another_gives_back_is_waited_for(counters: Core) -> None:
+    """MariaDB gives up after a while what PostgreSQL waits for: that is no error either, the wait begins anew."""
+    ctx = internal(counters)
+    await ctx.write(put, "a")
+    tries: list[int] = []
+
+    def impatient(tx: Any, ctx: Context) -> int:
+        tries.append(1)
+        if tx.dialect == "mariadb":
+            tx.execute(sa.text("SET SESSION innodb_lock_wait_timeout = 1"))
+        return add(tx, ctx, "a")
+
+    engine = create_async_engine(counters.settings.database_url)
+    async with engine.begin() as other:
+        await other.execute(COUNTERS.update().values(n=10))
+        waiting = asyncio.create_task(ctx.write(impatient))
+        while len(tries) < (2 if counters.db.name == "mariadb" else 1):
+            await asyncio.sleep(0.05)
+    assert await waiting == 1
+    assert await ctx.read(value, "a") == 11
+    await engine.dispose()
