@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,7 +132,8 @@ class ServerProcess:
 class Postgresql(ServerProcess):
     interrupt = True
 
-    def __init__(self) -> None:
+    def __init__(self, tended: bool = False) -> None:
+        """`tended`: with fresh statistics of its tables, which tests don't need and plans of queries do."""
         initdb = binary(f"{POSTGRES_BIN}/initdb", "postgresql-15")
         super().__init__("postgres" if has_account("postgres") else "nobody")
         data, socket = str(self.directory / "data"), str(self.directory)
@@ -145,7 +146,8 @@ class Postgresql(ServerProcess):
             "synchronous_commit=off",
             "max_connections=100",
             "shared_buffers=32MB",
-            "autovacuum=off",
+            f"autovacuum={'on' if tended else 'off'}",
+            "autovacuum_naptime=1s",
             "deadlock_timeout=50ms",
         ]
         self.start(
@@ -241,14 +243,15 @@ MAKERS: dict[str, Callable[[], Server]] = {"sqlite": Sqlite, "postgresql": Postg
 class Servers:
     """Started when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[], Server]] = MAKERS) -> None:
+        self._makers = makers
         self._running: dict[str, Server] = {}
         self._used_again: dict[str, str] = {}
 
     def fresh(self, kind: str) -> str:
         """An empty database without a table."""
         if kind not in self._running:
-            self._running[kind] = MAKERS[kind]()
+            self._running[kind] = self._makers[kind]()
         return self._running[kind].fresh()
 
     def pid(self, kind: str) -> int | None:

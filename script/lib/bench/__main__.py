@@ -97,9 +97,9 @@ def databases(names: list[str]) -> Iterator[list[Callable[[], Database]]]:
         yield [Database]
         return
     # The tests' private servers, and so the tests' packages: only who asks for them needs those.
-    from tests.kit.databases import Servers
+    from tests.kit.databases import MAKERS, Postgresql, Servers
 
-    servers = Servers()
+    servers = Servers({**MAKERS, "postgresql": partial(Postgresql, tended=True)})
 
     def fresh(name: str) -> Database:
         if name == "sqlite":
