@@ -102,7 +102,7 @@ class FileVolumes:
             made = work / "made"
             if not await self._copied_live(spec.volume_id, source, made):
                 await self._copy(source, made)
-            _keep(made, target)
+            await asyncio.to_thread(_keep, made, target)
 
     async def snapshot_absent(self, snapshot_id: str) -> None:
         await asyncio.to_thread(self._snapshot(snapshot_id).unlink, missing_ok=True)
@@ -144,7 +144,7 @@ class FileVolumes:
                 await self._blank(made, spec.size_bytes)
             if _header(made).virtual_size_bytes > spec.size_bytes:
                 raise VolumeFailed("The volume is too small for what it is to be made of.")
-            _keep(made, path)
+            await asyncio.to_thread(_keep, made, path)
 
     async def _of_image(self, image: ImageSource, work: Path, made: Path) -> None:
         """The tool that reads the image is nobody, and sees nothing but it and what it makes."""
