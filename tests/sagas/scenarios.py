@@ -275,7 +275,6 @@ async def nothing_is_stuck(scene: Scene) -> None:
     alive = {server.id for server in await servers(scene)}
     for each in await volumes(scene):
         assert {held["server_id"] for held in each["attachments"]} <= alive, each
-        assert each["status"] in ("available", "in-use", "error"), each
     for image in (await scene.user.get("/image/v2/images", {"owner": scene.user.project_id})).json["images"]:
         resting = image_states.IMAGE.resting if image["name"] == "imported" else ("active",)
         assert image["status"] in resting, image

@@ -12,11 +12,14 @@ from tests.story.network.scene import Scene
 
 
 async def make(who: Scene, server: str, asks: list[PortAsk], groups: list[str] | None = None):
+    """The ports as compute sees them, in the order asked for."""
     ctx = await who.context()
-    return await ctx.write(
+    ids = await ctx.write(
         facade.create_ports, asks, server_id=server, project_id=who.project_id, security_groups=groups or [],
         hostname=server,
     )
+    views = {each.id: each for each in (await ctx.read(facade.views, [server]))[server]}
+    return [views[id] for id in ids]
 
 
 async def test_a_server_gets_the_only_network(alice: Scene) -> None:
