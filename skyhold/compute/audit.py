@@ -24,6 +24,7 @@ from skyhold.core.operator.findings import Finding, drift
 from skyhold.core.saga import rows
 from skyhold.network import facade as network
 from skyhold.placement import facade as placement
+from skyhold.volume import facade as volume
 
 COUNTED = {"instances", "cores", "ram", "key_pairs", "server_groups"}
 SERVER_ROWS = sa.select(
@@ -66,7 +67,7 @@ def compare(tx: Tx, ctx: Context, seen: Seen) -> list[Finding]:
     quiet = {id: row for id, row in servers.items() if id not in busy}
     return [
         *passing(quiet), *guests(servers, quiet, busy, seen), *rooms(tx, ctx, servers, quiet, busy),
-        *bindings(tx, ctx, servers, busy), *recount(tx, servers),
+        *bindings(tx, ctx, servers, busy), *holds(tx, ctx, servers, busy), *recount(tx, servers),
     ]
 
 
@@ -133,6 +134,24 @@ def bindings(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> l
         else:
             continue
         found.append(Finding("port", port.id, f"Port {port.id} {wrong}.", f"`openstack port delete {port.id}`."))
+    return found
+
+
+def holds(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> list[Finding]:
+    """A volume is kept for a server that is there, and lies on its host."""
+    found = []
+    attached = [each for each in volume.all_attachments(tx, ctx) if each.server_id not in busy]
+    disks = volume.disk(tx, ctx, [each.volume_id for each in attached])
+    for each in attached:
+        server, disk = servers.get(each.server_id), disks.get(each.volume_id)
+        if server is None:
+            wrong = f"is kept for server {each.server_id}, which is not there"
+        elif each.attached and disk is not None and server.host_id and disk.host_id != server.host_id:
+            wrong = f"lies on host {disk.host_id}, but its server {server.id} is on {server.host_id}"
+        else:
+            continue
+        found.append(Finding("attachment", each.id, f"Volume {each.volume_id} {wrong}.",
+                             "Report it as a defect: a server that goes gives its volumes back."))
     return found
 
 

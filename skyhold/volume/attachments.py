@@ -231,6 +231,7 @@ ANY = sa.select(sa.literal(1)).select_from(ATTACHMENTS).limit(1)
 OF_SERVERS = sa.select(ATTACHMENTS).where(among(ATTACHMENTS.c.server_id, "ids"), ATTACHMENTS.c.of_compute).order_by(
     ATTACHMENTS.c.created_at, ATTACHMENTS.c.id
 )
+OF_COMPUTE = sa.select(ATTACHMENTS).where(ATTACHMENTS.c.of_compute).order_by(ATTACHMENTS.c.id)
 
 
 def get(tx: Tx, ctx: Context, attachment_id: str) -> Any:

@@ -69,7 +69,7 @@ def passing(kind: str, found: Any, table: Any, busy: set[str]) -> list[Finding]:
     """In a state that passes, without a saga that would end it."""
     command = "volume" if kind == "volume" else "volume snapshot"
     return [
-        Finding(kind, row.id, f"The {kind} {row.id} is {row.state}, and no saga is at work on it.",
+        Finding("volume", row.id, f"The {kind} {row.id} is {row.state}, and no saga is at work on it.",
                 f"Reset its state (`openstack {command} set --state`) or delete it.")
         for row in found if row.state not in table.resting and owner(row) not in busy and row.id not in busy
     ]
@@ -84,14 +84,14 @@ def bytes_of(kind: str, place: int, found: Any, seen: Seen, busy: set[str]) -> l
     """Rows without bytes, and bytes without a row."""
     known = {row.id: row for row in found}
     missing = [
-        Finding(kind, row.id, f"The {kind} {row.id} is {row.state}, but host {seen.names[row.host_id]} has no bytes "
-                "of it.", "Bring its file back from a backup, or delete it.")
+        Finding("volume", row.id, f"The {kind} {row.id} is {row.state}, but host {seen.names[row.host_id]} has no "
+                "bytes of it.", "Bring its file back from a backup, or delete it.")
         for row in found
         if row.host_id in seen.on and row.id not in busy and row.state not in (states.ERROR, states.ERROR_DELETING)
         and row.id not in seen.on[row.host_id][place]
     ]
     strays = [
-        Finding(f"{kind} bytes", id, f"Host {seen.names[host]} holds the {kind} {id}, which is none of this cloud's.",
+        Finding("volume bytes", id, f"Host {seen.names[host]} holds the {kind} {id}, which is none of this cloud's.",
                 "Look whether it is another database's; else remove its file.")
         for host, on in seen.on.items() for id in sorted(on[place] - busy)
         if id not in known or known[id].host_id != host

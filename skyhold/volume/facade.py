@@ -160,6 +160,11 @@ def attachments_of(tx: Tx, ctx: Context, server_ids: Iterable[str]) -> dict[str,
     return {server_id: [seen(row) for row in rows] for server_id, rows in found.items()}
 
 
+def all_attachments(tx: Tx, ctx: Context) -> list[Attachment]:
+    """Every one that compute made, of all projects: for an audit."""
+    return [seen(row) for row in tx.all(attachments.OF_COMPUTE)]
+
+
 def disk(tx: Tx, ctx: Context, volume_ids: Iterable[str]) -> dict[str, Disk]:
     """By volume; one that lies on no host yet isn't named."""
     return {

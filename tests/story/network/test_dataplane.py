@@ -35,12 +35,12 @@ async def cloud(
 async def boot(who: Scene, host_id: str, server: str, network: str, groups: tuple[str, ...] = ()) -> str:
     """A server's port, as compute makes and binds it."""
     ctx = await who.context()
-    views = await ctx.write(
+    ids = await ctx.write(
         facade.create_ports, [PortAsk(network_id=network)], server_id=server, project_id=who.project_id,
         security_groups=list(groups), hostname=server,
     )
     await ctx.write(facade.bind, server, host_id)
-    return views[0].id
+    return ids[0]
 
 
 async def becomes(who: Scene, one: str, id: str, status: str) -> None:
@@ -186,12 +186,12 @@ async def test_a_port_wired_by_compute_and_gone_between_two_rounds_leaves_nothin
     ctx = await alice.context()
 
     def come_wire_and_go(tx, ctx):
-        views = facade.create_ports(
+        ids = facade.create_ports(
             tx, ctx, [PortAsk(network_id=network)], server_id="server-12", project_id=alice.project_id,
             security_groups=[], hostname="h",
         )
         facade.bind(tx, ctx, "server-12", host.id)
-        change = facade.wiring(tx, ctx, [views[0].id])
+        change = facade.wiring(tx, ctx, [ids[0]])
         facade.release(tx, ctx, "server-12")
         return change
 

@@ -31,6 +31,8 @@ from skyhold.object import audit as object_audit
 from skyhold.object.tables import BLOBS, CONTAINERS, OBJECTS
 from skyhold.placement import facade as placement
 from skyhold.placement.tables import INVENTORIES
+from skyhold.volume.drivers.base import VolumeList, VolumeSpec
+from skyhold.volume.tables import ATTACHMENTS, VOLUMES
 from tests.kit.cloud import Cloud
 from tests.story.compute.scene import Scene
 
@@ -301,6 +303,44 @@ async def test_objects_whose_bytes_or_counts_are_wrong_are_found(
         assert [kind for kind, _ in await findings(cloud)] == ["object store"]
     await scene.user.request("DELETE", f"{path}/one", status=204)
     await scene.user.request("DELETE", path, status=204)
+    assert await findings(cloud) == []
+
+
+async def test_volumes_without_bytes_bytes_without_a_volume_and_what_nobody_holds_are_found(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, there, path = scene.cloud, scene.host.volumes, "/volume/v3/volumes"
+    made = (await scene.user.post(path, {"volume": {"size": 1}}, status=202)).json["volume"]["id"]
+    server = (await scene.server("holder"))["id"]
+    await scene.settled()
+    await found_then_clean(
+        cloud, change(VOLUMES, made, state="creating"), change(VOLUMES, made, state="available"), [("volume", made)]
+    )
+    there.lose(made)
+    await there.ensure(VolumeSpec(volume_id="stray", size_bytes=1))
+    assert {("volume", made), ("volume bytes", "stray")} <= set(await findings(cloud))
+    await there.ensure(VolumeSpec(volume_id=made, size_bytes=1 << 30))
+    await there.absent("stray")
+
+    async def beside() -> VolumeList:
+        return VolumeList(volumes=[made], snapshots=[], leftovers=["letter.txt"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(there, "list", beside)
+        assert [kind for kind, _ in await findings(cloud)] == ["volume file"]
+    wish = {"volumeAttachment": {"volumeId": made}}
+    await scene.user.post(f"/compute/v2.1/servers/{server}/os-volume_attachments", wish, status=200)
+    await scene.settled()
+    of_it = sa.select(ATTACHMENTS).where(ATTACHMENTS.c.volume_id == made)
+    held = await context.internal(cloud.core).read(lambda tx, ctx: tx.first(of_it))
+    await found_then_clean(
+        cloud, change(ATTACHMENTS, held.id, server_id=str(uuid.uuid4())),
+        change(ATTACHMENTS, held.id, server_id=server), [("attachment", held.id)],
+    )
+    await scene.user.delete(f"/compute/v2.1/servers/{server}", status=204)
+    await scene.settled()
+    await scene.user.delete(f"{path}/{made}", status=202)
+    await scene.settled()
     assert await findings(cloud) == []
 
 
