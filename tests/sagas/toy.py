@@ -169,6 +169,10 @@ def begin_child(tx: Tx, ctx: Context, s: Run) -> None:
     s.kept.child_id = Build.start(tx, ctx, subject=s.subject + "-child", parent_id=s.id)
 
 
+STEPS = ["one", "two", "three"]
+BUILT = {"one": 1, "two": 1, "three": 1, "ended": 1}
+"""What `Build` has done, once it is at its end."""
+
 SAGAS_OF_TOY: list[type[Saga]] = [Build, Hasty, Remove, Parent]
 
 
@@ -202,3 +206,11 @@ async def kill(runner: Runner) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     runner._running.clear()
+
+
+async def quiet(core: Core) -> None:
+    assert await core.sagas.idle(15), world.history
+
+
+async def wait_for(gate: asyncio.Event) -> None:
+    await gate.wait()

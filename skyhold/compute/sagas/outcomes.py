@@ -12,48 +12,31 @@ from skyhold.compute import actions, states
 from skyhold.compute.drivers.base import GuestStatus
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import journal
-from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome
+from skyhold.core.saga import asking
+from skyhold.core.saga.base import Outcome
 from skyhold.core.saga.runner import Run
 
-AWAY_US = 120_000_000
-"""Long enough for a machine that restarts its agent, short enough for somebody who waits."""
 
-
-class HostKept(Kept, kw_only=True):
+class HostKept(asking.AskKept, kw_only=True):
     """What every saga about a placed server keeps."""
 
     host_id: str = ""
     action_id: int = 0
-    away_since: int = 0
 
 
-async def ask(s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = 0.2) -> Any:
-    """What the server's host answers to a verb; `Again` while it is away or still at it.
-
-    Raises Abort when the host says that it can't, or stays away: the user gets the server back as it was,
-    with the reason, instead of a task that lasts for hours. What the host had begun is seen by power_sync
-    when it is back.
-    """
-    try:
-        answer = await s.call(s.kept.host_id, verb, body, subject=subject)
-    except HostUnreachable:
-        s.kept.away_since = s.kept.away_since or s.ctx.now
-        if s.ctx.now - s.kept.away_since > AWAY_US:
-            raise Abort("The server's host does not answer. Try again when it is back.") from None
-        return Again(1.0)
-    s.kept.away_since = 0
-    if isinstance(answer, Failed):
-        raise Abort(answer.text)
-    return Again(pause_s) if isinstance(answer, Working) else answer
+async def ask(s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = asking.POLL_S) -> Any:
+    """What the server's host answers to a verb, as core/saga/asking.py says. What a host that stays away had begun is
+    seen by power_sync when it is back."""
+    return await asking.ask(s, s.kept.host_id, verb, body, of="server", subject=subject, pause_s=pause_s)
 
 
-async def order(s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = 0.2) -> Outcome:
+async def order(
+    s: Run, verb: str, body: object, *, subject: str | None = None, pause_s: float = asking.POLL_S
+) -> Outcome:
     """As `ask`, for a step that needs nothing of the answer but that it is done."""
-    answer = await ask(s, verb, body, subject=subject, pause_s=pause_s)
-    return answer if isinstance(answer, Again) else None
+    return asking.done(await ask(s, verb, body, subject=subject, pause_s=pause_s))
 
 
 def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:

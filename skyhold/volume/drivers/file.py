@@ -211,18 +211,10 @@ class FileVolumes:
         return self.snapshots / (_safe(snapshot_id) + _SUFFIX)
 
     def _known(self, volume_id: str) -> Path:
-        path = self._volume(volume_id)
-        if not path.exists():
-            raise VolumeFailed(f"The bytes of volume {volume_id} are gone from this host.")
-        _header(path)
-        return path
+        return _sound(self._volume(volume_id), f"volume {volume_id}")
 
     def _known_snapshot(self, snapshot_id: str) -> Path:
-        path = self._snapshot(snapshot_id)
-        if not path.exists():
-            raise VolumeFailed(f"The bytes of snapshot {snapshot_id} are gone from this host.")
-        _header(path)
-        return path
+        return _sound(self._snapshot(snapshot_id), f"snapshot {snapshot_id}")
 
     def _turn(self, volume_id: str) -> asyncio.Lock:
         """One at a time about a volume, whoever's saga it is: a copy needs it still."""
@@ -245,6 +237,13 @@ def _safe(id: str) -> str:
     if not _SAFE_ID.fullmatch(id):
         raise VolumeFailed(f"{id!r} can't be the id of a volume.")
     return id
+
+
+def _sound(path: Path, what: str) -> Path:
+    if not path.exists():
+        raise VolumeFailed(f"The bytes of {what} are gone from this host.")
+    _header(path)
+    return path
 
 
 def _header(path: Path) -> qcow2.Header:

@@ -14,33 +14,16 @@ import msgspec
 from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome
+from skyhold.core.saga import asking
+from skyhold.core.saga.base import Again, Outcome
 from skyhold.core.saga.runner import Run
 from skyhold.volume.drivers.base import SnapshotRef, VolumeRef
 from skyhold.volume.tables import REMAINS
 
-POLL_S = 0.2
-AWAY_US = 120_000_000
-"""Long enough for a machine that restarts its agent, short enough for somebody who waits."""
-
-
-class AskKept(Kept, kw_only=True):
-    away_since: int = 0
-
 
 async def order(s: Run, host_id: str, verb: str, body: object) -> Outcome:
-    """Have a host do it. `Again` while it is away or still at it; Abort when it says that it can't, or stays away."""
-    try:
-        answer = await s.call(host_id, verb, body)
-    except HostUnreachable:
-        s.kept.away_since = s.kept.away_since or s.ctx.now
-        if s.ctx.now - s.kept.away_since > AWAY_US:
-            raise Abort("The volume's host does not answer. Try again when it is back.") from None
-        return Again(1.0)
-    s.kept.away_since = 0
-    if isinstance(answer, Failed):
-        raise Abort(answer.text)
-    return Again(POLL_S) if isinstance(answer, Working) else None
+    """Have a host do it, as core/saga/asking.py says."""
+    return asking.done(await asking.ask(s, host_id, verb, body, of="volume"))
 
 
 async def remove(s: Run, host_id: str, kind: str, id: str) -> Outcome:
@@ -55,7 +38,7 @@ async def remove(s: Run, host_id: str, kind: str, id: str) -> Outcome:
         s.then(remember, host_id, kind, id)
     if isinstance(answer, Failed):
         raise RuntimeError(f"{verb} of {id}: {answer.text}")
-    return Again(POLL_S) if isinstance(answer, Working) else None
+    return Again(asking.POLL_S) if isinstance(answer, Working) else None
 
 
 def removal(kind: str, id: str) -> tuple[str, msgspec.Struct]:

@@ -13,6 +13,7 @@ from skyhold.core import journal
 from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import POLL_S
 from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
@@ -56,7 +57,7 @@ class CreateVolume(Saga):
             raise Abort(answer.text)
         if isinstance(answer, Failed):
             return self._elsewhere(s, answer.text)
-        return Again(asking.POLL_S) if isinstance(answer, Working) else None
+        return Again(POLL_S) if isinstance(answer, Working) else None
 
     async def undo_make(self, s: Run) -> Outcome:
         return await asking.remove(s, s.kept.host_id, "volume", s.subject)

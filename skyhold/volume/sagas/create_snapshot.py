@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import AskKept
 from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.volume import states
@@ -23,7 +24,7 @@ class CreateSnapshot(Saga):
     kind = "volume.create_snapshot"
     steps: ClassVar[list[str]] = ["copy"]
     deadline_s = 6 * 3600
-    Kept = asking.AskKept
+    Kept = AskKept
 
     async def copy(self, s: Run) -> Outcome:
         row = await s.read(found, s.subject)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import AskKept
 from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.volume import states
@@ -25,7 +26,7 @@ from skyhold.volume.volumes.store import SNAPSHOTS_STORE, VOLUMES_STORE, snapsho
 class DeleteVolume(Saga):
     kind = "volume.delete"
     steps: ClassVar[list[str]] = ["remove_snapshots", "remove"]
-    Kept = asking.AskKept
+    Kept = AskKept
 
     async def remove_snapshots(self, s: Run) -> Outcome:
         for snapshot in await s.read(lambda tx, ctx: snapshots_of(tx, s.subject)):

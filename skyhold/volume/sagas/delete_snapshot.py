@@ -11,6 +11,7 @@ from typing import ClassVar
 from skyhold.core import journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import AskKept
 from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.volume import states
@@ -23,7 +24,7 @@ from skyhold.volume.volumes.store import SNAPSHOTS_STORE
 class DeleteSnapshot(Saga):
     kind = "volume.delete_snapshot"
     steps: ClassVar[list[str]] = ["remove"]
-    Kept = asking.AskKept
+    Kept = AskKept
 
     async def remove(self, s: Run) -> Outcome:
         row = await s.read(found, s.subject)

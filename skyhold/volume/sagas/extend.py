@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import AskKept
 from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.volume import describing, states
@@ -24,7 +25,7 @@ class ExtendVolume(Saga):
     kind = "volume.extend"
     steps: ClassVar[list[str]] = ["grow"]
     deadline_s = 3600
-    Kept = asking.AskKept
+    Kept = AskKept
 
     async def grow(self, s: Run) -> Outcome:
         volume = await s.read(found, s.subject)

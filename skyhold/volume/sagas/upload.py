@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.asking import AskKept
 from skyhold.core.saga.base import Abort, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
@@ -21,7 +22,7 @@ from skyhold.volume.sagas.create import settle
 from skyhold.volume.sagas.delete import found
 
 
-class UploadKept(asking.AskKept, kw_only=True):
+class UploadKept(AskKept, kw_only=True):
     image_id: str = ""
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from skyhold.compute.drivers.base import GuestStatus, InstanceMetadata
 from skyhold.compute.loops import power_sync
-from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import describe
 from skyhold.core.context import internal
+from skyhold.core.saga import asking
 from skyhold.host.metadata.server import MetadataServer
 from skyhold.host.shelf import MetadataShelf
 from tests.kit.host import until
@@ -78,7 +78,7 @@ async def test_a_hosts_old_answer_does_not_undo_what_came_after_it(scene: Scene)
 async def test_a_task_ends_when_its_host_stays_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the stop nor the image waits for hours: both are given up, and the reason is told."""
     server = await scene.server("left-alone")
-    monkeypatch.setattr(outcomes, "AWAY_US", 0)
+    monkeypatch.setattr(asking, "AWAY_US", 0)
     away(scene, monkeypatch)
     action = f"{SERVERS}/{server['id']}/action"
     for body in ({"os-stop": None}, {"createImage": {"name": "never"}}, {"reboot": {"type": "HARD"}}):

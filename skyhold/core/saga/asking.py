@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a step has a host do something, and how long it waits for a host that is away.
+
+The call itself is core/bus.py's. A host that stays away makes the saga give up: the user gets the resource back as it
+was, with the reason, instead of a state that passes and lasts for hours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyhold.core.bus import Failed, HostUnreachable, Working
+from skyhold.core.saga.base import Abort, Again, Kept, Outcome
+from skyhold.core.saga.runner import Run
+
+POLL_S = 0.2
+AWAY_US = 120_000_000
+"""Long enough for a machine that restarts its agent, short enough for somebody who waits."""
+
+
+class AskKept(Kept, kw_only=True):
+    """What a saga keeps that asks."""
+
+    away_since: int = 0
+
+
+async def ask(
+    s: Run, host_id: str, verb: str, body: object, *, of: str, subject: str | None = None, pause_s: float = POLL_S
+) -> Any:
+    """What the host of the server or volume (`of` is the word for users) answers to a verb; `Again` while it is away
+    or still at it. Raises Abort when it says that it can't, or stays away."""
+    try:
+        answer = await s.call(host_id, verb, body, subject=subject)
+    except HostUnreachable:
+        s.kept.away_since = s.kept.away_since or s.ctx.now
+        if s.ctx.now - s.kept.away_since > AWAY_US:
+            raise Abort(f"The {of}'s host does not answer. Try again when it is back.") from None
+        return Again(1.0)
+    s.kept.away_since = 0
+    if isinstance(answer, Failed):
+        raise Abort(answer.text)
+    return Again(pause_s) if isinstance(answer, Working) else answer
+
+
+def done(answer: Any) -> Outcome:
+    """The outcome of a step that needs nothing of the answer but that it is done."""
+    return answer if isinstance(answer, Again) else None
