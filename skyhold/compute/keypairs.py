@@ -139,7 +139,8 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
         raise errors.Forbidden(ctx.core.policy.explain(policy.KEYPAIRS_CREATE.name, ctx.creds))
     check_name(ctx, want.name)
     fingerprint = keys.fingerprint(public_key, want.type)
-    QUOTA.take(tx, owner, key_pairs=1)
+    # Counted for the user, and limited by the project that the user works in, as upstream.
+    QUOTA.take(tx, owner, under=ctx.project_id, key_pairs=1)
     try:
         with tx.nested():
             row = store.insert(

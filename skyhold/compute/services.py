@@ -176,10 +176,11 @@ def keep(tx: Tx, row: Any, values: dict[str, Any]) -> Any:
 def forget(tx: Tx, ctx: Context, service_id: str) -> None:
     """Raises Conflict while servers are on the host, or its agent would bring it back at once."""
     row = by_id(tx, service_id)
-    on_it = sa.select(SERVERS.c.id).where(SERVERS.c.host_id == row.id, SERVERS.c.deleted_at.is_(None)).limit(1)
-    if tx.first(on_it) is not None:
+    on_it = sa.select(sa.func.count()).where(SERVERS.c.host_id == row.id, SERVERS.c.deleted_at.is_(None))
+    if number := tx.scalar(on_it):
         raise errors.Conflict(
-            "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
+            "Unable to delete compute service that is hosting instances. Migrate or delete the instances first: host "
+            f"{row.name} has {number}."
         )
     if row.connected:
         raise errors.Conflict(f"The agent of host {row.name} is connected: stop it first.", reason="agent_connected")

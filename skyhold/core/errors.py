@@ -44,9 +44,12 @@ class Forbidden(Error):
 
 
 class OverQuota(Forbidden):
-    """`extra`: resource, used, limit, asked."""
+    """Names used, limit and asked, in the sentence and for programs."""
 
     reason = "over_quota"
+
+    def __init__(self, message: str, *, resource: str, used: int, limit: int, asked: int) -> None:
+        super().__init__(message, resource=resource, used=used, limit=limit, asked=asked)
 
 
 class NotFound(Error):

@@ -27,7 +27,7 @@ SAME_ROW = (QUOTA_USAGES.c.project_id == sa.bindparam("project")) & (
 LIMIT = (
     sa.select(QUOTA_LIMITS.c.maximum)
     .where(
-        QUOTA_LIMITS.c.project_id == sa.bindparam("project"),
+        QUOTA_LIMITS.c.project_id == sa.bindparam("limited"),
         QUOTA_LIMITS.c.resource == sa.bindparam("what"),
     )
     .scalar_subquery()
@@ -81,11 +81,15 @@ class Quota:
         self.unified = unified
         self.defaults = dict(defaults)
 
-    def take(self, tx: Tx, project_id: str, **amounts: int) -> None:
-        """Raises OverQuota naming used, limit and asked of the first resource that is short."""
+    def take(self, tx: Tx, project_id: str, *, under: str = "", **amounts: int) -> None:
+        """Raises OverQuota naming used, limit and asked of the first resource that is short.
+
+        What is counted for somebody else than a project, as keypairs are for a user, names the project whose limits
+        count: `under`.
+        """
         for resource, amount in sorted(amounts.items()):
             if amount > 0:
-                self._take(tx, project_id, resource, amount)
+                self._take(tx, project_id, under or project_id, resource, amount)
             elif amount < 0:
                 self.give(tx, project_id, **{resource: -amount})
 
@@ -146,17 +150,17 @@ class Quota:
             return Ceilings({}, {}, ())
         return tx.ctx.core.limits.of(tx, project_id, self.unified, resources)
 
-    def _take(self, tx: Tx, project_id: str, resource: str, amount: int) -> None:
-        ceilings = self._ceilings(tx, project_id, [resource])
+    def _take(self, tx: Tx, project_id: str, under: str, resource: str, amount: int) -> None:
+        ceilings = self._ceilings(tx, under, [resource])
         params = {
-            "project": project_id, "what": self._name(resource),
+            "project": project_id, "limited": under, "what": self._name(resource),
             "n": amount, "default": ceilings.own.get(resource, self.defaults[resource]),
         }
         if not tx.changed(TAKE, params):
             self._ensure_row(tx, project_id, resource)
             if not tx.changed(TAKE, params):
                 used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
-                raise over(resource, amount, used, self.limits(tx, project_id)[resource])
+                raise over(resource, amount, used, self.limits(tx, under)[resource])
         self._refuse_beyond_shared(tx, project_id, resource, amount, ceilings)
 
     def _refuse_beyond_shared(

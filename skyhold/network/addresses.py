@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.db.tx import Tx
 from skyhold.network.logic import addresses as logic
-from skyhold.network.tables import ADDRESSES, HOLES, POOLS
+from skyhold.network.tables import ADDRESSES, HOLES, POOLS, PORTS
 
 TRIES = 64
 SUBNET: Any = sa.bindparam("subnet")
@@ -71,10 +71,14 @@ def close_pools(tx: Tx, subnet_id: str) -> None:
 
 def take(tx: Tx, subnet: Any, port_id: str, ip: str, rank: int = 0) -> str:
     """This very address; Conflict (IpAddressInUse) when somebody has it."""
+    from skyhold.network.ports.store import holders
+
     spot = logic.place(subnet.cidr, ip)
     if not _claim(tx, subnet.id, ip, spot, port_id, rank):
+        had = sa.select(ADDRESSES.c.port_id).where(ADDRESSES.c.subnet_id == subnet.id, ADDRESSES.c.ip == ip)
         raise errors.Conflict(
-            f"Unable to complete operation for network {subnet.network_id}. The IP address {ip} is in use.",
+            f"Unable to complete operation for network {subnet.network_id}. The IP address {ip} is in use. "
+            f"The port that has it: {holders(tx, tx.ctx, PORTS.c.id.in_(had))}.",
             kind="IpAddressInUse",
         )
     if spot is not None:

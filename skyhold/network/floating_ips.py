@@ -273,6 +273,11 @@ def bad(reason: str) -> errors.Invalid:
 store = Store(FLOATING_IPS, service="network", kind="floatingip", label="Floating IP")
 
 
+def holders(tx: Tx, held_by: Any) -> str:
+    """Floating IPs for the sentence of a refusal, as ports/store.py's `holders`; `held_by` is a clause."""
+    return ports.named(tx, FLOATING_IPS, held_by, store.visible(tx.ctx, policy.GET_FLOATINGIP))
+
+
 def dress(tx: Tx, ctx: Context, rows: Sequence[Any]) -> list[Dressed]:
     details: dict[str, dict[str, Any]] = {}
     for ids in chunks([row.port_id for row in rows if row.port_id]):

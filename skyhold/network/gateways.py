@@ -16,7 +16,7 @@ from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import Absent, LooseBool, Shape, field
-from skyhold.network import networks, policy, subnets
+from skyhold.network import floating_ips, networks, policy, subnets
 from skyhold.network.ports import addressing, ops, store
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.ports.shape import FixedIpAsked
@@ -75,11 +75,11 @@ def clear(tx: Tx, row: Any, moving: bool = False) -> None:
     if row.gateway_port_id is None:
         return
     if not moving:
-        used = sa.select(FLOATING_IPS.c.id).where(FLOATING_IPS.c.router_id == row.id).limit(1)
-        if tx.first(used) is not None:
+        used = FLOATING_IPS.c.router_id == row.id
+        if tx.first(sa.select(FLOATING_IPS.c.id).where(used).limit(1)) is not None:
             raise errors.Conflict(
                 f"Gateway cannot be updated for router {row.id}, since a gateway to external network "
-                f"{row.gateway_network_id} is required by one or more floating IPs.",
+                f"{row.gateway_network_id} is required by one or more floating IPs: {floating_ips.holders(tx, used)}.",
                 kind="RouterExternalGatewayInUseByFloatingIp",
             )
     found = tx.all(sa.select(PORTS).where(PORTS.c.id == row.gateway_port_id))

@@ -16,7 +16,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Shape, field
-from skyhold.network import addresses, changes, networks, policy, subnets
+from skyhold.network import addresses, changes, floating_ips, networks, policy, subnets
 from skyhold.network.answers import json_reply
 from skyhold.network.logic import addresses as logic
 from skyhold.network.ports import ops, store
@@ -183,16 +183,17 @@ def refuse_needed(tx: Tx, router: Any, subnet_ids: list[str]) -> None:
         .where(FLOATING_IPS.c.router_id == router.id, ADDRESSES.c.subnet_id.in_(subnet_ids))
     )
     if tx.first(used.limit(1)) is not None:
+        needed_by = floating_ips.holders(tx, FLOATING_IPS.c.id.in_(used))
         raise errors.Conflict(
             f"Router interface for subnet {subnet_ids[0]} on router {router.id} cannot be deleted, as it is required "
-            f"by one or more floating IPs.", kind="RouterInterfaceInUseByFloatingIP",
+            f"by one or more floating IPs: {needed_by}.", kind="RouterInterfaceInUseByFloatingIP",
         )
     cidrs = [row.cidr for row in tx.all(sa.select(SUBNETS.c.cidr).where(SUBNETS.c.id.in_(subnet_ids)))]
     for route in router.routes:
         if any(logic.contains(cidr, route["nexthop"]) for cidr in cidrs):
             raise errors.Conflict(
                 f"Router interface for subnet {subnet_ids[0]} on router {router.id} cannot be deleted, as it is "
-                f"required by one or more routes.", kind="RouterInterfaceInUseByRoute",
+                f"required by one or more routes: to {route['destination']} by {route['nexthop']}.", kind="RouterInterfaceInUseByRoute",
             )
 
 

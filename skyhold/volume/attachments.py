@@ -146,7 +146,7 @@ def reserve(
 ) -> Any:
     """The new row, the volume reserved by it. Raises NotFound, and Invalid unless the volume is available."""
     volume = VOLUMES_STORE.get(tx, ctx, volume_id, may=policy.ATTACHMENTS_CREATE)
-    need(volume, FREE, "reserve")
+    need(tx, volume, FREE, "reserve")
     state = states.ATTACHING if connector else states.RESERVED
     row = store.insert(
         tx, id=ctx.new_id(), project_id=volume.project_id, user_id=ctx.user_id, volume_id=volume.id,

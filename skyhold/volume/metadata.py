@@ -132,8 +132,9 @@ def drop(tx: Tx, ctx: Context, store: Store, id: str, key: str) -> None:
 def keep(tx: Tx, store: Store, row: Any, metadata: dict[str, str]) -> dict[str, str]:
     if len(metadata) > MOST_ITEMS and len(metadata) > len(row.metadata):
         raise errors.OverQuota(
-            f"Maximum number of metadata items exceeds {MOST_ITEMS}.", resource="metadata_items",
-            used=len(row.metadata), limit=MOST_ITEMS, asked=len(metadata),
+            f"Maximum number of metadata items exceeds {MOST_ITEMS}: used {len(row.metadata)} of {MOST_ITEMS}, "
+            f"requested {len(metadata)} in all.",
+            resource="metadata_items", used=len(row.metadata), limit=MOST_ITEMS, asked=len(metadata),
         )
     row = store.update(tx, row, metadata=metadata)
     journal.record(tx, f"{store.kind}.metadata.update", row)

@@ -165,7 +165,7 @@ def add(
     from skyhold.volume.sagas.create_snapshot import CreateSnapshot
 
     volume = VOLUMES_STORE.get(tx, ctx, volume_id, may=policy.SNAPSHOTS_CREATE)
-    need(volume, (states.AVAILABLE, states.IN_USE) if force else (states.AVAILABLE,), "make a snapshot of it")
+    need(tx, volume, (states.AVAILABLE, states.IN_USE) if force else (states.AVAILABLE,), "make a snapshot of it")
     QUOTA.take(tx, volume.project_id, snapshots=1, gigabytes=volume.size_gib)
     row = SNAPSHOTS_STORE.insert(
         tx, id=ctx.new_id(), project_id=volume.project_id, user_id=ctx.user_id, volume_id=volume.id,

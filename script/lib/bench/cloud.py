@@ -86,7 +86,8 @@ class Cloud:
 
     def skyhold(self, *words: str, check: bool = True) -> str:
         """What the command prints."""
-        command = [sys.executable, "-m", "skyhold", *words, "--home", str(self.home)]
+        # -P: what is measured is PYTHONPATH's program, not one that happens to lie in the current directory.
+        command = [sys.executable, "-P", "-m", "skyhold", *words, "--home", str(self.home)]
         done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)
         if check and done.returncode:
             sys.exit(f"`skyhold {' '.join(words)}` failed:\n{done.stderr}")

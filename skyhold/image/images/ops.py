@@ -83,7 +83,8 @@ def owner_of(ctx: Context, want: ImageCreate) -> str | None:
     given: Any = want.owner
     owner: str | None = (ctx.project_id or None) if given is ABSENT else given
     if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
-        raise errors.Forbidden(f"You are not permitted to create images owned by '{owner}'.")
+        why = ctx.core.policy.explain(policy.ADD_IMAGE.name, ctx.creds)
+        raise errors.Forbidden(f"You are not permitted to create images owned by '{owner}': {why}")
     return owner
 
 
@@ -140,7 +141,8 @@ def checked_attributes(ctx: Context, row: Any, attributes: dict[str, Any]) -> di
         if values.get(name, getattr(row, name)) != getattr(row, name) and row.status != states.QUEUED:
             raise errors.Forbidden(f"Attribute {name} can be only replaced for a queued image.")
     if values.get("project_id", row.project_id) != row.project_id and "admin" not in ctx.creds.roles:
-        raise errors.Forbidden("Owner can't be updated by non admin.")
+        roles = ", ".join(sorted(ctx.creds.roles)) or "none"
+        raise errors.Forbidden(f"Owner can't be updated by non admin: it needs role admin; your roles are {roles}.")
     if values.get("visibility", row.visibility) != row.visibility:
         check_visibility(ctx, values["visibility"], row.project_id)
     if "tags" in values:

@@ -117,10 +117,16 @@ def check_status(row: Any, name: str) -> None:
     if row.status == FROM[name]:
         return
     if name == GLANCE_DIRECT:
-        raise errors.Conflict("Image needs to be staged before 'glance-direct' method can be used", state=row.status)
+        raise errors.Conflict(
+            f"Image needs to be staged before 'glance-direct' method can be used; it is {row.status}", state=row.status
+        )
     if name == COPY_IMAGE:
-        raise errors.Conflict("Only images with status active can be targeted for copying", state=row.status)
-    raise errors.Conflict(f"Image needs to be in 'queued' state to use '{name}' method", state=row.status)
+        raise errors.Conflict(
+            f"Only images with status active can be targeted for copying; this one is {row.status}", state=row.status
+        )
+    raise errors.Conflict(
+        f"Image needs to be in 'queued' state to use '{name}' method; it is {row.status}", state=row.status
+    )
 
 
 def start(tx: Tx, ctx: Context, row: Any, plan: Plan, task_id: str) -> None:

@@ -244,7 +244,8 @@ def refuse_outside(ctx: Context, network: Any) -> None:
     if network.shared or not network.external:
         return
     if not policy.permitted(ctx, policy.CREATE_SUBNET.name, {"network:project_id": network.project_id}):
-        raise errors.Forbidden(f"It is not allowed to create an interface on external network {network.id}",
+        why = ctx.core.policy.explain(policy.CREATE_SUBNET.name, ctx.creds)
+        raise errors.Forbidden(f"It is not allowed to create an interface on external network {network.id}: {why}",
                                kind="PolicyNotAuthorized")
 
 

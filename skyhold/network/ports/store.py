@@ -152,10 +152,15 @@ def holders(tx: Tx, ctx: Context, held_by: Any) -> str:
 
     `held_by` is a clause over PORTS.
     """
+    return named(tx, PORTS, held_by, store.visible(ctx, policy.GET_PORT))
+
+
+def named(tx: Tx, table: sa.Table, held_by: Any, visible: Any) -> str:
+    """As `holders`, of any table with ids; `visible` is a clause for what the caller may see of it."""
     seen = [row.id for row in tx.all(
-        sa.select(PORTS.c.id).where(held_by, store.visible(ctx, policy.GET_PORT)).order_by(PORTS.c.id).limit(NAMED)
+        sa.select(table.c.id).where(held_by, visible).order_by(table.c.id).limit(NAMED)
     )]
-    besides = (tx.scalar(sa.select(sa.func.count()).select_from(PORTS).where(held_by)) or 0) - len(seen)
+    besides = (tx.scalar(sa.select(sa.func.count()).select_from(table).where(held_by)) or 0) - len(seen)
     if not seen:
         return f"{besides} that you can't see"
     return ", ".join(seen) + (f" and {besides} more" if besides else "")

@@ -105,12 +105,22 @@ def check_quota(tx: Tx, project_id: str, more_bytes: int, more_objects: int) -> 
         return
     row = store.find(tx, project_id, lock=True)
     sums = totals(tx, project_id)
-    over("account", row, int(sums.bytes_used) + more_bytes, int(sums.objects) + more_objects, more_bytes, more_objects)
+    over(tx, "account", row, int(sums.bytes_used), int(sums.objects), more_bytes, more_objects)
 
 
-def over(what: str, row: Any, bytes_then: int, objects_then: int, more_bytes: int, more_objects: int) -> None:
+def over(tx: Tx, what: str, row: Any, used_bytes: int, used_objects: int, more_bytes: int, more_objects: int) -> None:
     """Raises OverQuota; what takes nothing more is never over."""
-    if row.quota_bytes is not None and more_bytes > 0 and bytes_then > row.quota_bytes:
-        raise errors.OverQuota(f"Upload exceeds quota: the {what} may hold {row.quota_bytes} bytes.")
-    if row.quota_count is not None and more_objects > 0 and objects_then > row.quota_count:
-        raise errors.OverQuota(f"Upload exceeds quota: the {what} may hold {row.quota_count} objects.")
+    for unit, limit, used, more in (
+        ("bytes", row.quota_bytes, used_bytes, more_bytes), ("objects", row.quota_count, used_objects, more_objects),
+    ):
+        if limit is not None and more > 0 and used + more > limit:
+            raise exceeded(what, unit, used, limit, more, own=tx.ctx.project_id == row.project_id)
+
+
+def exceeded(what: str, unit: str, used: int, limit: int, asked: int, *, own: bool) -> errors.OverQuota:
+    """How much lies there is told to the project that it belongs to alone: others may have been let in to write."""
+    held = f" and holds {used}" if own else ""
+    return errors.OverQuota(
+        f"Upload exceeds quota: the {what} may hold {limit} {unit}{held}; this would add {asked}.",
+        resource=unit, used=used, limit=limit, asked=asked,
+    )

@@ -162,8 +162,7 @@ def check_quotas(tx: Tx, container: Any, before: Any, size_bytes: int) -> None:
     """Raises OverQuota."""
     more_bytes, more_objects = size_bytes - (before.size_bytes if before else 0), 0 if before else 1
     accounts.over(
-        "container", container, container.bytes_used + more_bytes, container.objects + more_objects, more_bytes,
-        more_objects,
+        tx, "container", container, container.bytes_used, container.objects, more_bytes, more_objects
     )
     accounts.check_quota(tx, container.project_id, more_bytes, more_objects)
 

@@ -34,7 +34,7 @@ def attach(tx: Tx, ctx: Context, volume_id: str, want: shape.Attach) -> None:
         raise errors.Invalid("Name either the server or the host that the volume is attached to.")
     volume = get(tx, ctx, volume_id)
     refuse_held(tx, volume)
-    need(volume, (states.AVAILABLE, states.ATTACHING), "attach it")
+    need(tx, volume, (states.AVAILABLE, states.ATTACHING), "attach it")
     row = attachments.store.insert(
         tx, id=ctx.new_id(), project_id=volume.project_id, user_id=ctx.user_id, volume_id=volume.id,
         server_id=want.instance_uuid, state=states.ATTACHING, of_compute=False, mode=want.mode,
@@ -60,7 +60,7 @@ def roll_detaching(tx: Tx, ctx: Context, volume_id: str) -> None:
 def detach(tx: Tx, ctx: Context, volume_id: str, attachment_id: str | None) -> None:
     volume = get(tx, ctx, volume_id)
     refuse_held(tx, volume)
-    need(volume, (states.IN_USE, states.DETACHING), "detach it")
+    need(tx, volume, (states.IN_USE, states.DETACHING), "detach it")
     held = [row for row in attachments.of_volume(tx, volume.id) if attachment_id in (None, row.id)]
     if attachment_id is not None and not held:
         raise errors.Invalid(f"Volume {volume.id} has no attachment {attachment_id}.")
@@ -72,7 +72,7 @@ def detach(tx: Tx, ctx: Context, volume_id: str, attachment_id: str | None) -> N
 
 
 def move(tx: Tx, volume: Any, before: tuple[str, ...], after: str, verb: str) -> None:
-    need(volume, before, verb)
+    need(tx, volume, before, verb)
     journal.record(tx, f"volume.{verb}", VOLUMES_STORE.move(tx, volume, volume.state, after))
 
 

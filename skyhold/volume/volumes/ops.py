@@ -200,7 +200,8 @@ def refuse_too_large(tx: Tx, project_id: str, size_gib: int) -> None:
     most = QUOTA.limits(tx, project_id)["per_volume_gigabytes"]
     if 0 <= most < size_gib:
         raise errors.OverQuota(
-            f"Requested volume size {size_gib} is larger than maximum allowed limit {most}.",
+            f"Requested volume size {size_gib} is larger than maximum allowed limit {most}: that is of each volume by "
+            "itself, however much is used (per_volume_gigabytes).",
             resource="per_volume_gigabytes", used=0, limit=most, asked=size_gib,
         )
 
@@ -244,7 +245,7 @@ def begin_delete(tx: Tx, ctx: Context, volume: Any, *, cascade: bool = False, fo
     if volume.state == states.DELETING and force:
         return
     if not force:
-        need(volume, (*states.DELETABLE, states.CREATING), "delete it")
+        need(tx, volume, (*states.DELETABLE, states.CREATING), "delete it")
     refuse_attached(tx, volume)
     if copy := copied_by(tx, volume_id=volume.id):
         raise errors.Invalid(f"Invalid volume: Volume {copy} is just being made of volume {volume.id}: wait for it.")
@@ -286,7 +287,7 @@ def extend(tx: Tx, ctx: Context, volume_id: str, new_size_gib: int) -> None:
     from skyhold.volume.sagas.extend import ExtendVolume
 
     volume = get(tx, ctx, volume_id)
-    need(volume, [states.AVAILABLE], "extend")
+    need(tx, volume, [states.AVAILABLE], "extend")
     if new_size_gib <= volume.size_gib:
         raise errors.Invalid(
             f"Invalid input received: New size for extend must be greater than current size. (current: "

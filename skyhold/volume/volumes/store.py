@@ -16,7 +16,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Lock, Store
 from skyhold.volume import states
-from skyhold.volume.tables import SNAPSHOTS, VOLUMES
+from skyhold.volume.tables import ATTACHMENTS, SNAPSHOTS, VOLUMES
 
 VOLUMES_STORE = Store(VOLUMES, service="volume", kind="volume", label="Volume", states=states.VOLUME)
 SNAPSHOTS_STORE = Store(SNAPSHOTS, service="volume", kind="snapshot", label="Snapshot", states=states.SNAPSHOT)
@@ -55,11 +55,22 @@ def copied_by(tx: Tx, *, volume_id: str | None = None, snapshot_id: str | None =
     return found
 
 
-def need(volume: Any, allowed: Iterable[str], to_what: str) -> None:
-    """Raises Invalid, as upstream, unless the volume is in one of these states."""
+def need(tx: Tx, volume: Any, allowed: Iterable[str], to_what: str) -> None:
+    """Raises Invalid, as upstream, unless the volume is in one of these states; says who holds it."""
     allowed = tuple(allowed)
     if volume.state not in allowed:
         raise errors.Invalid(
             f"Invalid volume: Volume {volume.id} status must be {' or '.join(allowed)} to {to_what}, but current "
-            f"status is: {volume.state}.", reason="wrong_state", state=volume.state,
+            f"status is: {volume.state}.{holders(tx, volume)}", reason="wrong_state", state=volume.state,
         )
+
+
+def holders(tx: Tx, volume: Any) -> str:
+    """A sentence for a refusal: the servers and other hosts that have the volume or are to get it; empty without any.
+    They are its own project's, so whoever may know of the volume may know of them."""
+    held = sa.select(ATTACHMENTS.c.server_id, ATTACHMENTS.c.host_name).where(ATTACHMENTS.c.volume_id == volume.id)
+    found = [
+        f"server {row.server_id}" if row.server_id else f"host {row.host_name}"
+        for row in tx.all(held.order_by(ATTACHMENTS.c.created_at, ATTACHMENTS.c.id)) if row.server_id or row.host_name
+    ]
+    return f" It is held by {', '.join(found)}." if found else ""

@@ -15,7 +15,7 @@ from skyhold.image import facade as image_facade
 from skyhold.volume import policy, states, types
 from skyhold.volume.volumes import shape
 from skyhold.volume.volumes.ops import OF_THE_IMAGE
-from skyhold.volume.volumes.store import VOLUMES_STORE, get, need, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE, get, holders, need, standing
 
 WRITABLE = ("raw", "qcow2")
 
@@ -31,9 +31,9 @@ def begin(tx: Tx, ctx: Context, volume_id: str, want: shape.Upload) -> shape.Upl
     if volume.state == states.IN_USE:
         raise errors.Invalid(
             f"Invalid volume: Volume {volume.id} is in use, with or without force: detach it, or upload a volume made "
-            "of a snapshot of it.", reason="wrong_state", state=volume.state,
+            f"of a snapshot of it.{holders(tx, volume)}", reason="wrong_state", state=volume.state,
         )
-    need(volume, [states.AVAILABLE], "upload it")
+    need(tx, volume, [states.AVAILABLE], "upload it")
     image = image_facade.create_for_snapshot(
         tx, ctx, name=want.image_name, properties=carried(volume), min_disk_gb=0, min_ram_mb=0,
         disk_format=want.disk_format, visibility=want.visibility, protected=want.protected,

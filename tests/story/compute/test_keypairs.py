@@ -72,6 +72,19 @@ async def test_a_refused_key_takes_no_quota(cloud: Cloud) -> None:
         await cloud.admin.put("/compute/v2.1/os-quota-class-sets/default", limit, headers=LATEST, status=200)
 
 
+async def test_the_limit_of_a_project_counts_for_each_of_its_users(cloud: Cloud) -> None:
+    user = await cloud.project()
+    colleague = await user.colleague()
+    await cloud.admin.put(f"/compute/v2.1/os-quota-sets/{user.project_id}", {"quota_set": {"key_pairs": 1}}, status=200)
+    for one in (user, colleague):
+        await one.post(KEYS, {"keypair": {"name": name(), "public_key": PUBLIC}}, status=200)
+        refused = await one.post(KEYS, {"keypair": {"name": name(), "public_key": PUBLIC}}, status=403)
+        assert "requested 1, but already used 1 of 1 key_pairs" in refused.json["forbidden"]["message"]
+    stranger = await cloud.project()
+    for _ in range(2):
+        await stranger.post(KEYS, {"keypair": {"name": name(), "public_key": PUBLIC}}, status=200)
+
+
 async def test_only_an_administrator_acts_for_another_user(cloud: Cloud) -> None:
     user, key = await cloud.project(), name()
     body = {"keypair": {"name": key, "type": "ssh", "public_key": PUBLIC, "user_id": user.user_id}}

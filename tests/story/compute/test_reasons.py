@@ -106,6 +106,52 @@ async def test_what_is_in_use_names_its_user(scene: Scene) -> None:
     says(refused, port_id, "in use", server["id"])
 
 
+async def test_what_floating_ips_and_servers_hold_is_named(scene: Scene) -> None:
+    user = scene.user
+    port = (await user.post(f"{NET}/ports", {"port": {"network_id": scene.network_id}}, status=201)).json["port"]
+    taken = {"port": {"network_id": scene.network_id, "fixed_ips": port["fixed_ips"]}}
+    says(await user.post(f"{NET}/ports", taken, status=409), port["fixed_ips"][0]["ip_address"], port["id"])
+    world = {"network": {"name": "world", "router:external": True}}
+    external = (await scene.cloud.admin.post(f"{NET}/networks", world, status=201)).json["network"]["id"]
+    await scene.cloud.admin.post(
+        f"{NET}/subnets", {"subnet": {"network_id": external, "ip_version": 4, "cidr": "198.51.100.0/24"}}, status=201
+    )
+    gateway = {"router": {"external_gateway_info": {"network_id": external}}}
+    router = (await user.post(f"{NET}/routers", gateway, status=201)).json["router"]["id"]
+    subnet = {"subnet_id": port["fixed_ips"][0]["subnet_id"]}
+    await user.put(f"{NET}/routers/{router}/add_router_interface", subnet, status=200)
+    wish = {"floatingip": {"floating_network_id": external, "port_id": port["id"]}}
+    fip = (await user.post(f"{NET}/floatingips", wish, status=201)).json["floatingip"]["id"]
+    says(await user.put(f"{NET}/routers/{router}/remove_router_interface", subnet, status=409), "floating IPs", fip)
+    away = {"router": {"external_gateway_info": {}}}
+    says(await user.put(f"{NET}/routers/{router}", away, status=409), "floating IPs", fip)
+    outside = {"port": {"network_id": external}}
+    says(await user.post(f"{NET}/ports", outside, status=403), "rule create_subnet needs", "you have role")
+    await scene.server("here")
+    service = next(row for row in (await scene.cloud.admin.get("/compute/v2.1/os-services", status=200)).json["services"]
+                   if row["binary"] == "nova-compute")
+    says(await scene.cloud.admin.delete(f"/compute/v2.1/os-services/{service['id']}", status=409), "host-1 has ")
+
+
+async def test_a_volume_that_is_held_names_its_server(scene: Scene) -> None:
+    user, server = scene.user, await scene.server("holder of a volume")
+    made = (await user.post("/volume/v3/volumes", {"volume": {"size": 1}}, status=202)).json["volume"]
+    await scene.settled()
+    wish = {"volumeAttachment": {"volumeId": made["id"]}}
+    await user.post(f"{SERVERS}/{server['id']}/os-volume_attachments", wish, status=200)
+    await scene.settled()
+    volume, held = f"/volume/v3/volumes/{made['id']}", f"held by server {server['id']}"
+    says(await user.delete(volume, status=400), held, "current status is: in-use")
+    says(await user.post(f"{volume}/action", {"os-extend": {"new_size": 2}}, status=400), held)
+    says(await user.post(f"{volume}/action", {"os-volume_upload_image": {"image_name": "x"}}, status=400), held)
+    snapshot = {"snapshot": {"volume_id": made["id"]}}
+    says(await user.post("/volume/v3/snapshots", snapshot, status=400), held)
+    second = await scene.server("second")
+    says(await user.post(f"{SERVERS}/{second['id']}/os-volume_attachments", wish, status=400), held)
+    await user.delete(f"{SERVERS}/{server['id']}/os-volume_attachments/{made['id']}", status=202)
+    await scene.settled()
+
+
 async def group_in_use(user: Persona, server: dict[str, Any], port_id: str) -> None:
     made = await user.post(f"{NET}/security-groups", {"security_group": {"name": "web"}}, status=201)
     group_id = made.json["security_group"]["id"]

@@ -92,6 +92,23 @@ async def test_a_container_quota(account: Account) -> None:
     await account.put("birds/jay", b"1", 413)
 
 
+async def test_a_quota_names_used_limit_and_asked(account: Account, reseller: Persona, cloud: Cloud) -> None:
+    await account.container("birds", X_Container_Meta_Quota_Bytes="10", X_Container_Meta_Quota_Count="1")
+    await account.put("birds/crow", b"1234567")
+    refused = (await account.put("birds/crow", b"12345678901", 413)).body.decode()
+    assert "the container may hold 10 bytes and holds 7; this would add 4." in refused
+    refused = (await account.put("birds/raven", b"1", 413)).body.decode()
+    assert "the container may hold 1 objects and holds 1; this would add 1." in refused
+    await account.to(reseller).ask("POST", "", 204, X_Account_Meta_Quota_Bytes="8")
+    refused = (await account.put("birds/crow", b"123456789", 413)).body.decode()
+    assert "the account may hold 8 bytes and holds 7; this would add 2." in refused
+    # Whoever was let in to write is not told how much lies there.
+    guest = await cloud.project()
+    await account.ask("POST", "birds", 204, X_Container_Write=f"{guest.project_id}:*")
+    refused = (await account.to(guest).put("birds/crow", b"12345678901", 413)).body.decode()
+    assert "the container may hold 10 bytes; this would add 4." in refused
+
+
 async def test_an_account_quota_is_the_resellers(account: Account, reseller: Persona) -> None:
     await account.container()
     for headers in ({"X_Account_Meta_Quota_Bytes": "5"}, {"X_Account_Quota_Count": "1"},

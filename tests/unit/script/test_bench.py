@@ -45,3 +45,13 @@ def test_a_database_servers_cpu_is_that_of_all_its_processes(monkeypatch: pytest
     assert cloud.Database().cpu_s() == 0
     spent = sum(os.times()[:2])
     assert cloud.Database("postgresql", "url", os.getpid()).cpu_s() >= spent - 0.02
+
+
+def test_what_lies_in_the_current_directory_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = module("cloud", monkeypatch)
+    (tmp_path / "skyhold").mkdir()
+    (tmp_path / "skyhold" / "__init__.py").touch()
+    (tmp_path / "skyhold" / "__main__.py").write_text('print("another program")')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(BENCH.parents[2]))
+    assert "another program" not in cloud.Cloud.fake().skyhold("down", "--destroy")
