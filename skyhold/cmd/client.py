@@ -59,7 +59,8 @@ class Client:
                 return str(answer.headers["X-Subject-Token"])
         except urllib.error.HTTPError as error:
             why = reason_of(error.read().decode(errors="replace"))
-            raise Refused(error.code, f"{user} can't sign in with the password kept on disk. {why}") from None
+            remedy = " `skyhold admin restore-access` lets it in again." if user == "admin" else ""
+            raise Refused(error.code, f"{user} can't sign in with the password kept on disk. {why}{remedy}") from None
 
     def get(self, path: str) -> Any:
         return self._send("GET", path)

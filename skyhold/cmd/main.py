@@ -248,3 +248,12 @@ def admin_rotate_keys(home: Path | None) -> None:
     from skyhold.cmd import rotate as command
 
     sys.exit(command.run(settings_of(home)))
+
+
+@admin.command("restore-access")
+@home_option
+def admin_restore_access(home: Path | None) -> None:
+    """Let the user admin sign in again, whatever was disabled, lost or forgotten; needs no token."""
+    from skyhold.cmd import restore as command
+
+    sys.exit(command.run(settings_of(home)))

@@ -140,7 +140,7 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
     check_name(ctx, want.name)
     fingerprint = keys.fingerprint(public_key, want.type)
     # Counted for the user, and limited by the project that the user works in, as upstream.
-    QUOTA.take(tx, owner, under=ctx.project_id, key_pairs=1)
+    QUOTA.take_under(tx, ctx.project_id, owner, key_pairs=1)
     try:
         with tx.nested():
             row = store.insert(

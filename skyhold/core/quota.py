@@ -81,17 +81,17 @@ class Quota:
         self.unified = unified
         self.defaults = dict(defaults)
 
-    def take(self, tx: Tx, project_id: str, *, under: str = "", **amounts: int) -> None:
-        """Raises OverQuota naming used, limit and asked of the first resource that is short.
+    def take(self, tx: Tx, project_id: str, **amounts: int) -> None:
+        """Raises OverQuota naming used, limit and asked of the first resource that is short."""
+        self.take_under(tx, project_id, project_id, **amounts)
 
-        What is counted for somebody else than a project, as keypairs are for a user, names the project whose limits
-        count: `under`.
-        """
+    def take_under(self, tx: Tx, limited_by: str, holder_id: str, **amounts: int) -> None:
+        """As `take`, for what is counted for somebody within a project: `limited_by` is the project whose limits hold."""
         for resource, amount in sorted(amounts.items()):
             if amount > 0:
-                self._take(tx, project_id, under or project_id, resource, amount)
+                self._take(tx, holder_id, limited_by, resource, amount)
             elif amount < 0:
-                self.give(tx, project_id, **{resource: -amount})
+                self.give(tx, holder_id, **{resource: -amount})
 
     def give(self, tx: Tx, project_id: str, **amounts: int) -> None:
         for resource, amount in sorted(amounts.items()):
@@ -150,17 +150,17 @@ class Quota:
             return Ceilings({}, {}, ())
         return tx.ctx.core.limits.of(tx, project_id, self.unified, resources)
 
-    def _take(self, tx: Tx, project_id: str, under: str, resource: str, amount: int) -> None:
-        ceilings = self._ceilings(tx, under, [resource])
+    def _take(self, tx: Tx, project_id: str, limited_by: str, resource: str, amount: int) -> None:
+        ceilings = self._ceilings(tx, limited_by, [resource])
         params = {
-            "project": project_id, "limited": under, "what": self._name(resource),
+            "project": project_id, "limited": limited_by, "what": self._name(resource),
             "n": amount, "default": ceilings.own.get(resource, self.defaults[resource]),
         }
         if not tx.changed(TAKE, params):
             self._ensure_row(tx, project_id, resource)
             if not tx.changed(TAKE, params):
                 used = tx.scalar(USED, {"project": project_id, "what": self._name(resource)}) or 0
-                raise over(resource, amount, used, self.limits(tx, under)[resource])
+                raise over(resource, amount, used, self.limits(tx, limited_by)[resource])
         self._refuse_beyond_shared(tx, project_id, resource, amount, ceilings)
 
     def _refuse_beyond_shared(

@@ -18,6 +18,7 @@ from skyhold.identity import endpoints, places, regions, registered_limits, role
 from skyhold.identity.auth.sessions import void
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.passwords import passwords
+from skyhold.identity.places import DEFAULT_DOMAIN_ID
 from skyhold.identity.tables import (
     ASSIGNMENTS,
     ENDPOINTS,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
     from skyhold.core.service import Service
 
-DEFAULT_DOMAIN_ID = "default"
+ADMIN = {"name": "admin", "domain_id": DEFAULT_DOMAIN_ID}
+"""The first user and its project have the same name, in the same domain."""
 ROLE_NAMES = ("admin", "manager", "member", "reader", "service", "ResellerAdmin")
 IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
 INTERFACES = ("public", "internal", "admin")
@@ -53,7 +55,7 @@ async def bootstrap(core: Core, *, password: str) -> None:
 
 
 def without_admin(tx: Tx, ctx: Context) -> bool:
-    return one(tx, USERS, name="admin", domain_id=DEFAULT_DOMAIN_ID) is None
+    return one(tx, USERS, **ADMIN) is None
 
 
 def ensure_all(tx: Tx, ctx: Context, hashed: str | None) -> None:
@@ -68,7 +70,7 @@ def ensure_all(tx: Tx, ctx: Context, hashed: str | None) -> None:
     ensure_project(tx, "service", "The services of the cloud.")
     if hashed is not None:
         user = ensure(
-            tx, USERS, {"name": "admin", "domain_id": DEFAULT_DOMAIN_ID}, enabled=True, password_hash=hashed,
+            tx, USERS, ADMIN, enabled=True, password_hash=hashed,
             default_project_id=None, password_expires_at=None, extra={}, options={}, generation=0,
         )
         ensure_grant(tx, user.id, "project", project.id, roles["admin"])

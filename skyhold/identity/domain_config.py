@@ -29,7 +29,6 @@ from skyhold.identity.tables import DOMAIN_CONFIGS
 LONGEST = 4096
 COMPLIANCE = "security_compliance"
 TOLD = ("password_regex", "password_regex_description")
-DEFAULT_DOMAIN_ID = "default"
 
 # ---- routes --------------------------------------------------------------------------------
 
@@ -281,7 +280,7 @@ def with_driver(tx: Tx, ctx: Context, driver: str) -> dict[str, Config]:
 
 def compliance(ctx: Context, domain_id: str, option: str | None = None) -> dict[str, Any]:
     """What users must know of the rules for passwords: anybody may ask, of the default domain."""
-    if domain_id != DEFAULT_DOMAIN_ID:
+    if domain_id != places.DEFAULT_DOMAIN_ID:
         raise refused(
             "reading security compliance information for any domain other than the default domain is not allowed."
         )

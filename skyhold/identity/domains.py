@@ -118,8 +118,13 @@ def change(tx: Tx, ctx: Context, domain_id: str, want: DomainChange) -> Domain:
 
 
 def remove(tx: Tx, ctx: Context, domain_id: str) -> None:
-    """Raises Forbidden while the domain is enabled."""
+    """Raises Forbidden while the domain is enabled, and for the default domain."""
     row = places.domains.get(tx, ctx, domain_id)
+    if row.id == places.DEFAULT_DOMAIN_ID:
+        raise errors.Forbidden(
+            "Cannot delete the default domain: the administrator and the services' project are in it.",
+            reason="default_domain",
+        )
     permits.changeable(row, "domain", "delete")
     if row.enabled:
         raise errors.Forbidden("Cannot delete a domain that is enabled, please disable it first.")

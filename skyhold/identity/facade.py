@@ -18,6 +18,7 @@ from skyhold.identity.auth import payload, subjects, validate
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.bootstrap import bootstrap
 from skyhold.identity.ceilings import UnifiedLimits
+from skyhold.identity.restoring import restore_access
 from skyhold.identity.tables import ENDPOINTS, PROJECTS, SERVICES
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 __all__ = [
-    "ProjectView", "authenticator", "bootstrap", "endpoint", "limits", "mint", "projects", "rotate_token_keys",
+    "ProjectView", "authenticator", "bootstrap", "endpoint", "limits", "mint", "projects", "restore_access",
+    "rotate_token_keys",
 ]
 
 

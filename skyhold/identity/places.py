@@ -18,6 +18,7 @@ from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, PROJECTS
 from skyhold.identity.unique import duplicate, once
 
 P = PROJECTS.c
+DEFAULT_DOMAIN_ID = "default"
 
 domains = Store(
     PROJECTS, service="identity", kind="domain", label="Domain", targets={"target.domain.id": "id"},

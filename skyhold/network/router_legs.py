@@ -193,7 +193,8 @@ def refuse_needed(tx: Tx, router: Any, subnet_ids: list[str]) -> None:
         if any(logic.contains(cidr, route["nexthop"]) for cidr in cidrs):
             raise errors.Conflict(
                 f"Router interface for subnet {subnet_ids[0]} on router {router.id} cannot be deleted, as it is "
-                f"required by one or more routes: to {route['destination']} by {route['nexthop']}.", kind="RouterInterfaceInUseByRoute",
+                f"required by one or more routes: to {route['destination']} by {route['nexthop']}.",
+                kind="RouterInterfaceInUseByRoute",
             )
 
 

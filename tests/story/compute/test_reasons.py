@@ -128,8 +128,8 @@ async def test_what_floating_ips_and_servers_hold_is_named(scene: Scene) -> None
     outside = {"port": {"network_id": external}}
     says(await user.post(f"{NET}/ports", outside, status=403), "rule create_subnet needs", "you have role")
     await scene.server("here")
-    service = next(row for row in (await scene.cloud.admin.get("/compute/v2.1/os-services", status=200)).json["services"]
-                   if row["binary"] == "nova-compute")
+    listed = await scene.cloud.admin.get("/compute/v2.1/os-services", {"binary": "nova-compute"}, status=200)
+    service = listed.json["services"][0]
     says(await scene.cloud.admin.delete(f"/compute/v2.1/os-services/{service['id']}", status=409), "host-1 has ")
 
 

@@ -62,6 +62,12 @@ class Running:
         self.secrets.add(headers["X-Subject-Token"])
         return str(headers["X-Subject-Token"])
 
+    def sign_in_as_admin(self) -> None:
+        password = (self.home / "admin-password").read_text().strip()
+        user = {"name": "admin", "domain": {"id": "default"}, "password": password}
+        project = {"project": {"name": "admin", "domain": {"id": "default"}}}
+        self.token = self.sign_in({"methods": ["password"], "password": {"user": user}}, project)
+
     def secret(self, words: str) -> str:
         self.secrets.add(made := f"{words}-{uuid.uuid4().hex}")
         return made
@@ -95,11 +101,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         cloud = Running(home, f"https://127.0.0.1:{port}")
         password = (home / "admin-password").read_text().strip()
         cloud.secrets |= {password, (home / "demo-password").read_text().strip()}
-        user = {"name": "admin", "domain": {"id": "default"}, "password": password}
-        cloud.token = cloud.sign_in(
-            {"methods": ["password"], "password": {"user": user}},
-            {"project": {"name": "admin", "domain": {"id": "default"}}},
-        )
+        cloud.sign_in_as_admin()
         yield cloud
     finally:
         skyhold(home, "down")
@@ -187,6 +189,20 @@ def test_the_commands_of_an_operator_answer(running: Running) -> None:
     unknown = running.skyhold("admin", "saga", "show", "nothing")
     assert unknown.returncode == 1 and "404" in unknown.stderr
     assert running.skyhold("admin", "trace", "req-unknown").returncode == 1
+
+
+def test_an_administrator_who_locked_everybody_out_is_let_in_by_the_operator(running: Running) -> None:
+    """While the cloud runs: it hears of it with the next request."""
+    body = {"domain": {"enabled": False}}
+    assert running.ask("PATCH", "/identity/v3/domains/default", body)[0] == 200
+    refused = running.skyhold("admin", "saga", "list")
+    assert refused.returncode == 1 and "`skyhold admin restore-access`" in refused.stderr
+    told = running.skyhold("admin", "restore-access")
+    assert told.returncode == 0 and "The domain Default was disabled; it is enabled." in told.stdout, told.stderr
+    assert running.skyhold("admin", "saga", "list").returncode == 0
+    again = running.skyhold("admin", "restore-access")
+    assert again.returncode == 0 and "Nothing was in the way" in again.stdout
+    running.sign_in_as_admin()
 
 
 def test_a_torn_directory_after_a_power_cut_starts_again(running: Running) -> None:
