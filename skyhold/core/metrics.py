@@ -3,12 +3,13 @@
 
 Children are bound once, because a look-up by label costs as much as the increment; services
 add their own meters beside their code. Every sample says which control process counted it: a sum over them would
-fall when one is started anew, and whoever makes rates of it would take that for new events.
+fall when one is started anew, and whoever makes rates of it would take that for new events. What is read from the
+database when somebody asks, because no process alone knows it, is handed to `render`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -39,10 +40,12 @@ class Family(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Told(Collector):
-    """What several processes counted, with the number of each in the label `process`."""
+    """What several processes counted, with the number of each in the label `process`, and what is so of the whole
+    cloud, whichever of them says it."""
 
-    def __init__(self, counted: Mapping[int, bytes]) -> None:
+    def __init__(self, counted: Mapping[int, bytes], shared: Sequence[Family]) -> None:
         self._counted = {number: UNPACK(packed) for number, packed in sorted(counted.items())}
+        self._shared = shared
 
     def collect(self) -> Iterable[Metric]:
         found: dict[str, Metric] = {}
@@ -51,6 +54,10 @@ class Told(Collector):
                 metric = found.setdefault(family.name, Metric(family.name, family.meaning, family.kind))
                 for name, labels, value in family.samples:
                     metric.add_sample(name, labels | {"process": str(number)}, value)
+        for family in self._shared:
+            metric = found[family.name] = Metric(family.name, family.meaning, family.kind)
+            for name, labels, value in family.samples:
+                metric.add_sample(name, labels, value)
         return found.values()
 
 
@@ -66,7 +73,12 @@ def pack() -> bytes:
     ])
 
 
-def render(counted: Mapping[int, bytes]) -> bytes:
+def gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Family:
+    """A meter of the whole cloud, by one label."""
+    return Family(name, "gauge", meaning, [(name, {label: word}, value) for word, value in values.items()])
+
+
+def render(counted: Mapping[int, bytes], shared: Sequence[Family] = ()) -> bytes:
     registry = CollectorRegistry()
-    registry.register(Told(counted))
+    registry.register(Told(counted, shared))
     return generate_latest(registry)

@@ -86,7 +86,7 @@ class Quota:
         self.take_under(tx, project_id, project_id, **amounts)
 
     def take_under(self, tx: Tx, limited_by: str, holder_id: str, **amounts: int) -> None:
-        """As `take`, for what is counted for somebody else than the project whose limits hold, which is `limited_by`."""
+        """As `take`, for what is counted for somebody in a project: `limited_by` is the one whose limits hold."""
         for resource, amount in sorted(amounts.items()):
             if amount > 0:
                 self._take(tx, holder_id, limited_by, resource, amount)

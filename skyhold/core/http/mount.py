@@ -8,6 +8,7 @@ method) are printed in the service's dialect as well.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -19,12 +20,13 @@ import falcon.asgi
 import orjson
 
 from skyhold.core import metrics
-from skyhold.core.context import Context
+from skyhold.core.context import Context, internal
 from skyhold.core.http import openapi_routes
 from skyhold.core.http.body import ClientGone
 from skyhold.core.http.channel import Channel
 from skyhold.core.http.endpoint import ANONYMOUS, Endpoint, set_request_id, translate, write_error
 from skyhold.core.http.routes import WEBSOCKET, Route
+from skyhold.core.operator import sagas
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -125,7 +127,8 @@ class Front:
             problem = await self._core.health()
             await plain(send, 503 if problem else 200, (problem or "OK").encode())
         elif path == "/metrics":
-            await plain(send, 200, metrics.render(await self._core.siblings.meters()))
+            counted, ages = await asyncio.gather(self._core.siblings.meters(), sagas.meters(internal(self._core)))
+            await plain(send, 200, metrics.render(counted, ages))
         elif path == "/":
             links = {name: self._core.settings.public_url + "/" + name for name in self._by_prefix}
             await plain(send, 200, orjson.dumps({"services": links}), "application/json")

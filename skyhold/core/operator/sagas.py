@@ -7,11 +7,13 @@ unwind already keeps the signal it has, because a delete may be waiting behind i
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 
-from skyhold.core import errors
+from skyhold.core import errors, metrics
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Routes
 from skyhold.core.logs import without_secrets
@@ -22,7 +24,11 @@ from skyhold.core.tables import SAGAS
 if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
+log = structlog.get_logger("sagas")
+
 MOST = 1000
+PATIENCE_S = 2.0
+"""Whoever asks for meters gets the others without those of a database that doesn't answer."""
 NOW = SAGAS.update().where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.ended_at.is_(None))
 RETRY = NOW.values(due_at=sa.bindparam("now"), attempt=0)
 UNWIND = NOW.where(SAGAS.c.signal == "").values(due_at=sa.bindparam("now"), attempt=0, signal=ABORT)
@@ -52,6 +58,35 @@ async def retry(ctx: Context, saga_id: str) -> Any:
 async def abort(ctx: Context, saga_id: str) -> Any:
     """Undo what was done, and end."""
     return {"saga": await ctx.write(steer, saga_id, UNWIND)}
+
+
+# ---- meters --------------------------------------------------------------------------------
+
+OLDEST = (
+    sa.select(SAGAS.c.kind, sa.func.count().label("number"), sa.func.min(SAGAS.c.created_at).label("since"))
+    # Those under way, and no others, hold a lock: its index finds them among all that have ended.
+    .where(SAGAS.c.lock_name > "")
+    .group_by(SAGAS.c.kind).order_by(SAGAS.c.kind)
+)
+
+
+async def meters(ctx: Context) -> list[metrics.Family]:
+    """How many sagas of each kind are under way, and the age of the oldest; nothing when the database can't say."""
+    try:
+        ages = await asyncio.wait_for(ctx.read(oldest), PATIENCE_S)
+    except Exception as error:
+        log.warning("the ages of sagas could not be read", error=str(error))
+        return []
+    return [
+        metrics.gauge("skyhold_sagas_under_way", "Sagas that have not ended.", "kind",
+                      {kind: number for kind, (number, _) in ages.items()}),
+        metrics.gauge("skyhold_saga_age_seconds", "Age of the oldest saga that has not ended.", "kind",
+                      {kind: age_s for kind, (_, age_s) in ages.items()}),
+    ]
+
+
+def oldest(tx: Tx, ctx: Context) -> dict[str, tuple[int, float]]:
+    return {row.kind: (row.number, max(0.0, (tx.now - row.since) / 1e6)) for row in tx.all(OLDEST)}
 
 
 # ---- operations ----------------------------------------------------------------------------

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from skyhold.compute.sagas.boot import Boot
+from skyhold.core.context import internal
 from skyhold.core.saga.runner import Run
+from skyhold.core.tables import SAGAS as SAGA_ROWS
 from tests.story.compute.scene import Scene
 
 SAGAS = "/admin/v1/sagas"
+HOUR_US = 3_600_000_000
 
 
 class Stuck(Exception):
@@ -70,6 +73,36 @@ async def test_a_stuck_saga_is_seen_and_goes_on_when_retried(scene: Scene, troub
     ended = (await scene.cloud.admin.get(f"{SAGAS}/{saga['id']}", status=200)).json["saga"]
     assert ended["state"] == "ended" and ended["ended_at"]
     await scene.cloud.admin.post(f"{SAGAS}/{saga['id']}/abort", {}, status=409)
+
+
+async def test_meters_tell_how_old_the_oldest_saga_of_each_kind_is(scene: Scene, troubled: dict[str, bool]) -> None:
+    id, saga = await stuck_boot(scene)
+    hour_ago = SAGA_ROWS.update().where(SAGA_ROWS.c.id == saga["id"]).values(created_at=saga["created_at"] - HOUR_US)
+    await internal(scene.cloud.core).write(lambda tx, ctx: tx.execute(hour_ago))
+    other, _ = await stuck_boot(scene)
+    told = await meters(scene)
+    assert told['skyhold_sagas_under_way{kind="compute.boot"}'] == 2
+    assert 3600 <= told['skyhold_saga_age_seconds{kind="compute.boot"}'] < 3700
+    troubled["broken"] = False
+    for one in (id, other):
+        await scene.user.delete(f"/compute/v2.1/servers/{one}", status=204)
+    await scene.settled()
+    assert not [name for name in await meters(scene) if name.startswith("skyhold_saga_age")]
+
+
+async def test_meters_are_told_though_the_database_is_not_there(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*args: Any, **kw: Any) -> Any:
+        raise OSError("gone")
+
+    monkeypatch.setattr(scene.cloud.core.db, "read", gone)
+    told = await meters(scene)
+    assert 'skyhold_hosts_up{process="1"}' in told and not [name for name in told if "saga_age" in name]
+
+
+async def meters(scene: Scene) -> dict[str, float]:
+    text = (await scene.cloud.client().get("/metrics", status=200)).body.decode()
+    samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in samples}
 
 
 async def test_an_aborted_saga_unwinds_and_leaves_nothing_stuck(scene: Scene, troubled: dict[str, bool]) -> None:
