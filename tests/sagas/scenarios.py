@@ -259,6 +259,13 @@ async def delete_volumes(scene: Scene) -> None:
                 await admin.post(f"{V}/snapshots/{each['id']}/action", {"os-force_delete": None}, status=(202, 404))
 
 
+async def drop(scene: Scene) -> set[str]:
+    """By their user, without force: the ids of those whose deletion was accepted."""
+    ids = [each["id"] for each in await volumes(scene)]
+    answers = {id: await scene.user.delete(f"{V}/volumes/{id}", status=(202, 400)) for id in ids}
+    return {id for id, answer in answers.items() if answer.status == 202}
+
+
 async def volumes_rest(scene: Scene) -> None:
     for kind, table in (("volumes", volume_states.VOLUME), ("snapshots", volume_states.SNAPSHOT)):
         for each in (await scene.user.get(f"{V}/{kind}/detail", status=200)).json[kind]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sagas.kit import Mischief, Point, points, quiet, registered
-from tests.sagas.scenarios import SCENARIOS, delete_all, nothing_is_left, nothing_is_stuck, servers
+from tests.sagas.scenarios import SCENARIOS, delete_all, drop, nothing_is_left, nothing_is_stuck, servers, volumes
 from tests.story.compute.scene import Scene
 
 
@@ -34,13 +34,22 @@ async def test_nothing_sticks_and_nothing_is_left(scene: Scene, point: Point, mo
         ids.update(each.id for each in await servers(scene))
         await delete_all(scene)
 
+    async def drop_volumes() -> None:
+        dropped.update(await drop(scene))
+
+    async def abort(saga_id: str) -> None:
+        await scene.cloud.admin.post(f"/admin/v1/sagas/{saga_id}/abort", {}, status=202)
+
     ids = {server["id"]} if server else set()
-    mischief = Mischief(core, point, delete)
+    dropped: set[str] = set()
+    mischief = Mischief(core, point, delete, drop_volumes, abort)
     mischief.lie_in_wait(monkeypatch)
     await scenario.begin(scene, server)
     await quiet(core)
     assert mischief.met, "the step was never reached"
     await nothing_is_stuck(scene)
+    assert not dropped & {each["id"] for each in await volumes(scene)}, "what its user deleted is gone"
+    assert dropped or (point.saga, point.trouble) != ("volume.create", "volumes"), "being made, it can be deleted"
     await delete()
     await quiet(core)
     await nothing_is_left(scene, ids)
