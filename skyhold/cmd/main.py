@@ -187,6 +187,17 @@ def admin_audit(home: Path | None, as_json: bool) -> None:
     sys.exit(command.run(settings_of(home), as_json))
 
 
+@admin.command("mend")
+@home_option
+@click.argument("kind")
+@click.argument("finding_id")
+def admin_mend(home: Path | None, kind: str, finding_id: str) -> None:
+    """Set right what the audit found, where its line names this command."""
+    from skyhold.cmd import mend as command
+
+    sys.exit(command.run(settings_of(home), kind, finding_id))
+
+
 @admin.group("saga")
 def admin_saga() -> None:
     """The work under way."""

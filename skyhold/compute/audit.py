@@ -138,20 +138,24 @@ def bindings(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> l
 
 
 def holds(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> list[Finding]:
-    """A volume is kept for a server that is there, and lies on its host."""
+    """A volume is kept for a server that is there, plugged into it, and lies on its host."""
     found = []
     attached = [each for each in volume.all_attachments(tx, ctx) if each.server_id not in busy]
     disks = volume.disk(tx, ctx, [each.volume_id for each in attached])
     for each in attached:
         server, disk = servers.get(each.server_id), disks.get(each.volume_id)
+        remedy = (f"Detach it (`openstack server remove volume {each.server_id} {each.volume_id}`), or delete the "
+                  "server.")
         if server is None:
             wrong = f"is kept for server {each.server_id}, which is not there"
+            remedy = f"`skyhold admin mend attachment {each.id}`: the volume is free then."
+        elif not each.attached and each.volume_id not in busy:
+            wrong = f"is reserved for server {each.server_id}, and no saga is at work to attach it"
         elif each.attached and disk is not None and server.host_id and disk.host_id != server.host_id:
             wrong = f"lies on host {disk.host_id}, but its server {server.id} is on {server.host_id}"
         else:
             continue
-        found.append(Finding("attachment", each.id, f"Volume {each.volume_id} {wrong}.",
-                             "Report it as a defect: a server that goes gives its volumes back."))
+        found.append(Finding("attachment", each.id, f"Volume {each.volume_id} {wrong}.", remedy))
     return found
 
 

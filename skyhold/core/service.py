@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Audit = Callable[[Any], Awaitable[list[Any]]]
 """Compares what a service keeps with what is there: `(ctx) -> list[Finding]` (core/operator/findings.py)."""
 
+Mend = Callable[[Any, str], Awaitable[str]]
+"""`(ctx, id) -> sentence`: sets right what an audit found, and says what was done (core/operator/mend.py)."""
+
 Trace = Callable[[Any, Any, str, list[str]], list[Any]]
 """`(tx, ctx, request_id, ids) -> list[Told]` (core/operator/trace.py): what a service itself wrote down of a request
 that was about things of these ids."""
@@ -55,6 +58,8 @@ class Service:
     reports: dict[str, tuple[builtins.type, Hears]] = field(default_factory=dict)
     on_start: Sequence[Callable[[Core], Awaitable[None]]] = ()
     audits: Sequence[Audit] = ()
+    mends: Mapping[str, Mend] = field(default_factory=dict)
+    """By kinds of findings: what an operator may have set right."""
     traces: Sequence[Trace] = ()
     rotations: Sequence[Callable[[Any], Awaitable[None]]] = ()
     """`(ctx)`: make new keys of the service's own. All of them, before the master key gets a successor."""

@@ -160,6 +160,12 @@ def attachments_of(tx: Tx, ctx: Context, server_ids: Iterable[str]) -> dict[str,
     return {server_id: [seen(row) for row in rows] for server_id, rows in found.items()}
 
 
+def attachment(tx: Tx, ctx: Context, attachment_id: str) -> Attachment | None:
+    """One that compute made, whoever asks. In a write its row is locked."""
+    row = attachments_store.find(tx, attachment_id, lock=True)
+    return seen(row) if row is not None and row.of_compute else None
+
+
 def all_attachments(tx: Tx, ctx: Context) -> list[Attachment]:
     """Every one that compute made, of all projects: for an audit."""
     return [seen(row) for row in tx.all(attachments.OF_COMPUTE)]

@@ -442,7 +442,8 @@ async def attached(land: Land, path: str) -> None:
         made = await land.make("/volume/v3/volumes", {"volume": {"size": 1, "name": MARKER}}, 202)
         land.ids[name] = made["id"]
     assert await land.cloud.core.sagas.idle(20)
-    await land.make(path, {"volumeAttachment": {"volumeId": land.ids["server_volume"]}}, 200)
+    made = await land.make(path, {"volumeAttachment": {"volumeId": land.ids["server_volume"]}}, 200)
+    land.ids["server_attachment"] = made["attachment_id"]
     assert await land.cloud.core.sagas.idle(20)
 
 

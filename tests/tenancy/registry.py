@@ -29,7 +29,9 @@ VARIABLES: dict[str, dict[str, str]] = {
         "oidc_client_id": "$oidc_client",
     },
     "events": {"webhook_id": "$webhook"},
-    "operator": {"saga_id": "$saga", "request_id": "$saga_request"},
+    "operator": {
+        "saga_id": "$saga", "request_id": "$saga_request", "kind": "attachment", "finding_id": "$server_attachment",
+    },
     "placement": {
         "uuid": "$provider", "resource_class": "CUSTOM_RAVEN", "name": "CUSTOM_RAVEN",
         "consumer_uuid": "$consumer",
@@ -367,6 +369,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "network POST /v2.0/networks/{network_id}/tags": (409, "the tag is there"),
     "operator POST /v1/rotate-keys": (400, "files can't be rehearsed"),
     "operator POST /v1/sagas/{saga_id}/retry": (409, "it has ended"),
+    "operator POST /v1/mend/{kind}/{finding_id}": (409, "the server that has the volume is there"),
     "operator POST /v1/sagas/{saga_id}/abort": (409, "it has ended"),
 }
 

@@ -23,4 +23,5 @@ AUDIT = rule("audit", "Compare database, hosts, data plane and placement.", "GET
 SAGAS_SEE = rule("sagas:see", "See the work under way.", "GET", "/v1/sagas")
 SAGAS_STEER = rule("sagas:steer", "Retry or abort work under way.", "POST", "/v1/sagas/{saga_id}/retry")
 TRACE = rule("trace", "Read all that a request did.", "GET", "/v1/trace/{request_id}")
+MEND = rule("mend", "Set right what an audit found.", "POST", "/v1/mend/{kind}/{finding_id}")
 ROTATE = rule("rotate_keys", "Make new keys.", "POST", "/v1/rotate-keys")

@@ -14,7 +14,7 @@ import msgspec
 from skyhold.core.context import Context
 from skyhold.core.http.routes import Routes
 from skyhold.core.loops import Loop
-from skyhold.core.operator import audit, keys, policy, sagas, trace
+from skyhold.core.operator import audit, keys, mend, policy, sagas, trace
 from skyhold.core.service import Service
 
 routes = Routes()
@@ -28,6 +28,6 @@ async def audit_all(ctx: Context) -> Any:
 
 SERVICE = Service(
     name="operator", type="", prefix="/admin", endpoint="/v1", port=8791,
-    routes=[routes, sagas.routes, trace.routes, keys.routes], rules=policy.RULES,
+    routes=[routes, mend.routes, sagas.routes, trace.routes, keys.routes], rules=policy.RULES,
     loops=[Loop("operator.keys", 3600.0, keys.rotate_when_due)],
 )
