@@ -61,6 +61,7 @@ def compare(tx: Tx, ctx: Context, seen: Seen) -> list[Finding]:
     return [
         *passing("volume", volumes, states.VOLUME, busy), *passing("snapshot", snapshots, states.SNAPSHOT, busy),
         *bytes_of("volume", 0, volumes, seen, busy | going), *bytes_of("snapshot", 1, snapshots, seen, busy | going),
+        *unseen([*volumes, *snapshots], seen),
         *holds(tx, volumes), *recount(tx, volumes, snapshots),
     ]
 
@@ -97,6 +98,15 @@ def bytes_of(kind: str, place: int, found: Any, seen: Seen, busy: set[str]) -> l
         if id not in known or known[id].host_id != host
     ]
     return missing + strays
+
+
+def unseen(found: Any, seen: Seen) -> list[Finding]:
+    """Hosts that hold something and could not be asked: what wasn't compared is never passed over in silence."""
+    return [
+        Finding("host", host, f"Host {host} does not answer, so its volumes and snapshots were not compared.",
+                "Start its agent: `skyhold host`.")
+        for host in sorted({row.host_id for row in found if row.host_id} - seen.on.keys())
+    ]
 
 
 def holds(tx: Tx, volumes: Any) -> list[Finding]:

@@ -22,6 +22,7 @@ from skyhold.image import tables as image
 from skyhold.network import tables as network
 from skyhold.object import audit as objects
 from skyhold.placement import tables as placement
+from skyhold.volume import states as volume_states
 from skyhold.volume import tables as volume
 
 Ask = Callable[[Any], Sequence[Any]]
@@ -94,6 +95,8 @@ REFERENCES = [
     (network.FLOATING_IPS.c.router_id, network.ROUTERS.c.id),
     (network.SECURITY_RULES.c.remote_group_id, network.SECURITY_GROUPS.c.id),
     (compute.SERVERS.c.host_id, compute.HOSTS.c.id),
+    (volume.VOLUMES.c.host_id, volume.POOLS.c.id),
+    (volume.SNAPSHOTS.c.host_id, volume.POOLS.c.id),
 ]
 
 
@@ -107,7 +110,8 @@ def strays(ask: Ask) -> list[str]:
             ~sa.exists().where(other.c[target.name] == column).correlate(column.table),
         )
         found += [f"{column.table.name}.{column.name} is {row[0]}, which is not there" for row in ask(statement)]
-    return found + stray_grants(ask) + stray_ports(ask) + stray_usages(ask) + wrong_objects(ask)
+    return (found + stray_grants(ask) + stray_ports(ask) + stray_usages(ask) + wrong_objects(ask)
+            + stray_attachments(ask))
 
 
 def wrong_objects(ask: Ask) -> list[str]:
@@ -140,6 +144,16 @@ def stray_ports(ask: Ask) -> list[str]:
         for row in ask(sa.select(network.PORTS).where(network.PORTS.c.device_id != ""))
         for kind, known in owners.items()
         if row.device_owner.removeprefix("network:").startswith(kind) and row.device_id not in known
+    ]
+
+
+def stray_attachments(ask: Ask) -> list[str]:
+    """Volumes that are kept for servers which are gone."""
+    living = {row.id for row in ask(sa.select(compute.SERVERS.c.id).where(compute.SERVERS.c.deleted_at.is_(None)))}
+    held = ask(sa.select(volume.ATTACHMENTS).where(volume.ATTACHMENTS.c.of_compute))
+    return [
+        f"volume {row.volume_id} is kept for server {row.server_id}, which is gone"
+        for row in held if row.server_id not in living
     ]
 
 
@@ -178,4 +192,21 @@ def unquiet(ask: Ask) -> list[str]:
     images = ask(sa.select(image.IMAGES.c.id, image.IMAGES.c.status).where(
         image.IMAGES.c.status.in_(["saving", "importing", "pending_delete"])
     ))
-    return found + [f"image {row.id} is {row.status}" for row in images]
+    found += [f"image {row.id} is {row.status}" for row in images]
+    return found + unquiet_volumes(ask)
+
+
+def unquiet_volumes(ask: Ask) -> list[str]:
+    """Volumes and snapshots in a state that passes; volumes that are held and say they are free, or the reverse."""
+    found = [
+        f"{table.name} {row.id} is {row.state}"
+        for table, states in ((volume.VOLUMES, volume_states.VOLUME), (volume.SNAPSHOTS, volume_states.SNAPSHOT))
+        for row in ask(sa.select(table.c.id, table.c.state)) if row.state not in states.resting
+    ]
+    v, a = volume.VOLUMES.c, volume.ATTACHMENTS.c
+    held = sa.select(v.id, v.state, a.state.label("attachment")).join(volume.ATTACHMENTS, a.volume_id == v.id)
+    return found + [
+        f"volume {row.id} is {row.state}, and compute's attachment of it {row.attachment}"
+        for row in ask(held.where(a.of_compute))
+        if (row.attachment, row.state) != ("attached", "in-use")
+    ]

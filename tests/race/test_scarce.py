@@ -19,7 +19,7 @@ import pytest
 from tests.kit.client import Answer
 from tests.race.conftest import Jitter
 from tests.race.duel import Call, Ground, name
-from tests.race.operations.compute import PUBLIC, wish
+from tests.race.operations.compute import PUBLIC, a_server, wish
 from tests.race.operations.placement import a_provider, using
 from tests.race.test_operations import all_counts
 
@@ -162,6 +162,31 @@ async def test_a_quota_of_images_is_never_passed(ground: Ground, jitter: Jitter)
     async with counted(ground, jitter):
         found = statuses(await crowd([Call(user, "POST", "/image/v2/images", {"name": "one"})] * AT_ONCE))
     assert found == {201: 3, 413: AT_ONCE - 3}
+
+
+@pytest.mark.parametrize(("what", "limit", "body"), [
+    ("volumes", 3, {"size": 1}), ("gigabytes", 7, {"size": 2}),
+])
+async def test_a_quota_of_volumes_is_never_passed(
+    ground: Ground, jitter: Jitter, what: str, limit: int, body: Any
+) -> None:
+    user = await ground.cloud.project(["member"])
+    path = f"/volume/v3/os-quota-sets/{user.project_id}"
+    await ground.admin.put(path, {"quota_set": {what: limit}}, status=200)
+    async with counted(ground, jitter):
+        found = statuses(await crowd([Call(user, "POST", "/volume/v3/volumes", {"volume": body})] * AT_ONCE))
+    assert found == {202: 3, 413: AT_ONCE - 3}
+
+
+async def test_a_volume_that_many_servers_ask_for_is_attached_to_one(ground: Ground, jitter: Jitter) -> None:
+    made = await ground.make("/volume/v3/volumes", "volume", ground.user, size=1)
+    servers = [await a_server(ground) for _ in range(4)]
+    body = {"volumeAttachment": {"volumeId": made["id"]}}
+    async with counted(ground, jitter):
+        answers = await crowd([Call(ground.user, "POST", f"{s}/os-volume_attachments", body) for s in servers])
+    assert statuses(answers) == {200: 1, 400: 3}
+    shown = (await ground.user.get(f"/volume/v3/volumes/{made['id']}", status=200)).json["volume"]
+    assert (shown["status"], len(shown["attachments"])) == ("in-use", 1)
 
 
 async def test_room_is_never_given_twice(ground: Ground, jitter: Jitter) -> None:

@@ -262,10 +262,17 @@ async def delete_volumes(scene: Scene) -> None:
 
 
 async def drop(scene: Scene) -> set[str]:
-    """By their user, without force: the ids of those whose deletion was accepted."""
-    ids = [each["id"] for each in await volumes(scene)]
-    answers = {id: await scene.user.delete(f"{V}/volumes/{id}", status=(202, 400)) for id in ids}
-    return {id for id, answer in answers.items() if answer.status == 202}
+    """Volumes and snapshots by their user, without force: the ids of those whose deletion was accepted."""
+    accepted = set()
+    for kind in ("snapshots", "volumes"):
+        for id in sorted(await ids_of(scene, kind)):
+            if (await scene.user.delete(f"{V}/{kind}/{id}", status=(202, 400))).status == 202:
+                accepted.add(id)
+    return accepted
+
+
+async def ids_of(scene: Scene, kind: str) -> set[str]:
+    return {each["id"] for each in (await scene.user.get(f"{V}/{kind}", status=200)).json[kind]}
 
 
 async def volumes_rest(scene: Scene) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import pytest
 
 from tests.sagas.kit import Mischief, Point, points, quiet, registered
-from tests.sagas.scenarios import SCENARIOS, delete_all, drop, nothing_is_left, nothing_is_stuck, servers, volumes
+from tests.sagas.scenarios import SCENARIOS, delete_all, drop, ids_of, nothing_is_left, nothing_is_stuck, servers
 from tests.story.compute.scene import Scene
+
+DELETED_WHILE_MADE = {("volume.create", "volumes"), ("volume.create_snapshot", "volumes")}
+"""Points at which a user's delete, without force, is accepted."""
 
 
 def test_every_saga_has_a_scenario() -> None:
@@ -48,8 +51,9 @@ async def test_nothing_sticks_and_nothing_is_left(scene: Scene, point: Point, mo
     await quiet(core)
     assert mischief.met, "the step was never reached"
     await nothing_is_stuck(scene)
-    assert not dropped & {each["id"] for each in await volumes(scene)}, "what its user deleted is gone"
-    assert dropped or (point.saga, point.trouble) != ("volume.create", "volumes"), "being made, it can be deleted"
+    left = await ids_of(scene, "volumes") | await ids_of(scene, "snapshots")
+    assert not dropped & left, "what its user deleted is gone"
+    assert dropped or (point.saga, point.trouble) not in DELETED_WHILE_MADE
     await delete()
     await quiet(core)
     await nothing_is_left(scene, ids)
