@@ -80,7 +80,7 @@ SERVICE = Service(
         "host.inventory": (base.HostInventory, hosts.inventory),
         "guest.changed": (base.GuestStatus, power_sync.guest_changed),
     },
-    on_start=[quotas.prepare, hosts.forget_connections, of_image.at_start],
+    on_start=[quotas.prepare, hosts.forget_connections, of_image.at_start, interfaces.at_start],
     request_id_header="x-compute-request-id",
     strict_query_since=Version(2, 75),
     project_in_path=True,

@@ -8,7 +8,7 @@ transaction; reads take many ids and ask a fixed number of queries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ from skyhold.network.drivers.base import ChangeSet
 from skyhold.network.logic import addresses as logic
 from skyhold.network.logic import guest_view
 from skyhold.network.logic.guest_view import FixedIpView, PortView
-from skyhold.network.ports import addressing, ops, store
+from skyhold.network.ports import addressing, devices, ops, store
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.tables import (
     ADDRESSES,
@@ -35,6 +35,9 @@ from skyhold.network.tables import (
     SECURITY_RULES,
     SUBNETS,
 )
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
 
 SERVER_OWNER = "compute:nova"
 AMBIGUOUS = "Multiple possible networks found, use a Network ID to be more specific."
@@ -416,10 +419,16 @@ def groups_of(tx: Tx, port_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 __all__ = [
-    "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "bind", "card_ids", "create_ports",
-    "group_views", "network_data", "plan", "release", "release_port", "remove_security_group",
-    "servers_by_address", "shown_cards", "views", "wiring",
+    "FixedIpView", "GroupView", "PortAsk", "PortView", "add_security_group", "add_source_of_devices", "bind",
+    "card_ids", "create_ports", "group_views", "network_data", "plan", "release", "release_port",
+    "remove_security_group", "servers_by_address", "shown_cards", "views", "wiring",
 ]
+
+
+def add_source_of_devices(core: Core, source: devices.Source) -> None:
+    """At the start: another service says which devices of its own the caller may plug no port into
+    (ports/devices.py)."""
+    devices.add_source(core, source)
 
 
 def servers_by_address(tx: Tx, ctx: Context, fragment: str) -> list[str]:

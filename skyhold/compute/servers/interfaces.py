@@ -7,7 +7,7 @@ is plugged, as clients expect of this call, or with what went wrong.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skyhold.compute import actions, policy, states
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
@@ -19,6 +19,9 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import Shape, collection, envelope, field
 from skyhold.network import facade as network
+
+if TYPE_CHECKING:
+    from skyhold.core.app import Core
 
 INTERFACES = "/v2.1/servers/{server_id}/os-interface"
 PLUGGABLE = (states.ACTIVE, states.PAUSED, states.STOPPED)
@@ -131,6 +134,16 @@ def plugged_server(tx: Tx, ctx: Context, server_id: str, verb: str) -> Any:
     if server.host_id is None:
         raise errors.Conflict(f"Instance {server_id} has no host.")
     return server
+
+
+async def at_start(core: Core) -> None:
+    network.add_source_of_devices(core, is_anothers)
+
+
+def is_anothers(tx: Tx, ctx: Context, server_id: str) -> bool:
+    """Whether it is a server that the caller may not attach a port to: then no port of theirs may say it is in it."""
+    server = SERVERS_STORE.find(tx, server_id)
+    return server is not None and not ctx.allows(policy.INTERFACES_CREATE, server._asdict())
 
 
 # ---- queries -------------------------------------------------------------------------------

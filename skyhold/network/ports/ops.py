@@ -21,7 +21,7 @@ from skyhold.core.shapes import ABSENT, Absent
 from skyhold.network import addresses, attachments, changes, networks, policy, security_groups, subnets
 from skyhold.network.answers import Dressed
 from skyhold.network.logic import addresses as logic
-from skyhold.network.ports import addressing, store
+from skyhold.network.ports import addressing, devices, store
 from skyhold.network.ports.addressing import Wish
 from skyhold.network.ports.shape import AddressPair, DhcpOption, FixedIpAsked, PortChange, PortCreate
 from skyhold.network.quotas import quota
@@ -264,8 +264,11 @@ def guard_owner(
     before: tuple[str, str] = ("", ""),
 ) -> None:
     """Only a network's owner may have ports there that pose as the network's own (CVE-2015-5240), and
-    nobody may hang a leg on somebody else's router (CVE-2014-0056)."""
-    if (device_owner, device_id) == before or not device_owner.startswith("network:"):
+    nobody may hang a leg on somebody else's router (CVE-2014-0056) or a card on somebody else's server."""
+    if (device_owner, device_id) == before:
+        return
+    devices.refuse_others(tx, ctx, device_owner, device_id)
+    if not device_owner.startswith("network:"):
         return
     policy.require(ctx, f"{verb}:device_owner", target)
     if device_owner == store.DHCP and device_id.startswith(store.DHCP_DEVICE):
@@ -275,8 +278,7 @@ def guard_owner(
     if device_owner in (*store.INTERFACES, store.GATEWAY) and device_id:
         router = tx.first(sa.select(ROUTERS.c.project_id).where(ROUTERS.c.id == device_id))
         if router is not None and not policy.permitted(ctx, policy.UPDATE_ROUTER.name, router._mapping):
-            raise errors.Conflict(f"The following device_id {device_id} is not owned by your tenant or matches "
-                                  f"another tenants router.", kind="DeviceIDNotOwnedByTenant")
+            raise devices.not_owned(device_id, "router")
 
 
 def guard_addresses(
