@@ -23,6 +23,7 @@ from skyhold.network.answers import Collection, Common, Dressed, Query
 from skyhold.network.logic import security as logic
 from skyhold.network.quotas import quota
 from skyhold.network.tables import SECURITY_GROUPS, SECURITY_RULES
+from skyhold.network.writing import owner
 
 # ---- shape ---------------------------------------------------------------------------------
 
@@ -99,7 +100,9 @@ def insert_all(tx: Tx, ctx: Context, wants: SecurityRuleCreate | list[SecurityRu
 
 
 def insert(tx: Tx, ctx: Context, want: SecurityRuleCreate) -> Any:
-    """Raises Invalid, NotFound for either group, Conflict for a rule that is there, OverQuota."""
+    """Raises Invalid, NotFound for either group, Conflict for a rule that is there, OverQuota. A rule is its group's
+    project's, whichever the caller names."""
+    owner(ctx, want)
     text = logic.read_rule(
         want.direction, want.ethertype or "IPv4", want.protocol, want.port_min, want.port_max, want.remote_cidr,
         want.remote_group_id,
