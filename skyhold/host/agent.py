@@ -183,7 +183,7 @@ class Agent:
             answer = await self._do(call)
         except Exception as error:
             log.exception("verb failed")
-            answer = Answer(id=call.id, outcome="failed", kind=type(error).__name__, text=str(error))
+            answer = accident(call.id, error)
         if answer.outcome != "working":
             log.info("verb", outcome=answer.outcome, problem=answer.kind, ms=round((time.monotonic() - began) * 1e3, 1))
         if writer.is_closing():
@@ -272,4 +272,10 @@ def outcome_of(call_id: int, task: asyncio.Task[Any], verb: Verb) -> Answer:
     if verb.expected and isinstance(error, verb.expected):
         return Answer(id=call_id, outcome="failed", kind=type(error).__name__, text=str(error))
     log.error("verb failed", exc_info=error)
-    return Answer(id=call_id, outcome="failed", kind="Unexpected", text=f"{type(error).__name__}: {error}")
+    return accident(call_id, error)
+
+
+def accident(call_id: int, error: BaseException) -> Answer:
+    """Without the error's own words, which may name a path of this machine: tenants read why a server is in ERROR."""
+    text = f"an accident on the host ({type(error).__name__}), which its log tells under this request's id"
+    return Answer(id=call_id, outcome="failed", kind="Unexpected", text=text)

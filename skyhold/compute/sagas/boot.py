@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from skyhold.compute import states
-from skyhold.compute.drivers.base import GuestRef, GuestStatus
+from skyhold.compute.drivers.base import GuestStatus
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import describe, placing, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
@@ -77,11 +77,7 @@ class Boot(Saga):
         return await self._patiently(s, "guest.ensure", spec)
 
     async def undo_spawn(self, s: Run) -> Outcome:
-        if not s.ctx.core.bus.connected(s.kept.host_id):
-            # The host removes guests that nobody wants as soon as it is back.
-            return None
-        answer = await s.call(s.kept.host_id, "guest.absent", GuestRef(guest_id=s.subject))
-        return Again(POLL_S) if isinstance(answer, Working) else None
+        return await outcomes.remove_guest(s, s.kept.host_id)
 
     async def _patiently(self, s: Run, verb: str, body: object, subject: str | None = None) -> Outcome:
         """Call the chosen host; one that stays away or has no room makes us choose another."""

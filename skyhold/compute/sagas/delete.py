@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removing a server: the guest from its host, then everything that was held for it, in one commit.
 
-A host that is away doesn't hold this up: when its agent is back it removes guests that nobody
-wants (loops/power_sync.py). So delete always ends.
+A host that is away doesn't hold this up (outcomes.py). One that can't remove the guest is asked until the deadline:
+what the guest still uses must not be another's meanwhile.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from skyhold.compute import states
-from skyhold.compute.drivers.base import GuestRef
 from skyhold.compute.quotas import QUOTA
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import ops, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.compute.tables import SERVER_TAGS
 from skyhold.core import journal
-from skyhold.core.bus import HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Again, Outcome, Saga
+from skyhold.core.saga.base import Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.network import facade as network
 from skyhold.placement import facade as placement
@@ -34,15 +32,7 @@ class Delete(Saga):
 
     async def remove_guest(self, s: Run) -> Outcome:
         server = await s.read(found, s.subject)
-        if server is None or server.host_id is None or not s.ctx.core.bus.connected(server.host_id):
-            return None
-        try:
-            answer = await s.call(server.host_id, "guest.absent", GuestRef(guest_id=s.subject))
-        except HostUnreachable:
-            return None
-        if isinstance(answer, Working):
-            return Again(0.2)
-        return None
+        return None if server is None else await outcomes.remove_guest(s, server.host_id)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         forget(tx, ctx, s.subject)

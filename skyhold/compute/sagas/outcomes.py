@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sagas ask a server's host, and write their end into the server: a state, a fault, an event.
 
-Steps and undo are in each saga's own file. Everything but `ask` and `order` runs in the saga's last commit.
+Steps and undo are in each saga's own file. What isn't `async` here runs in a commit of the saga.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from skyhold.compute import actions, states
-from skyhold.compute.drivers.base import GuestStatus
+from skyhold.compute.drivers.base import GuestRef, GuestStatus
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import journal
+from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.saga import asking
-from skyhold.core.saga.base import Outcome
+from skyhold.core.saga.base import Again, Outcome
 from skyhold.core.saga.runner import Run
 
 
@@ -37,6 +38,23 @@ async def order(
 ) -> Outcome:
     """As `ask`, for a step that needs nothing of the answer but that it is done."""
     return asking.done(await ask(s, verb, body, subject=subject, pause_s=pause_s))
+
+
+async def remove_guest(s: Run, host_id: str | None) -> Outcome:
+    """Have the guest gone from its host, before its volumes, ports and room are anybody else's (CVE-2023-2088).
+
+    A host that is away removes it when it is back (loops/power_sync.py). Raises as long as the host can't: the step is
+    tried again.
+    """
+    if host_id is None or not s.ctx.core.bus.connected(host_id):
+        return None
+    try:
+        answer = await s.call(host_id, "guest.absent", GuestRef(guest_id=s.subject))
+    except HostUnreachable:
+        return None
+    if isinstance(answer, Failed):
+        raise RuntimeError(f"The guest could not be removed from its host: {answer.text}")
+    return Again(asking.POLL_S) if isinstance(answer, Working) else None
 
 
 def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:

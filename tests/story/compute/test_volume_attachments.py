@@ -6,6 +6,7 @@ Servers that boot from volumes are test_boot_from_volume.py; what guests see of 
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -167,6 +168,38 @@ async def test_deleting_a_server_wins_over_attaching(scene: Scene) -> None:
     finally:
         scene.host.driver.delay("attach", 0)
     await shown(scene, disk["id"], "available")
+
+
+async def test_cve_2023_2088_a_volume_is_not_free_while_its_guest_could_not_be_removed(scene: Scene) -> None:
+    """Its server is deleted, but the guest still writes: whoever gets the volume next must be its only writer."""
+    server, disk = await scene.server("plain"), await volume(scene)
+    await attach(scene, server, disk)
+    scene.host.driver.fail_next("absent", OSError("the process does not end"), times=2)
+    await scene.user.delete(f"{SERVERS}/{server['id']}", status=204)
+    async with asyncio.timeout(20):
+        while (await shown(scene, disk["id"]))["status"] != "available":
+            await asyncio.sleep(0.01)
+    assert disk["id"] not in await volumes_of_guests(scene)
+    await scene.settled()
+    await scene.user.get(f"{SERVERS}/{server['id']}", status=404)
+
+
+async def test_cve_2023_2088_a_boot_that_fails_gives_up_its_volumes_after_its_guest(scene: Scene) -> None:
+    disk = await volume(scene, imageRef=scene.image_id)
+    scene.host.driver.fail_next("ensure", GuestFailed("it runs and says that it doesn't"))
+    scene.host.driver.fail_next("absent", OSError("the process does not end"), times=2)
+    wish = scene.wish("on a volume", imageRef="", block_device_mapping_v2=[on("volume", disk["id"])])
+    made = await scene.user.post(SERVERS, wish, status=202)
+    for _ in range(5):
+        await asyncio.sleep(0.02)
+        await shown(scene, disk["id"], "reserved")
+    await scene.settled()
+    assert (await scene.show(made.json["server"]))["status"] == "ERROR"
+    await shown(scene, disk["id"], "available")
+
+
+async def volumes_of_guests(scene: Scene) -> list[str]:
+    return [id for guest in (await scene.host.driver.list()).guests for id in guest.volumes or ()]
 
 
 async def test_a_volume_lies_on_its_server_s_host_or_is_refused(scene: Scene) -> None:

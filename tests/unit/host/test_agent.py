@@ -67,7 +67,7 @@ class Machine:
         raise Refused("no room")
 
     async def break_down(self, wish: Wish) -> None:
-        raise KeyError("oops")
+        raise KeyError("/srv/skyhold/oops")
 
     async def huge(self, wish: Wish) -> Done:
         return Done("x" * int(wish.text))
@@ -189,6 +189,7 @@ async def test_an_accident_is_a_failure_and_the_agent_lives(pair: Pair) -> None:
     answer = await pair.ask("break_down")
     assert answer.kind == "Unexpected"
     assert "KeyError" in answer.text
+    assert "/srv" not in answer.text, "a server's fault is read by its owner, and where things lie is the operator's"
     assert await pair.ask("quick", "a") == Done("A")
 
 
