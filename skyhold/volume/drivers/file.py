@@ -169,7 +169,8 @@ class FileVolumes:
     async def _copy(self, source: Path, made: Path, to: str = "qcow2") -> None:
         """A whole copy of one of our own files, which nobody may have open for writing meanwhile."""
         self._check_space(_written_bytes(source))
-        await self._tool("convert", "-q", "-O", to, _node(source), made.name, cwd=made.parent, fence=_COPYING)
+        work = made.parent
+        await self._tool("convert", "-q", "-O", to, _node(source, work), made.name, cwd=work, fence=_COPYING)
 
     async def _copied_live(self, volume_id: str, source: Path, made: Path) -> bool:
         if self.guests is None:
@@ -182,7 +183,7 @@ class FileVolumes:
 
     async def _grow(self, path: Path, more_bytes: int, size_bytes: int) -> None:
         self._check_space(more_bytes)
-        await self._tool("resize", "-q", _node(path), str(size_bytes), cwd=path.parent)
+        await self._tool("resize", "-q", _node(path, path.parent), str(size_bytes), cwd=path.parent)
 
     async def _tool(self, *argv: str, cwd: Path, fence: Fence | None = None) -> None:
         try:
@@ -257,9 +258,11 @@ def _header(path: Path) -> qcow2.Header:
     return header
 
 
-def _node(path: Path) -> str:
-    """The file as QEMU's block layer is told of it: its format said, and no backing file whatever it claims."""
-    return "json:" + json.dumps({"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": None})
+def _node(path: Path, cwd: Path) -> str:
+    """The file as QEMU's block layer is told of it: its format said, and no backing file whatever it claims. Named as
+    seen from `cwd`, for what goes wrong is told with the name, and users read it."""
+    file = {"driver": "file", "filename": os.path.relpath(path, cwd)}
+    return "json:" + json.dumps({"driver": "qcow2", "file": file, "backing": None})
 
 
 def _written_bytes(path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import ABSENT
-from skyhold.volume import attachments, pools, types
+from skyhold.volume import attachments, policy, pools, types
 from skyhold.volume.links import links
 from skyhold.volume.volumes import shape
 
@@ -42,16 +42,18 @@ def one(ctx: Context, row: Any, type_name: str, host: str | None, held: list[Any
         volume_type=type_name, volume_type_id=row.type_id, snapshot_id=row.snapshot_id,
         source_volid=row.source_volume_id, metadata=row.metadata, links=links(ctx, "volumes", row.id),
         user_id=row.user_id, bootable="true" if row.bootable else "false",
-        attachments=[attached(each) for each in held],
+        attachments=[attached(ctx, each) for each in held],
         volume_image_metadata=row.image_metadata or ABSENT, project_id=row.project_id, host=full_host(host),
         service_uuid=row.host_id,
     )
 
 
-def attached(row: Any) -> shape.Attached:
+def attached(ctx: Context, row: Any) -> shape.Attached:
+    """The host's name is for whoever may see a volume's host; for all others it is null, as upstream."""
+    sees_host = ctx.allows(policy.HOST_ATTRIBUTE, {"project_id": row.project_id})
     return shape.Attached(
         id=row.volume_id, attachment_id=row.id, volume_id=row.volume_id, server_id=row.server_id,
-        host_name=row.host_name, device=row.device, attached_at=row.attached_at,
+        host_name=row.host_name if sees_host else None, device=row.device, attached_at=row.attached_at,
     )
 
 

@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from skyhold.core import qcow2
+from skyhold.image.logic.inspection import Inspection, Refused
 from skyhold.volume.drivers.base import (
     ImageSource,
     ImageTarget,
@@ -129,6 +131,64 @@ async def test_a_header_that_a_guest_rewrote_is_not_believed(driver: FileVolumes
             await wish
 
 
+async def test_no_refusal_tells_where_a_file_lies(driver: FileVolumes) -> None:
+    """Tenants read it as the reason of a volume or a server in error."""
+    for name in ("broken", "open"):
+        await driver.ensure(VolumeSpec(volume_id=name, size_bytes=4 * MIB))
+    with driver.path_of("broken").open("r+b") as file:
+        file.seek(40)
+        file.write(struct.pack(">Q", 7))  # where QEMU would look for its first table
+    wishes = [
+        driver.ensure(VolumeSpec(volume_id="c", size_bytes=4 * MIB, source_volume_id="broken")),
+        driver.ensure(VolumeSpec(volume_id="broken", size_bytes=8 * MIB, anew=False)),
+        driver.snapshot(SnapshotSpec(snapshot_id="s", volume_id="broken")),
+        driver.upload(VolumeUpload(volume_id="broken", target=nowhere("qcow2"))),
+        driver.ensure(VolumeSpec(volume_id="c", size_bytes=4 * MIB, source_volume_id="gone")),
+        driver.upload(VolumeUpload(volume_id="open", target=nowhere("raw"))),
+    ]
+    for wish in wishes:
+        with pytest.raises((NoRoom, VolumeFailed)) as refusal:
+            await wish
+        assert str(driver.folder.parent) not in str(refusal.value)
+
+
+def nowhere(format: str) -> ImageTarget:
+    return ImageTarget(image_id="i", url="http://127.0.0.1:9/file", token="t", format=format)  # type: ignore[arg-type]
+
+
+async def test_a_new_volume_holds_no_byte_of_one_that_was_deleted(driver: FileVolumes, tmp_path: Path) -> None:
+    """Nor does what an extension adds, or what a larger copy has beyond its source."""
+    secret = b"another tenant's words".ljust(512, b".") * 2048
+    for _ in range(3):
+        source = image(tmp_path, secret, format="raw", virtual_size_bytes=len(secret))
+        await driver.ensure(VolumeSpec(volume_id="v", size_bytes=4 * MIB, image=source))
+        await driver.snapshot(SnapshotSpec(snapshot_id="s", volume_id="v"))
+        await driver.absent("v")
+        await driver.snapshot_absent("s")
+        await driver.ensure(VolumeSpec(volume_id="next", size_bytes=4 * MIB))
+        await driver.ensure(VolumeSpec(volume_id="next", size_bytes=8 * MIB, anew=False))
+        await driver.ensure(VolumeSpec(volume_id="copy", size_bytes=16 * MIB, source_volume_id="next"))
+        for name, size in (("next", 8 * MIB), ("copy", 16 * MIB)):
+            assert raw_of(driver.path_of(name)) == bytes(size)
+            assert secret[:22] not in driver.path_of(name).read_bytes()
+            await driver.absent(name)
+
+
+async def test_invariant_13_a_path_never_leads_to_what_came_after(driver: FileVolumes) -> None:
+    """CVE-2023-2088: a device was used again while its old name was still held."""
+    await driver.ensure(VolumeSpec(volume_id="mine", size_bytes=MIB))
+    path = driver.path_of("mine")
+    with path.open("rb") as held:
+        await driver.absent("mine")
+        await driver.ensure(VolumeSpec(volume_id="theirs", size_bytes=MIB))
+        assert not path.exists() and driver.path_of("theirs") != path
+        assert os.fstat(held.fileno()).st_ino != driver.path_of("theirs").stat().st_ino
+    with pytest.raises(KeyError):
+        driver.path_of("mine")
+    with pytest.raises(VolumeFailed, match="gone"):
+        await driver.ensure(VolumeSpec(volume_id="mine", size_bytes=MIB, anew=False))
+
+
 async def test_what_an_agent_left_half_done_goes_at_the_next_start(driver: FileVolumes) -> None:
     work = driver.folder / ".work-dead"
     work.mkdir()
@@ -170,26 +230,61 @@ async def test_one_that_is_open_elsewhere_is_copied_by_whoever_has_it(driver: Fi
     assert (await driver.list()).snapshots == ["of-closed", "of-open"]
 
 
-@pytest.mark.parametrize("to", ["raw", "qcow2"])
-async def test_uploaded_as_one_file(driver: FileVolumes, tmp_path: Path, to: str) -> None:
-    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=MIB, image=raw_image(tmp_path)))
+@asynccontextmanager
+async def image_service(to: str) -> AsyncIterator[tuple[ImageTarget, list[bytes]]]:
+    """Where an image may be sent, and what was; it looks at what comes as the real one does."""
     heard: list[bytes] = []
 
     async def take(request: web.Request) -> web.Response:
         assert request.headers["X-Auth-Token"] == "token"
         heard.append(await request.read())
+        inspection = Inspection(to, "bare", 1 << 40)
+        try:
+            inspection.feed(heard[0])
+            inspection.conclude()
+        except Refused:
+            return web.Response(status=415)
         return web.Response(status=204)
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_put("/file", take)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    target = ImageTarget(image_id="i", url=f"http://127.0.0.1:{port}/file", token="token", format=to)  # type: ignore[arg-type]
-    await driver.upload(VolumeUpload(volume_id="v", target=target))
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/file"
+    yield ImageTarget(image_id="i", url=url, token="token", format=to), heard  # type: ignore[arg-type]
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("to", ["raw", "qcow2"])
+async def test_uploaded_as_one_file(driver: FileVolumes, tmp_path: Path, to: str) -> None:
+    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=MIB, image=raw_image(tmp_path)))
+    async with image_service(to) as (target, heard):
+        await driver.upload(VolumeUpload(volume_id="v", target=target))
     (tmp_path / "got").write_bytes(heard[0])
     content = heard[0] if to == "raw" else raw_of(tmp_path / "got")
     assert content == WORDS.ljust(MIB, b"\0")
+
+
+async def test_cve_2024_40767_what_a_guest_writes_is_content_whatever_it_looks_like(
+    driver: FileVolumes, tmp_path: Path
+) -> None:
+    """It writes a qcow2 header that names a file of the host: copies don't follow it, and no raw image begins so."""
+    lie = tmp_path / "lie"
+    (tmp_path / "secret").write_bytes(b"s" * MIB)
+    qemu_img("create", "-q", "-f", "qcow2", "-b", str(tmp_path / "secret"), "-F", "raw", str(lie), cwd=tmp_path)
+    written = lie.read_bytes()[:4096]
+    (tmp_path / "head").write_bytes(written)
+    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=4 * MIB))
+    write = ["qemu-io", "-f", "qcow2", "-c", f"write -s {tmp_path}/head 0 4096", str(driver.path_of("v"))]
+    subprocess.run(write, check=True, capture_output=True)  # noqa: ASYNC221
+    await driver.snapshot(SnapshotSpec(snapshot_id="s", volume_id="v"))
+    await driver.ensure(VolumeSpec(volume_id="copy", size_bytes=8 * MIB, snapshot_id="s"))
+    assert raw_of(driver.path_of("copy")) == written.ljust(8 * MIB, b"\0")
+    async with image_service("qcow2") as (target, heard):
+        await driver.upload(VolumeUpload(volume_id="v", target=target))
+    (tmp_path / "got").write_bytes(heard[0])
+    assert raw_of(tmp_path / "got") == written.ljust(4 * MIB, b"\0")
+    async with image_service("raw") as (target, _):
+        with pytest.raises(VolumeFailed, match="415"):
+            await driver.upload(VolumeUpload(volume_id="v", target=target))

@@ -25,7 +25,9 @@ async def test_reserved_connected_completed_and_ended(scene: Scene, stranger: Pe
     assert (connected["status"], connected["connection_info"]["volume_id"]) == ("attaching", volume["id"])
     await scene.user.post(path + "/action", {"os-complete": None}, headers=LATEST, status=204)
     shown = await scene.show(volume["id"])
-    assert (shown["status"], shown["attachments"][0]["host_name"]) == ("in-use", "somewhere")
+    assert (shown["status"], shown["attachments"][0]["host_name"]) == ("in-use", None)
+    seen = (await scene.cloud.admin.get(f"{V}/volumes/{volume['id']}", headers=LATEST, status=200)).json["volume"]
+    assert seen["attachments"][0]["host_name"] == "somewhere"
     listed = await scene.user.get(f"{V}/attachments/detail?instance_id={server}", headers=LATEST, status=200)
     assert [each["id"] for each in listed.json["attachments"]] == [made["id"]]
     await scene.user.get(f"{V}/attachments", headers={"OpenStack-API-Version": "volume 3.26"}, status=404)
@@ -93,6 +95,26 @@ async def test_cve_2023_2088_what_compute_holds_is_ended_by_compute_alone(scene:
     await scene.act(volume, {"os-reset_status": {"status": "available"}}, status=400, who=scene.cloud.admin)
     await scene.delete(volume, status=400)
     assert (await scene.show(volume["id"]))["status"] == "in-use"
+    await ctx.write(facade.release, held.id)
+    await scene.delete(volume)
+
+
+async def test_who_has_a_volume_is_not_told_on_which_machine_or_where_there(scene: Scene) -> None:
+    """Only administrators see the host, and nobody a path: a server's driver finds the volume by its id."""
+    ctx, server = as_user(scene), fresh_id()
+    volume = await scene.make()
+    held = await ctx.write(facade.reserve, volume["id"], server)
+    await ctx.write(facade.complete, held.id, "/dev/vdb", scene.host.host_id)
+    paths = [f"{V}/volumes/{volume['id']}", f"{V}/volumes/detail", f"{V}/attachments/{held.id}",
+             f"{V}/attachments/detail", f"{V}/volumes/summary", "/events/v1/events"]
+    for path in paths:
+        told = (await scene.user.get(path, headers=LATEST, status=200)).body.decode()
+        assert scene.host.name not in told and str(scene.host.state_dir) not in told, path
+    for path in paths[:-1]:
+        told = (await scene.cloud.admin.get(path + "?all_tenants=1", headers=LATEST, status=200)).body.decode()
+        assert str(scene.host.state_dir) not in told
+    (shown,) = (await scene.cloud.admin.get(paths[0], headers=LATEST, status=200)).json["volume"]["attachments"]
+    assert shown["host_name"] == scene.host.name
     await ctx.write(facade.release, held.id)
     await scene.delete(volume)
 
