@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from skyhold.volume.tables import ATTACHMENTS, VOLUMES
 from tests.cluster.cloud import QUIET_S, Processes
 
 pytestmark = pytest.mark.cluster
@@ -28,7 +30,10 @@ THOUSAND = 1000
 BATCH = 50
 DELETE_S = 90.0
 AIM_S = 0.3
-C = "/compute/v2.1"
+MOST_VOLUMES = 8
+ON_VOLUMES = 0.4
+"""How much of what users do is about volumes."""
+C, V = "/compute/v2.1", "/volume/v3"
 
 
 def points(config: pytest.Config) -> int:
@@ -47,6 +52,8 @@ def lift_limits(cloud: Processes) -> None:
     projects = cloud.call("GET", "/identity/v3/projects?name=demo", admin=True)[1]["projects"]
     wide = {"quota_set": dict.fromkeys(("instances", "cores", "ram"), -1)}
     assert cloud.call("PUT", f"{C}/os-quota-sets/{projects[0]['id']}", wide, admin=True)[0] == 200
+    wide = {"quota_set": dict.fromkeys(("volumes", "snapshots", "gigabytes"), -1)}
+    assert cloud.call("PUT", f"{V}/os-quota-sets/{projects[0]['id']}", wide, admin=True)[0] == 200
     wide = {"quota": {"port": -1}}
     assert cloud.call("PUT", f"/network/v2.0/quotas/{projects[0]['id']}", wide, admin=True)[0] == 200
 
@@ -76,6 +83,8 @@ class Chaos:
 
     def deed(self) -> tuple[str, str, str, Any]:
         """(name, method, path, body) of something a user may want now."""
+        if self.random.random() < ON_VOLUMES and (found := self.on_volumes()) is not None:
+            return found
         servers = self.cloud.users_servers()
         verb = self.random.choice(["create", "create", "reboot", "image", "stop", "start", "delete", "delete"])
         if len(servers) < 3 or (verb == "create" and len(servers) < MOST_SERVERS):
@@ -88,6 +97,28 @@ class Chaos:
             "start": {"os-start": None}, "image": {"createImage": {"name": "chaos"}},
         }[verb]
         return verb, "POST", path + "/action", body
+
+    def on_volumes(self) -> tuple[str, str, str, Any] | None:
+        """The like of a volume, or of a server and a volume."""
+        volumes = self.cloud.ask(sa.select(VOLUMES.c.id))
+        verb = self.random.choice(["make", "snap", "copy", "grow", "attach", "detach", "drop"])
+        if len(volumes) < 2 or (verb == "make" and len(volumes) < MOST_VOLUMES):
+            return "make volume", "POST", f"{V}/volumes", {"volume": {"size": 1, "name": "chaos"}}
+        volume = self.random.choice(volumes).id
+        servers = self.cloud.users_servers()
+        if verb == "attach" and servers:
+            path = f"{C}/servers/{self.random.choice(servers).id}/os-volume_attachments"
+            return "attach volume", "POST", path, {"volumeAttachment": {"volumeId": volume}}
+        if verb == "detach" and (held := self.cloud.ask(sa.select(ATTACHMENTS))):
+            one = self.random.choice(held)
+            path = f"{C}/servers/{one.server_id}/os-volume_attachments/{one.volume_id}"
+            return "detach volume", "DELETE", path, None
+        return {
+            "snap": ("make snapshot", "POST", f"{V}/snapshots", {"snapshot": {"volume_id": volume}}),
+            "copy": ("copy volume", "POST", f"{V}/volumes", {"volume": {"source_volid": volume, "name": "chaos"}}),
+            "grow": ("grow volume", "POST", f"{V}/volumes/{volume}/action", {"os-extend": {"new_size": 2}}),
+            "drop": ("drop volume", "DELETE", f"{V}/volumes/{volume}?cascade=true", None),
+        }.get(verb)
 
     def begin(self, deeds: int) -> list[threading.Thread]:
         threads = []
@@ -156,8 +187,24 @@ class Chaos:
             for row in servers:
                 assert self.cloud.call("DELETE", f"{C}/servers/{row.id}")[0] in (204, 404)
             time.sleep(0.1)
+        self.drop_volumes(end)
         self.rest()
         assert len(self.cloud.guests()) == 1, "only the guest of `first`"
+        self.nothing_is_found()
+
+    def drop_volumes(self, end: float) -> None:
+        while volumes := self.cloud.ask(sa.select(VOLUMES.c.id, VOLUMES.c.state)):
+            assert time.monotonic() < end, f"these stay: {[(row.id, row.state) for row in volumes]}"
+            for row in volumes:
+                assert self.cloud.call("DELETE", f"{V}/volumes/{row.id}?cascade=true")[0] in (202, 400, 404)
+            time.sleep(0.1)
+
+    def nothing_is_found(self) -> None:
+        """By the operator's audit, as soon as what was done is at rest."""
+        end = time.monotonic() + QUIET_S
+        while (told := self.cloud.skyhold("admin", "audit")).returncode != 0:
+            assert time.monotonic() < end, f"{told.stdout}\n{told.stderr}\n{self.summary()}"
+            time.sleep(0.2)
 
     def drop_images(self) -> None:
         for image in self.cloud.call("GET", "/image/v2/images?name=chaos")[1]["images"]:
