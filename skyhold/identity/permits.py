@@ -17,11 +17,15 @@ from skyhold.core.policy.rules import Rule
 
 def demand(ctx: Context, rule: Rule, target: Mapping[str, Any] | None = None) -> None:
     """Raises Forbidden with the rule, role and scope that were missing."""
-    if not ctx.creds.internal and not ctx.allows(rule, target or {}):
+    if not granted(ctx, rule, target):
         raise errors.Forbidden(
             "You are not authorized to perform the requested action: "
             + ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name,
         )
+
+
+def granted(ctx: Context, rule: Rule, target: Mapping[str, Any] | None = None) -> bool:
+    return ctx.creds.internal or ctx.allows(rule, target or {})
 
 
 def changeable(row: Any, kind: str, verb: str) -> None:

@@ -86,7 +86,8 @@ class Operation:
 
     def body(self, ids: Mapping[str, str], *, known: bool = True) -> Any:
         """With ids of the land, or with such as nobody has."""
-        ids = ids if known else {name: unknown_like(own) for name, own in ids.items()}
+        if not known:
+            ids = {name: own if name in registry.EVERYBODYS else unknown_like(own) for name, own in ids.items()}
         if self.route.stream:
             return b"bytes"
         if self.name in registry.BODIES:

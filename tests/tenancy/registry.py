@@ -16,6 +16,9 @@ SAY = "what the caller said"
 
 RULES: list[Any] = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
 
+EVERYBODYS = ("public", "service", "region", "member_role", "volume_type")
+"""What everybody knows of: in bodies these stay when all other ids become such as nobody has."""
+
 VARIABLES: dict[str, dict[str, str]] = {
     "identity": {
         "domain_id": "$domain", "project_id": "$project", "value": "blue", "user_id": "$owner",

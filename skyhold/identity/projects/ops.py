@@ -41,7 +41,6 @@ def insert(tx: Tx, ctx: Context, want: ProjectCreate) -> Project:
         return as_domain(tx, ctx, want)
     parent = parent_of(tx, ctx, want)
     domain_id = parent.domain_id or parent.id
-    permits.demand(ctx, policy.CREATE_PROJECT, {"target.project.domain_id": domain_id})
     strict = ctx.core.settings.identity.limit_model == limit_models.STRICT
     deepest = DEEPEST_STRICT if strict else DEEPEST
     if len(tree.above(tx, parent)) + 1 > deepest:
@@ -76,15 +75,23 @@ def insert_domain_row(tx: Tx, ctx: Context, want: ProjectCreate) -> Any:
 
 
 def parent_of(tx: Tx, ctx: Context, want: ProjectCreate) -> Any:
-    """The row above the new project: a project of the same domain, or the domain."""
+    """The row above the new project: a project of the same domain, or the domain. Whoever may not make projects there
+    is answered as if it were not there."""
     if want.parent_id is None:
-        return places.domain(tx, want.domain_id or permits.own_domain(ctx))
+        domain_id = want.domain_id or permits.own_domain(ctx)
+        permits.demand(ctx, policy.CREATE_PROJECT, within(domain_id))
+        return places.domain(tx, domain_id)
     parent = places.projects.find(tx, want.parent_id, lock=True)
-    if parent is None:
+    if parent is None or not permits.granted(ctx, policy.CREATE_PROJECT, within(parent.domain_id or parent.id)):
         raise errors.NotFound(f"Could not find project: {want.parent_id}.", kind="project", id=want.parent_id)
     if want.domain_id not in (None, parent.domain_id or parent.id):
         raise errors.Invalid("The parent of a project must be in the same domain as the project.")
     return parent
+
+
+def within(domain_id: str) -> dict[str, str]:
+    """A project of this domain, as the target of a rule."""
+    return {"target.project.domain_id": domain_id}
 
 
 def change(tx: Tx, ctx: Context, project_id: str, want: ProjectChange) -> Project:

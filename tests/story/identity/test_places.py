@@ -108,6 +108,25 @@ async def test_the_laws_of_the_tree(cloud: Cloud) -> None:
     await create(cloud.admin, "project", 403, parent_id=at["id"])
 
 
+async def test_a_domains_manager_cant_tell_other_domains_and_their_projects_from_such_as_nobody_has(
+    cloud: Cloud
+) -> None:
+    manager, domain = await domain_persona(cloud, "manager")
+    await create(manager, "project", domain_id=domain)
+    foreign = await create(cloud.admin, "project", domain_id=await cloud.domain())
+    nobodys = uuid.uuid4().hex
+    wishes: list[tuple[dict[str, str], str]] = [
+        ({}, "domain_id"), ({}, "parent_id"), ({"domain_id": domain}, "parent_id"),
+    ]
+    for more, name in wishes:
+        told = []
+        for id in (foreign[name], nobodys) if name == "domain_id" else (foreign["id"], foreign["domain_id"], nobodys):
+            wish = {"project": {"name": unique("p"), name: id} | more}
+            answer = await manager.post(f"{V3}/projects", wish, status=(403, 404))
+            told.append((answer.status, answer.body.decode().replace(id, "")))
+        assert len(set(told)) == 1, told
+
+
 async def test_a_domain_is_deleted_once_disabled_with_everything_in_it(cloud: Cloud) -> None:
     user = await cloud.project()
     await create(cloud.admin, "group", domain_id=user.domain_id)
