@@ -67,8 +67,12 @@ async def ask(
 def told(land: Land, operation: Operation, answer: Answer) -> list[str]:
     """The secrets of the land that the answer holds and the request did not."""
     asked = operation.address(land.ids) + repr(operation.body(land.ids))
+    return told_by(answer, [secret for secret in land.secrets() if secret not in asked])
+
+
+def told_by(answer: Answer, secrets: list[str]) -> list[str]:
     text = answer.body.decode(errors="replace") + repr(answer.headers)
-    return [secret for secret in land.secrets() if secret in text and secret not in asked]
+    return [secret for secret in secrets if secret in text]
 
 
 def compare(land: Land, who: Someone, operation: Operation, known: Answer, unknown: Answer) -> list[str]:
