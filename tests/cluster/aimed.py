@@ -14,6 +14,7 @@ import json
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,8 @@ def points() -> list[Point]:
 
 class Aimed(Processes):
     def __init__(self, home: Path) -> None:
+        self.killed_by = Counter[str]()
+        """Hosts, in the middle of a verb by themselves, or beside a step that asks them nothing."""
         self.aim = home / "sky" / "run" / "aim"
         (home / "sky").mkdir(mode=0o700)
         (home / "sky" / "image-stores.toml").write_text(STORES)
@@ -119,6 +122,9 @@ class Aimed(Processes):
         while not met.exists():
             assert time.monotonic() < end, "the step was never reached"
             time.sleep(0.005)
+        told = json.loads(met.read_text())
+        if (told["victim"], told["deed"]) == ("host", "kill"):
+            self.killed_by[told["by"]] += 1
         met.unlink()
 
     def nothing_is_found(self) -> None:

@@ -48,3 +48,8 @@ def test_nothing_sticks_and_nothing_leaks(running: Aimed, point: Point, told: li
         running.delete_all()
     running.nothing_is_found()
     told.append(str(took_s))
+
+
+def test_hosts_were_killed_when_they_had_done_what_they_were_told(running: Aimed) -> None:
+    """And not only beside steps that ask them nothing, which are fewer."""
+    assert running.killed_by["host"] >= running.killed_by["serve"], running.killed_by
