@@ -29,7 +29,7 @@ async def migrate(settings: Settings) -> list[str]:
 
     # Every service's tables must be known for a database that is still empty.
     services()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.prepare_database()
     db = await open_database(settings.database_url)
     try:
         return await upgrade.migrate(db)

@@ -43,6 +43,7 @@ def run(settings: Settings) -> None:
     prepare(settings)
     try:
         settings.prepare()
+        settings.prepare_database()
         with only_one(settings.run_dir / "control.lock", "control plane"):
             if settings.http.processes > 1:
                 workers.run(settings, listen(settings))

@@ -35,6 +35,8 @@ from skyhold.core.settings.sections import (
     Volume,
 )
 
+SQLITE = "sqlite:///"
+
 
 class SettingsError(Exception):
     """A setting that can't be used; the text names it, where it was found, and what would do."""
@@ -74,7 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def database_url(self) -> str:
-        return self.database.url or f"sqlite:///{self.home / 'skyhold.db'}"
+        return self.database.url or f"{SQLITE}{self.home / 'skyhold.db'}"
 
     @property
     def bus_url(self) -> str:
@@ -168,6 +170,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         places = (self.home, self.run_dir, self.log_dir, self.images_dir, self.keys_dir)
         for path in (*places, self.fernet_keys_dir, self.guests_dir, self.hosts_dir):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def prepare_database(self) -> None:
+        """Make its file, where it is one, for this user alone: left to itself SQLite would let everybody read it, and
+        what it makes beside the file has the file's mode."""
+        if self.database_url.startswith(SQLITE):
+            path = Path(self.database_url.removeprefix(SQLITE))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
 
 
 def _reachable(host: str) -> str:

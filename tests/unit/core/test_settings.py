@@ -6,8 +6,10 @@ What each setting does is tested where it is used. Every case has its own state 
 
 from __future__ import annotations
 
+import sqlite3
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -173,6 +175,20 @@ def test_prepare_makes_closed_directories(tmp_path):
     for path in (got.home, got.run_dir, got.fernet_keys_dir, got.guests_dir, got.hosts_dir, got.images_dir):
         assert path.stat().st_mode & 0o777 == 0o700
     got.prepare()
+
+
+def test_the_database_is_the_operators_alone_even_in_a_directory_that_is_open(tmp_path):
+    home = tmp_path / "open"
+    home.mkdir(mode=0o755)
+    got = load(home, {})
+    got.prepare_database()
+    with closing(sqlite3.connect(home / "skyhold.db")) as made:
+        made.execute("PRAGMA journal_mode=WAL")
+        made.execute("CREATE TABLE one (two)")
+        assert {path.stat().st_mode & 0o777 for path in home.iterdir()} == {0o600}
+    got.prepare_database()
+    load(tmp_path / "none", {"SKYHOLD_DATABASE_URL": "postgresql://u@h/d"}).prepare_database()
+    assert list(tmp_path.iterdir()) == [home]
 
 
 def test_a_home_too_deep_for_sockets_is_refused(tmp_path):
