@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Invariant 3 for ids that stand in bodies: whoever asks for something of their own can't have it made of another's.
+"""Invariant 3 where things meet: whoever asks for something of their own can't have it made of another's.
 
-What stands in addresses is test_tenancy.py. There a stranger's every id is the land's, so the first look-up refuses;
-here all but one are the stranger's own, so each look-up has to refuse by itself. The one thing to know first: with
-nothing of the land's in it each wish must be granted, or its refusals would prove nothing.
+In test_tenancy.py a stranger's every id is the land's, so the first look-up refuses; here all but one are the
+stranger's own, so each look-up has to refuse by itself. The one thing to know first: with nothing of the land's in it
+each wish must be granted, or its refusals would prove nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.kit.cloud import Persona
 from tests.tenancy.land import PUBLIC_KEY, Land, Someone
 from tests.tenancy.operations import VARIABLE, Operation, every, fill, filled, unknown_like
 from tests.tenancy.snapshot import difference, snapshot
-from tests.tenancy.test_tenancy import FITTING, faceless
+from tests.tenancy.test_tenancy import FITTING, faceless, told_by
 
 COMPUTE, NETWORK, VOLUME = "/compute/v2.1", "/network/v2.0", "/volume/v3"
 VERSIONS = {"OpenStack-API-Version": "compute 2.96, volume 3.70"}
@@ -106,6 +106,19 @@ WISHES = [
     Wish("POST", f"{VOLUME}/volumes", {"volume": {"size": 1, "imageRef": "$image"}}),
     Wish("POST", f"{VOLUME}/snapshots", {"snapshot": {"volume_id": "$volume"}}),
     Wish("POST", f"{VOLUME}/attachments", {"attachment": {"volume_uuid": "$volume"}}),
+]
+
+ON_A_SERVER, COPIES = f"{COMPUTE}/servers/$server", "/object-store/v1/AUTH_$project/mine/copy"
+BENEATH: list[tuple[str, Wish, dict[str, str]]] = [
+    # What is the land's (`$theirs`) beneath something of the stranger's own, or in a header of it.
+    *(("server_port", Wish(method, f"{ON_A_SERVER}/os-interface/$theirs", None), {}) for method in ("GET", "DELETE")),
+    *(("server_volume", Wish(method, f"{ON_A_SERVER}/os-volume_attachments/$theirs", None), {})
+      for method in ("GET", "DELETE")),
+    ("request", Wish("GET", f"{ON_A_SERVER}/os-instance-actions/$theirs", None), {}),
+    ("sg", Wish("POST", f"{ON_A_SERVER}/action", {"removeSecurityGroup": {"name": "$theirs"}}), {}),
+    ("attachment", Wish("POST", f"{VOLUME}/volumes/$used/action", {"os-detach": {"attachment_id": "$theirs"}}), {}),
+    ("project", Wish("PUT", COPIES, None),
+     {"X-Copy-From": "birds/crow", "X-Copy-From-Account": "AUTH_$theirs"}),
 ]
 
 NO_REFERENCES = {
@@ -254,6 +267,11 @@ async def disks(land: Land, me: Persona, ids: dict[str, str]) -> None:
     await me.put(f"/image/v2/images/{ids['image']}/file", empty(), content_type="application/octet-stream", status=204)
     ids["volume"] = await made(me, f"{VOLUME}/volumes", {"volume": {"size": 1}})
     assert await land.cloud.core.sagas.idle(20)
+    ids["used"] = await made(me, f"{VOLUME}/volumes", {"volume": {"size": 1}})
+    assert await land.cloud.core.sagas.idle(20)
+    held = {"os-attach": {"host_name": "h", "mountpoint": "/dev/vdc"}}
+    await me.post(f"{VOLUME}/volumes/{ids['used']}/action", held, headers=VERSIONS, status=202)
+    await me.put(f"/object-store/v1/AUTH_{ids['project']}/mine", status=201)
     ids["snapshot"] = await made(me, f"{VOLUME}/snapshots", {"snapshot": {"volume_id": ids["volume"]}})
     assert await land.cloud.core.sagas.idle(20)
 
@@ -273,8 +291,26 @@ async def test_invariant_3_nothing_is_made_of_what_is_anothers(
     unknown = await send(stranger, wish, own, own | {name: unknown_like(theirs)})
     assert 400 <= refused.status < 500, refused.body
     assert (refused.status, faceless(refused)) == (unknown.status, faceless(unknown))
-    told = [secret for secret in land.secrets() if secret in refused.body.decode() and secret != theirs]
-    assert not told
+    assert not told_by(refused, [secret for secret in land.secrets() if secret != theirs])
+    assert not difference(before, await snapshot(land.cloud))
+
+
+@pytest.mark.parametrize(("name", "wish", "headers"), BENEATH, ids=[f"{w.method} {w.path}" for _, w, _ in BENEATH])
+async def test_invariant_3_what_is_anothers_is_not_found_beneath_ones_own(
+    land: Land, stranger: Someone, own: dict[str, str], name: str, wish: Wish, headers: dict[str, str]
+) -> None:
+    before, answers = await snapshot(land.cloud), []
+    for id in (land.ids[name], unknown_like(land.ids[name])):
+        ids = own | {"theirs": id}
+        sent = VERSIONS | {key: fill(value, ids) for key, value in headers.items()}
+        answer = await stranger.client.request(
+            wish.method, fill(wish.path, ids), filled(wish.body, ids), headers=sent, status=FITTING
+        )
+        # It is refused for this id, and not for something else about the wish.
+        assert answer.status == 403 or (answer.status >= 400 and id in answer.body.decode()), answer.body
+        assert not told_by(answer, [secret for secret in land.secrets() if secret != id])
+        answers.append((answer.status, faceless(answer)))
+    assert answers[0] == answers[1]
     assert not difference(before, await snapshot(land.cloud))
 
 
