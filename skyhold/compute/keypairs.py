@@ -135,8 +135,7 @@ async def delete(ctx: Context, name: str, query: KeypairQuery) -> Reply:
 def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
     """Raises Invalid for a key that isn't one, Conflict for a name taken, OverQuota."""
     owner = want.user_id or ctx.user_id
-    if not ctx.allows(policy.KEYPAIRS_CREATE, {"user_id": owner}):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.KEYPAIRS_CREATE.name, ctx.creds))
+    ctx.demand(policy.KEYPAIRS_CREATE, {"user_id": owner})
     check_name(ctx, want.name)
     fingerprint = keys.fingerprint(public_key, want.type)
     # Counted for the user, and limited by the project that the user works in, as upstream.

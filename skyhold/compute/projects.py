@@ -23,5 +23,4 @@ def require_project(tx: Tx, ctx: Context, project_id: str) -> None:
 
 def permit(ctx: Context, rule: Rule, project_id: str) -> None:
     """Raises Forbidden unless the caller may do this to that project."""
-    if not ctx.allows(rule, {"project_id": project_id, "user_id": ctx.user_id}):
-        raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
+    ctx.demand(rule, {"project_id": project_id, "user_id": ctx.user_id})

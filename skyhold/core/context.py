@@ -161,6 +161,11 @@ class Context:
     def allows(self, rule: Rule, target: object | None = None) -> bool:
         return self.core.policy.allows(rule.name, self.creds, target)
 
+    def demand(self, rule: Rule, target: object | None = None) -> None:
+        """Raises Forbidden, which names the rule and the role and scope that were missing."""
+        if not self.allows(rule, target):
+            raise errors.Forbidden(self.core.policy.explain(rule.name, self.creds), rule=rule.name)
+
     async def read(self, fn: Callable[Concatenate[Tx, Context, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(tx, ctx, …)` on a consistent snapshot. Raises Unavailable when the database can't now."""
         answer: T = await asked(self.core.db.read(self, fn, *args, **kw))

@@ -83,8 +83,7 @@ async def index(ctx: Context, image_id: str) -> Descendants:
 def of_image(tx: Tx, ctx: Context, image_id: str) -> Found:
     """Raises NotFound, and Forbidden for an image of others that the caller may use."""
     image = get(tx, ctx, image_id)
-    if not ctx.allows(policy.GET_DESCENDANTS, image._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.GET_DESCENDANTS.name, ctx.creds))
+    ctx.demand(policy.GET_DESCENDANTS, image._asdict())
     own = None if "admin" in ctx.creds.roles else ctx.project_id
     found = [source(tx, ctx, image.id, own, MOST) for source in sources(ctx.core)]
     shown = [each for some in found for each in some.shown]

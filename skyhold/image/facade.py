@@ -117,8 +117,7 @@ def create_for_snapshot(
 ) -> ImageView:
     """A queued image of the context's project. Raises Forbidden, OverQuota, TooLarge."""
     owner = ctx.project_id or None
-    if not ctx.allows(policy.ADD_IMAGE, {"project_id": owner}):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.ADD_IMAGE.name, ctx.creds))
+    ctx.demand(policy.ADD_IMAGE, {"project_id": owner})
     ops.check_visibility(ctx, visibility, owner)
     for key in properties:
         ops.check_name(key)

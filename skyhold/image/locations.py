@@ -238,8 +238,7 @@ def patched(tx: Tx, ctx: Context, row: Any, changes: Sequence[Change], seen: dic
         if change.name != "locations":
             continue
         check_visible(ctx)
-        if not ctx.allows(policy.SET_LOCATION, row._asdict()):
-            raise errors.Forbidden(ctx.core.policy.explain(policy.SET_LOCATION.name, ctx.creds))
+        ctx.demand(policy.SET_LOCATION, row._asdict())
         if change.op == "remove":
             row = removed(tx, ctx, row, change.where)
         elif change.op == "add" and change.where is not None:
@@ -313,8 +312,7 @@ def replaced(tx: Tx, ctx: Context, row: Any, given: Any, seen: dict[str, tuple[s
 
 
 def removed(tx: Tx, ctx: Context, row: Any, where: str | None) -> Any:
-    if not ctx.allows(policy.DELETE_LOCATION, row._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.DELETE_LOCATION.name, ctx.creds))
+    ctx.demand(policy.DELETE_LOCATION, row._asdict())
     has = row.locations or []
     if where is None or not where.isdigit() or int(where) >= len(has):
         raise errors.Invalid(f"The image has {len(has)} locations: there is no /locations/{where}.")

@@ -53,8 +53,7 @@ async def of_project(ctx: Context, query: Pairs) -> Reply:
     refuse_unknown(query.extra, [*allowed, "consumer_type"] if grouped else allowed)
     wanted = {name: texts[0] for name, texts in query.extra.items()}
     refuse_bad(wanted)
-    if not ctx.allows(policy.TOTAL_USAGES, {"project_id": wanted["project_id"]}):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.TOTAL_USAGES.name, ctx.creds))
+    ctx.demand(policy.TOTAL_USAGES, {"project_id": wanted["project_id"]})
     read = by_type if grouped else by_class
     return answer(ctx, await ctx.read(read, wanted))
 

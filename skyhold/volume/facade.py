@@ -95,8 +95,7 @@ def check_wish(tx: Tx, ctx: Context, *, volume_type: str | None, from_image: boo
     Forbidden, Invalid for a type that isn't there."""
     rules = [policy.VOLUMES_CREATE, *([policy.VOLUMES_CREATE_FROM_IMAGE] if from_image else [])]
     for rule in rules:
-        if not ctx.allows(rule, {"project_id": ctx.project_id}):
-            raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds))
+        ctx.demand(rule, {"project_id": ctx.project_id})
     try:
         types.chosen(tx, volume_type)
     except errors.NotFound as unknown:

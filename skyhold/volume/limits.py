@@ -13,7 +13,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.shapes import Shape, envelope, field
 from skyhold.volume import policy
-from skyhold.volume.quotas import QUOTA, permit
+from skyhold.volume.quotas import QUOTA
 
 
 class Absolute(Shape):
@@ -49,7 +49,7 @@ async def show(ctx: Context, query: LimitsQuery) -> Both:
 
 
 def limits(tx: Tx, ctx: Context, project_id: str) -> Both:
-    permit(ctx, policy.LIMITS, project_id)
+    ctx.demand(policy.LIMITS, {"project_id": project_id})
     most, used = QUOTA.limits(tx, project_id), QUOTA.usage(tx, project_id)
     return Both(rate=[], absolute=Absolute(
         volumes=most["volumes"], snapshots=most["snapshots"], gigabytes=most["gigabytes"], backups=most["backups"],

@@ -14,7 +14,6 @@ from skyhold.core.app import Core
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
-from skyhold.core.policy.rules import Rule
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import Absent, LooseBool, OpenShape, Shape, envelope, field
 from skyhold.core.store import Store
@@ -118,7 +117,7 @@ async def update_class(ctx: Context, class_name: str, want: Change) -> Limits:
 
 
 def limits_of(tx: Tx, ctx: Context, project_id: str, usage: bool) -> Limits:
-    permit(ctx, policy.QUOTAS_SHOW, project_id)
+    ctx.demand(policy.QUOTAS_SHOW, {"project_id": project_id})
     require_project(tx, ctx, project_id)
     limits = QUOTA.limits(tx, project_id)
     if not usage:
@@ -130,7 +129,7 @@ def limits_of(tx: Tx, ctx: Context, project_id: str, usage: bool) -> Limits:
 
 
 def defaults_for(tx: Tx, ctx: Context, project_id: str) -> Limits:
-    permit(ctx, policy.QUOTAS_SHOW, project_id)
+    ctx.demand(policy.QUOTAS_SHOW, {"project_id": project_id})
     require_project(tx, ctx, project_id)
     return Limits(id=project_id, **QUOTA.limits(tx, EVERYBODY))
 
@@ -193,12 +192,6 @@ def limit(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= MOST:
         raise errors.Invalid(f"The limit of {name} must be a number from -1 (no limit) to {MOST}.")
     return value
-
-
-def permit(ctx: Context, rule: Rule, project_id: str) -> None:
-    """Raises Forbidden unless the caller may do this to that project."""
-    if not ctx.allows(rule, {"project_id": project_id}):
-        raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
 
 
 def require_project(tx: Tx, ctx: Context, project_id: str) -> None:

@@ -95,8 +95,7 @@ def all_projects(ctx: Context, query: shape.ServerQuery) -> bool:
         return False
     if query.all_tenants.lower() not in ("", "1", "true", "yes", "on"):
         raise errors.Invalid(f"Invalid value '{query.all_tenants[:50]}' for all_tenants.")
-    if not ctx.allows(policy.SERVERS_ALL, None):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.SERVERS_ALL.name, ctx.creds))
+    ctx.demand(policy.SERVERS_ALL)
     return True
 
 

@@ -151,8 +151,8 @@ def lock(tx: Tx, ctx: Context, server_id: str, reason: str | None) -> None:
 
 def unlock(tx: Tx, ctx: Context, server_id: str) -> None:
     server = SERVERS_STORE.get(tx, ctx, server_id)
-    if server.locked_by == "admin" and not ctx.allows(policy.UNLOCK_OVERRIDE, server._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.UNLOCK_OVERRIDE.name, ctx.creds))
+    if server.locked_by == "admin":
+        ctx.demand(policy.UNLOCK_OVERRIDE, server._asdict())
     actions.begin(tx, ctx, server, "unlock")
     server = SERVERS_STORE.update(tx, server, locked_by=None, locked_reason=None)
     journal.record(tx, "server.unlock", server)
@@ -293,8 +293,8 @@ def forced_host(tx: Tx, ctx: Context, want: shape.ServerCreate) -> str | None:
     """The host that was named, if the caller may name one."""
     named = next((h for h in (want.host, want.hypervisor_hostname) if isinstance(h, str)), None)
     named = named or zone(tx, ctx, want.availability_zone)[1]
-    if named and not ctx.allows(policy.FORCED_HOST, {"project_id": ctx.project_id}):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.FORCED_HOST.name, ctx.creds))
+    if named:
+        ctx.demand(policy.FORCED_HOST, {"project_id": ctx.project_id})
     return named
 
 

@@ -167,8 +167,7 @@ def change(tx: Tx, ctx: Context, server_id: str, volume_id: str, want: VolumeUpd
 
 
 def refuse_swap(ctx: Context, server: Any) -> None:
-    if not ctx.allows(policy.VOLUMES_SWAP, server._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.VOLUMES_SWAP.name, ctx.creds))
+    ctx.demand(policy.VOLUMES_SWAP, server._asdict())
     raise errors.Invalid(
         "This cloud doesn't move a server from one volume to another yet: detach the one and attach the other.",
         reason="not_implemented",

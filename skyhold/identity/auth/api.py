@@ -138,6 +138,5 @@ async def subject(ctx: Context, headers: Mapping[str, str | None], rule: Rule, l
         raise errors.NotFound("Could not find token: the header X-Subject-Token is missing.")
     known = await sessions(ctx.core).look(text, late_s, ctx.creds.token)
     target = {"target.token.user_id": known.creds.user_id}
-    if not ctx.allows(rule, target):
-        raise errors.Forbidden(ctx.core.policy.explain(rule.name, ctx.creds), rule=rule.name)
+    ctx.demand(rule, target)
     return known

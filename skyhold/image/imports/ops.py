@@ -98,8 +98,8 @@ def begin(tx: Tx, ctx: Context, image_id: str, plan: Plan) -> Any:
     """Raises Conflict when the image isn't in the status that the method needs, or is being imported already."""
     row = store.get(tx, ctx, image_id, may=policy.MODIFY_IMAGE)
     name = plan.method["name"]
-    if name == COPY_IMAGE and not ctx.allows(policy.COPY_IMAGE, row._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.COPY_IMAGE.name, ctx.creds))
+    if name == COPY_IMAGE:
+        ctx.demand(policy.COPY_IMAGE, row._asdict())
     check_status(row, name)
     if name in (GLANCE_DIRECT, WEB_DOWNLOAD):
         images.check_formats_set(row, "before import")

@@ -138,8 +138,8 @@ def origin_of(tx: Tx, ctx: Context, plan: Plan) -> Origin:
 
 def of_image(tx: Tx, ctx: Context, image_id: str) -> Origin:
     # Work that was permitted earlier has no roles of its own any more.
-    if not ctx.creds.internal and not ctx.allows(policy.VOLUMES_CREATE_FROM_IMAGE, {"project_id": ctx.project_id}):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.VOLUMES_CREATE_FROM_IMAGE.name, ctx.creds))
+    if not ctx.creds.internal:
+        ctx.demand(policy.VOLUMES_CREATE_FROM_IMAGE, {"project_id": ctx.project_id})
     image = image_facade.get(tx, ctx, image_id)
     if image.status != "active":
         raise errors.Invalid(f"Image {image.id} is not active: its status is {image.status}.")
@@ -230,8 +230,8 @@ def delete(tx: Tx, ctx: Context, volume_id: str, *, cascade: bool = False, force
 
     One that is still being made stops being made; `force`, an administrator's, ends whatever else is under way.
     """
-    if force and not ctx.allows(policy.VOLUMES_FORCE_DELETE, None):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.VOLUMES_FORCE_DELETE.name, ctx.creds))
+    if force:
+        ctx.demand(policy.VOLUMES_FORCE_DELETE)
     begin_delete(tx, ctx, get(tx, ctx, volume_id), cascade=cascade, force=force)
 
 

@@ -26,8 +26,8 @@ def begin(tx: Tx, ctx: Context, volume_id: str, want: shape.Upload) -> shape.Upl
 
     volume = get(tx, ctx, volume_id)
     refuse_formats(want)
-    if want.visibility == "public" and not ctx.allows(policy.UPLOAD_PUBLIC, volume._asdict()):
-        raise errors.Forbidden(ctx.core.policy.explain(policy.UPLOAD_PUBLIC.name, ctx.creds))
+    if want.visibility == "public":
+        ctx.demand(policy.UPLOAD_PUBLIC, volume._asdict())
     if volume.state == states.IN_USE:
         raise errors.Invalid(
             f"Invalid volume: Volume {volume.id} is in use, with or without force: detach it, or upload a volume made "
