@@ -11,15 +11,13 @@ from typing import Any
 
 from skyhold.compute import policy
 from skyhold.compute.projects import permit, require_project
-from skyhold.core import errors, journal
+from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.quota import UNLIMITED, Quota
 from skyhold.core.shapes import ABSENT, Absent, LooseBool, LooseInt, Shape, envelope, field
-from skyhold.core.store import Store
-from skyhold.core.tables import QUOTA_LIMITS
 
 QUOTA = Quota(
     "compute", instances=10, cores=20, ram=51200, key_pairs=100, metadata_items=128, server_groups=10,
@@ -196,15 +194,12 @@ def change(tx: Tx, ctx: Context, project_id: str, want: Change) -> Limits:
     wanted = numbers(want)
     if not want.force:
         refuse_less_than_used(wanted, QUOTA.usage(tx, project_id))
-    keep(tx, project_id, wanted)
+    QUOTA.set_limits(tx, project_id, wanted)
     return Limits(**everything(tx, project_id))
 
 
 def reset(tx: Tx, ctx: Context, project_id: str) -> None:
-    before = QUOTA.limits(tx, project_id)
     QUOTA.clear_limits(tx, project_id)
-    for resource, maximum in before.items():
-        record(tx, "quota.delete", project_id, resource, maximum)
 
 
 def limits_of_class(tx: Tx, ctx: Context, class_name: str) -> ClassLimits:
@@ -214,19 +209,8 @@ def limits_of_class(tx: Tx, ctx: Context, class_name: str) -> ClassLimits:
 def change_class(tx: Tx, ctx: Context, class_name: str, want: ClassChange) -> ClassLimits:
     if class_name != "default":
         raise errors.Invalid("The only quota class is 'default'; others have no effect.", reason="no_such_class")
-    keep(tx, EVERYBODY, numbers(want))
+    QUOTA.set_limits(tx, EVERYBODY, numbers(want))
     return ClassLimits(**everything(tx, EVERYBODY))
-
-
-def keep(tx: Tx, project_id: str, wanted: dict[str, int]) -> None:
-    QUOTA.set_limits(tx, project_id, wanted)
-    for resource, maximum in wanted.items():
-        record(tx, "quota.update", project_id, resource, maximum)
-
-
-def record(tx: Tx, action: str, project_id: str, resource: str, maximum: int) -> None:
-    row = store.Row(project_id=project_id, resource=resource, maximum=maximum)
-    journal.record(tx, action, row, project_id=project_id)
 
 
 def numbers(want: ClassChange) -> dict[str, int]:
@@ -247,6 +231,3 @@ def refuse_less_than_used(wanted: dict[str, int], used: dict[str, int]) -> None:
 def refuse_user(query: QuotaQuery) -> None:
     if query.user_id:
         raise errors.Invalid("Quotas are a project's here: a user in it has no quota of their own.")
-
-
-store = Store(QUOTA_LIMITS, service="compute", kind="quota", label="Quota", key="project_id")

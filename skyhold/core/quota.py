@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from skyhold.core import errors
+from skyhold.core import errors, journal
 from skyhold.core.context import Ceilings
 from skyhold.core.db.among import among
+from skyhold.core.store import Store
 from skyhold.core.tables import QUOTA_LIMITS, QUOTA_USAGES
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Quota:
         self.service = service
         self.unified = unified
         self.defaults = dict(defaults)
+        self._limits = Store(QUOTA_LIMITS, service=service, kind="quota", label="Quota", key="project_id")
 
     def take(self, tx: Tx, project_id: str, **amounts: int) -> None:
         """Raises OverQuota naming used, limit and asked of the first resource that is short."""
@@ -121,6 +123,7 @@ class Quota:
         return found
 
     def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
+        """Of a project, or with "" of all that have none of their own."""
         for resource, maximum in limits.items():
             params = {"project": project_id, "what": self._name(resource), "n": maximum}
             if tx.changed(SET_LIMIT, params):
@@ -131,13 +134,20 @@ class Quota:
             except sa.exc.IntegrityError:
                 # Another transaction was first; now there is a row to change.
                 tx.execute(SET_LIMIT, params)
+        self._record(tx, "quota.update", project_id, limits)
 
     def clear_limits(self, tx: Tx, project_id: str) -> None:
+        self._record(tx, "quota.delete", project_id, self.limits(tx, project_id))
         tx.execute(
             QUOTA_LIMITS.delete().where(
                 QUOTA_LIMITS.c.project_id == project_id, QUOTA_LIMITS.c.resource.in_(self._names())
             )
         )
+
+    def _record(self, tx: Tx, action: str, project_id: str, limits: dict[str, int]) -> None:
+        for resource, maximum in limits.items():
+            row = self._limits.Row(project_id=project_id, resource=resource, maximum=maximum)
+            journal.record(tx, action, row, project_id=project_id)
 
     def _name(self, resource: str) -> str:
         return f"{self.service}:{resource}"

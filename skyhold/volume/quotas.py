@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from skyhold.core import errors, journal
+from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Routes
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import Absent, LooseBool, OpenShape, Shape, envelope, field
-from skyhold.core.store import Store
-from skyhold.core.tables import QUOTA_LIMITS
 from skyhold.core.wire.kinds import DIGITS
 from skyhold.identity import facade as identity
 from skyhold.volume import policy
@@ -136,15 +134,12 @@ def defaults_for(tx: Tx, ctx: Context, project_id: str) -> Limits:
 
 def change(tx: Tx, ctx: Context, project_id: str, want: Change) -> Limits:
     require_project(tx, ctx, project_id)
-    keep(tx, project_id, numbers(want))
+    QUOTA.set_limits(tx, project_id, numbers(want))
     return shown(QUOTA.limits(tx, project_id))
 
 
 def reset(tx: Tx, ctx: Context, project_id: str) -> None:
-    before = QUOTA.limits(tx, project_id)
     QUOTA.clear_limits(tx, project_id)
-    for resource, maximum in before.items():
-        record(tx, "quota.delete", project_id, resource, maximum)
 
 
 def limits_of_class(tx: Tx, ctx: Context, class_name: str) -> Limits:
@@ -154,24 +149,13 @@ def limits_of_class(tx: Tx, ctx: Context, class_name: str) -> Limits:
 def change_class(tx: Tx, ctx: Context, class_name: str, want: Change) -> Limits:
     if class_name != "default":
         raise errors.Invalid("The only quota class is 'default'; others have no effect.", reason="no_such_class")
-    keep(tx, EVERYBODY, numbers(want))
+    QUOTA.set_limits(tx, EVERYBODY, numbers(want))
     return shown(QUOTA.limits(tx, EVERYBODY))
 
 
 def shown(limits: dict[str, Any]) -> Limits:
     """Without the project, which an answer to a change doesn't name."""
     return Limits(**limits)
-
-
-def keep(tx: Tx, project_id: str, wanted: dict[str, int]) -> None:
-    QUOTA.set_limits(tx, project_id, wanted)
-    for resource, maximum in wanted.items():
-        record(tx, "quota.update", project_id, resource, maximum)
-
-
-def record(tx: Tx, action: str, project_id: str, resource: str, maximum: int) -> None:
-    row = store.Row(project_id=project_id, resource=resource, maximum=maximum)
-    journal.record(tx, action, row, project_id=project_id)
 
 
 def numbers(want: Change) -> dict[str, int]:
@@ -198,6 +182,3 @@ def require_project(tx: Tx, ctx: Context, project_id: str) -> None:
     """Raises NotFound for a project that identity doesn't know."""
     if project_id != ctx.project_id and project_id not in identity.projects(tx, ctx, [project_id]):
         raise errors.NotFound(f"Project {project_id[:64]} could not be found.", reason="project_not_found")
-
-
-store = Store(QUOTA_LIMITS, service="volume", kind="quota", label="Quota", key="project_id")

@@ -12,11 +12,13 @@ import uuid
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
 from skyhold.core.quota import UNLIMITED, Quota
+from skyhold.core.tables import JOURNAL
 
 QUOTA = Quota("toy", things=5, gigabytes=100)
 
@@ -111,6 +113,17 @@ async def test_limits_of_all_projects_are_read_at_once(core: Core, project: str)
     assert found[project] == {"things": 1, "gigabytes": 7}
     assert "" not in found
     await ctx.write(lambda tx, ctx: QUOTA.clear_limits(tx, ""))
+
+
+async def test_who_set_a_limit_is_in_the_journal_whichever_service_it_is_of(core: Core, project: str) -> None:
+    ctx = internal(core)
+    await ctx.write(limit, project, things=1)
+    await ctx.write(lambda tx, ctx: QUOTA.clear_limits(tx, project))
+    mine = sa.select(JOURNAL.c.action, JOURNAL.c.service, JOURNAL.c.state).where(JOURNAL.c.project_id == project)
+    rows = await ctx.read(lambda tx, ctx: tx.all(mine.order_by(JOURNAL.c.id)))
+    assert {row.service for row in rows} == {"toy"}
+    told = [(row.action, row.state["resource"], row.state["maximum"]) for row in rows]
+    assert told == [("quota.update", "things", 1), ("quota.delete", "things", 1), ("quota.delete", "gigabytes", 100)]
 
 
 async def test_limits_set_at_once_do_not_collide(core: Core, project: str) -> None:
