@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skyhold.compute import actions, policy, states
+from skyhold.compute import actions, policy
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.servers import ops
 from skyhold.compute.servers.store import SERVERS_STORE
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from skyhold.core.app import Core
 
 INTERFACES = "/v2.1/servers/{server_id}/os-interface"
-PLUGGABLE = (states.ACTIVE, states.PAUSED, states.STOPPED)
 PATIENCE_S = 30.0
 
 # ---- shape ---------------------------------------------------------------------------------
@@ -102,7 +101,7 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
     """(port, saga). Raises Invalid for contradicting wishes, Conflict in a wrong state."""
     if want.port_id and (want.net_id or want.fixed_ips):
         raise errors.Invalid("Give port_id, or net_id with an address: not both.")
-    server = plugged_server(tx, ctx, server_id, "attach_interface")
+    server = ops.placed(tx, ctx, server_id, "attach_interface")
     fixed_ip = want.fixed_ips[0].ip_address if want.fixed_ips else None
     ask = network.PortAsk(
         network_id=want.net_id, port_id=want.port_id, fixed_ip=fixed_ip, tag=want.tag,
@@ -122,18 +121,11 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
 
 
 def begin_detach(tx: Tx, ctx: Context, server_id: str, port_id: str) -> None:
-    server = plugged_server(tx, ctx, server_id, "detach_interface")
+    server = ops.placed(tx, ctx, server_id, "detach_interface")
     port_of(tx, ctx, server_id, port_id)
     action = actions.begin(tx, ctx, server, "detach_interface")
     kept = DetachPort.Kept(server_id=server.id, host_id=server.host_id, action_id=action)
     DetachPort.start(tx, ctx, subject=port_id, kept=kept)
-
-
-def plugged_server(tx: Tx, ctx: Context, server_id: str, verb: str) -> Any:
-    server = ops.ready(tx, ctx, server_id, verb, *PLUGGABLE)
-    if server.host_id is None:
-        raise errors.Conflict(f"Instance {server_id} has no host.")
-    return server
 
 
 async def at_start(core: Core) -> None:

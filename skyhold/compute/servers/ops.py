@@ -33,6 +33,7 @@ MOST_AT_ONCE = 1000
 """Servers of one request: they are made in one transaction, and others wait for it."""
 OURS = "skyhold:"
 """Properties that the program itself keeps with a server; an image's owner may not set them."""
+PLUGGABLE = (states.ACTIVE, states.PAUSED, states.STOPPED)
 NOT_A_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 
 
@@ -209,6 +210,14 @@ def ready(tx: Tx, ctx: Context, server_id: str, verb: str, *allowed: str) -> Any
             f"Cannot '{verb}' instance {server.id} while it is in vm_state {server.state}",
             state=server.state, needs=list(allowed),
         )
+    return server
+
+
+def placed(tx: Tx, ctx: Context, server_id: str, verb: str) -> Any:
+    """The server, free to have something plugged in or pulled out where it runs."""
+    server = ready(tx, ctx, server_id, verb, *PLUGGABLE)
+    if server.host_id is None:
+        raise errors.Conflict(f"Instance {server_id} has no host.")
     return server
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skyhold.compute import actions, policy, states
+from skyhold.compute import actions, policy
 from skyhold.compute.logic import block_devices
 from skyhold.compute.sagas.volumes import AttachVolume, DetachVolume
 from skyhold.compute.servers import ops, volumes
@@ -23,7 +23,6 @@ from skyhold.volume import facade as volume
 
 ATTACHMENTS = "/v2.1/servers/{server_id}/os-volume_attachments"
 ATTACHMENT = ATTACHMENTS + "/{volume_id}"
-PLUGGABLE = (states.ACTIVE, states.PAUSED, states.STOPPED)
 DEVICE = r"^/dev/x?[a-z]?d?[a-z]+[0-9]*$"
 TAG = r"^[^,/]*$"
 MOST = 26
@@ -105,7 +104,7 @@ async def detach(ctx: Context, server_id: str, volume_id: str) -> None:
 
 def begin_attach(tx: Tx, ctx: Context, server_id: str, want: VolumeAttach) -> VolumeAttachment:
     """Raises NotFound, Invalid for a volume that isn't free or lies elsewhere, Conflict in a wrong state."""
-    server = plugged_server(tx, ctx, server_id, "attach_volume")
+    server = ops.placed(tx, ctx, server_id, "attach_volume")
     found = volume.get(tx, ctx, want.volume_id)
     held = volume.attachments_of(tx, ctx, [server.id]).get(server.id, [])
     if len(held) >= MOST:
@@ -137,7 +136,7 @@ def refuse_elsewhere(found: volume.Volume, server: Any) -> None:
 
 
 def begin_detach(tx: Tx, ctx: Context, server_id: str, volume_id: str) -> None:
-    server = plugged_server(tx, ctx, server_id, "detach_volume")
+    server = ops.placed(tx, ctx, server_id, "detach_volume")
     attachment = attachment_of(tx, ctx, server, volume_id)
     if attachment.boot_index == 0:
         raise errors.Invalid("Cannot detach a root device volume", reason="root_volume")
@@ -172,13 +171,6 @@ def refuse_swap(ctx: Context, server: Any) -> None:
         "This cloud doesn't move a server from one volume to another yet: detach the one and attach the other.",
         reason="not_implemented",
     )
-
-
-def plugged_server(tx: Tx, ctx: Context, server_id: str, verb: str) -> Any:
-    server = ops.ready(tx, ctx, server_id, verb, *PLUGGABLE)
-    if server.host_id is None:
-        raise errors.Conflict(f"Instance {server_id} has no host.")
-    return server
 
 
 # ---- queries -------------------------------------------------------------------------------
