@@ -8,7 +8,7 @@ needs to say so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from skyhold.host.machine import Machine
+from tests.kit import secrecy
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.databases import Servers, chosen, chosen_for_kits, servers
 from tests.kit.host import fake_host
@@ -58,6 +59,12 @@ def is_long(item: pytest.Item) -> bool:
 def database_of(item: pytest.Item) -> str:
     """Of the stories' cloud; empty for a test that doesn't ask for it."""
     return str(item.callspec.params.get("cloud", "")) if hasattr(item, "callspec") else ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def invariant_11_no_secret_of_the_run_was_logged() -> Iterator[None]:
+    yield
+    assert not secrecy.RUN.leaked()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=chosen())

@@ -2,7 +2,7 @@
 """Structured logs: one JSON (or text) line an event, with request ids, and without secrets.
 
 Whoever logs uses `structlog.get_logger`; this module only configures it. Values under names that
-sound secret are replaced, and tokens inside text are cut.
+sound secret are replaced; tokens inside text are cut, and what may be secret in a URL.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import structlog
 
 SECRET_NAMES = re.compile(r"password|passwd|adminpass|admin_pass|secret|token|private_key|user_data|credential", re.I)
 TOKENS = re.compile(r"gAAAA[A-Za-z0-9_=-]{20,}")
+USER_OF_URL = re.compile(r"://[^\s/?#@'\"<>]*@")
+QUERY_OF_URL = re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]+")
+"""URLs that are signed carry their secret there."""
 
 
 def configure(level: str = "INFO", style: str = "json", stream: TextIO | None = None) -> None:
@@ -37,8 +40,17 @@ def configure(level: str = "INFO", style: str = "json", stream: TextIO | None = 
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    plain = "%(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=logging.WARNING, stream=out, force=True, format=plain)
+    others = logging.StreamHandler(out)
+    others.setFormatter(Redacted("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[others], force=True)
+
+
+class Redacted(logging.Formatter):
+    """What libraries log by themselves, tracebacks too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text: str = without_secrets(super().format(record))
+        return text
 
 
 class Undaunted:
@@ -72,7 +84,8 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 def without_secrets(value: Any) -> Any:
     """A copy in which nothing secret is left, however deep it was."""
     if isinstance(value, str):
-        return TOKENS.sub("***", value) if "gAAAA" in value else value
+        cut = TOKENS.sub("***", value) if "gAAAA" in value else value
+        return without_secrets_of_urls(cut) if "://" in cut else cut
     if isinstance(value, Mapping):
         return {
             name: "***" if SECRET_NAMES.search(str(name)) else without_secrets(inner)
@@ -81,6 +94,11 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
     return value
+
+
+def without_secrets_of_urls(text: str) -> str:
+    """`postgresql://***@host/db`, `https://host/path?***`."""
+    return QUERY_OF_URL.sub(r"\1***", USER_OF_URL.sub("://***@", text))
 
 
 def json_line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:

@@ -7,8 +7,11 @@ it signs: clients trust the authority once (`cacert`), and don't notice when the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -39,10 +42,11 @@ def files(settings: Settings, now: datetime | None = None) -> tuple[Path, Path] 
     directory = settings.tls_dir
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = now or datetime.now(UTC)
-    authority = kept(directory, "ca") or made_authority(directory, now)
-    names = names_of(settings)
-    if not good(kept(directory, "server"), authority, names, now):
-        write(directory, "server", signed(authority, names, now))
+    with in_turn(directory / ".turn"):
+        authority = kept(directory, "ca") or made_authority(directory, now)
+        names = names_of(settings)
+        if not good(kept(directory, "server"), authority, names, now):
+            write(directory, "server", signed(authority, names, now))
     return directory / "server.crt", directory / "server.key"
 
 
@@ -157,6 +161,14 @@ def good(pair: Pair | None, authority: Pair, names: list[str], now: datetime) ->
 
 
 # ---- files ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Control processes that renew at the same hour would mix one's key with the other's certificate."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def kept(directory: Path, name: str) -> Pair | None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlencode
 
 import orjson
 
-from tests.kit import contract
+from tests.kit import contract, secrecy
 
 
 @dataclass
@@ -100,8 +100,10 @@ class Client:
             else:
                 parts.append(event.get("body", b""))
 
+        secrecy.RUN.passed(headers, raw)
         await self.app(scope, receive, send)
         answer = Answer(status, got, b"".join(parts))
+        secrecy.RUN.passed([(name.encode(), value.encode()) for name, value in got.items()], answer.body)
         core = getattr(self.app, "_core", None)
         if core is not None:
             contract.check(

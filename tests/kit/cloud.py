@@ -25,6 +25,7 @@ from skyhold.core.http.server import make_server
 from skyhold.core.service import Service
 from skyhold.core.settings.sections import Database, Http, Identity, Outbound
 from skyhold.core.settings.whole import Settings
+from tests.kit import secrecy
 from tests.kit.client import Client
 
 ADMIN_PASSWORD = "the-admin-password"
@@ -137,9 +138,11 @@ async def start_cloud(home: Path, services: Sequence[Service] | None = None, *, 
 
 
 class CurrentStderr:
-    """Whatever stderr is when something is written: pytest gives each test another one."""
+    """Whatever stderr is when something is written: pytest gives each test another one. What was written is looked
+    through for secrets at the end (secrecy.py)."""
 
     def write(self, text: str) -> int:
+        secrecy.RUN.logged(text)
         return sys.stderr.write(text)
 
     def flush(self) -> None:

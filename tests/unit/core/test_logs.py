@@ -72,6 +72,18 @@ def test_tokens_inside_text_are_cut(lines: io.StringIO) -> None:
     assert TOKEN[8:40] not in lines.getvalue()
 
 
+@pytest.mark.parametrize(("said", "left"), [
+    ("https://s3.test/a?X-Amz-Signature=hunter2&x=y answered 403.", "https://s3.test/a?*** answered 403."),
+    ("fetch 'https://u:hunter2@s3.test/a?sig=hunter2'", "fetch 'https://***@s3.test/a?***'"),
+    ("postgresql+asyncpg://skyhold:hunter2@db.test/cloud is away", "postgresql+asyncpg://***@db.test/cloud is away"),
+    ("ldap://hunter2@ldap.test", "ldap://***@ldap.test"),
+    ("https://cloud.test/a/b#c, write to ana@cloud.test?", "https://cloud.test/a/b#c, write to ana@cloud.test?"),
+])
+def test_what_may_be_secret_in_a_url_is_cut(lines: io.StringIO, said: str, left: str) -> None:
+    structlog.get_logger("toy").info("saga aborts", error=said, deep=[{"uri": said}])
+    assert (last(lines)["error"], last(lines)["deep"]) == (left, [{"uri": left}])
+
+
 def test_tokens_in_a_trace_are_cut(lines: io.StringIO) -> None:
     try:
         raise ValueError(f"bad {TOKEN}")
@@ -79,6 +91,15 @@ def test_tokens_in_a_trace_are_cut(lines: io.StringIO) -> None:
         structlog.get_logger("toy").exception("failed")
     assert "Traceback" in last(lines)["exception"]
     assert TOKEN[8:40] not in lines.getvalue()
+
+
+def test_libraries_tell_no_secrets_either(lines: io.StringIO) -> None:
+    try:
+        raise ValueError(f"bad {TOKEN} at https://u:hunter2@s3.test/?sig=hunter2")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved: %s", TOKEN)
+    assert "ERROR asyncio Task exception" in lines.getvalue() and "Traceback" in lines.getvalue()
+    assert TOKEN[8:40] not in lines.getvalue() and "hunter2" not in lines.getvalue()
 
 
 def test_what_is_logged_is_not_changed(lines: io.StringIO) -> None:

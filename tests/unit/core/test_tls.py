@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates of the cloud's own: made once, renewed in time, made anew when torn or misnamed.
 
-Listening with them is tests/story/operator/test_processes.py.
+A whole cloud that listens with them is tests/story/operator/test_processes.py.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +17,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from skyhold.cmd import serve
 from skyhold.core import tls
+from skyhold.core.app import Core
 from skyhold.core.settings.sections import Http
 from skyhold.core.settings.whole import Settings
 
@@ -73,3 +79,63 @@ def test_off_is_off_and_files_that_are_not_there_are_an_error(settings: Settings
     assert tls.server_context(Settings(home=settings.home)) is None
     with pytest.raises(OSError, match="No such file"):
         tls.server_context(Settings(home=settings.home, http=Http(tls="files", tls_certificate="/no", tls_key="/no")))
+
+
+def test_processes_that_renew_at_the_same_time_make_one_pair(settings: Settings) -> None:
+    made(settings)
+    later = NOW + timedelta(days=61)
+    threads = [threading.Thread(target=tls.files, args=(settings, later)) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    renewed = certificate(settings.tls_dir / "server.crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_dir / "server.crt", settings.tls_dir / "server.key")
+    assert made(settings, later) == renewed
+
+
+async def test_a_running_server_renews_without_a_restart(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that are open stay so; the next one is shown the new certificate, by the same authority."""
+    monkeypatch.setattr(serve, "DAY_S", 0.05)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    core.settings = settings = Settings(home=core.settings.home, http=Http(tls="auto", port=port))
+    context = tls.server_context(settings)
+    assert context is not None
+    serving = asyncio.create_task(serve.listen_until_told(core, [listener], context))
+    trusting = ssl.create_default_context(cafile=str(settings.tls_authority))
+    reader, writer = await until_listening(port, trusting)
+    first = shown(writer)
+    authority = tls.kept(settings.tls_dir, "ca")
+    assert authority is not None
+    old = tls.signed(authority, tls.names_of(settings), datetime.now(UTC) - timedelta(days=61))
+    tls.write(settings.tls_dir, "server", old)
+    async with asyncio.timeout(10):
+        while True:
+            _, other = await until_listening(port, trusting)
+            new = shown(other)
+            other.close()
+            if new not in (first, old[0]):
+                break
+            await asyncio.sleep(0.02)
+    assert new.not_valid_after_utc - datetime.now(UTC) > timedelta(days=89)
+    writer.write(b"GET /healthcheck HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+async def until_listening(port: int, trusting: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+            except OSError:
+                await asyncio.sleep(0.02)
+
+
+def shown(writer: asyncio.StreamWriter) -> x509.Certificate:
+    found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(found)
