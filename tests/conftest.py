@@ -15,9 +15,10 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from skyhold.core import logs
 from skyhold.host.machine import Machine
 from tests.kit import secrecy
-from tests.kit.cloud import Cloud, start_cloud
+from tests.kit.cloud import Cloud, CurrentStderr, start_cloud
 from tests.kit.databases import Servers, chosen, chosen_for_kits, servers
 from tests.kit.host import fake_host
 
@@ -63,6 +64,7 @@ def database_of(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def invariant_11_no_secret_of_the_run_was_logged() -> Iterator[None]:
+    logs.configure(style="text", stream=CurrentStderr())  # type: ignore[arg-type]
     yield
     assert not secrecy.RUN.leaked()
 

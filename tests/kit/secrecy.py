@@ -32,7 +32,7 @@ PIECE = re.compile(r"[A-Za-z0-9]{8,}")
 class Secrecy:
     def __init__(self) -> None:
         self._secrets: set[str] = set()
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
 
     def logged(self, text: str) -> None:
         self._log.write(text)

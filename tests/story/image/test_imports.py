@@ -251,6 +251,18 @@ async def test_a_web_download_that_fails_queues_the_image_again(
     assert task["status"] == "failure" and said in task["message"]
 
 
+async def test_the_secret_of_a_signed_url_is_told_to_its_user_alone(
+    open_house: House, site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    me = open_house.someone()
+    image = await me.image()
+    uri = f"{site}/gone?X-Amz-Signature=0123456789abcdef"
+    await imported(open_house, me, image["id"], {"name": "web-download", "uri": uri})
+    assert uri in (await task_of(me, image["id"]))["message"]
+    logged = capsys.readouterr().err
+    assert "saga aborts" in logged and "/gone?***" in logged and "0123456789abcdef" not in logged
+
+
 async def test_an_image_deleted_during_its_import_takes_everything_with_it(open_house: House, site: str) -> None:
     me = open_house.someone()
     image = await me.image()

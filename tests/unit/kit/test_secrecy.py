@@ -29,6 +29,7 @@ def test_what_was_logged_is_found(headers: list[tuple[bytes, bytes]], body: byte
 
 def test_what_only_looks_like_it_is_none() -> None:
     made = Secrecy()
-    made.passed([], b'{"password": "battery staple", "name": "correct horse", "token": {"user": {"name": "somebody-x"}}}')
+    body = b'{"password": "battery staple", "name": "correct horse", "token": {"user": {"name": "somebody-x"}}}'
+    made.passed([], body)
     made.logged("correct horse, battery, somebody-x\n")
     assert not made.leaked()
