@@ -195,6 +195,9 @@ POOLS_LIST = administering(
 ZONES_LIST = for_all(
     "volume:availability_zone_list", "List availability zones.", ("GET", "/os-availability-zone")
 )
+MESSAGES_LIST = reading("message:get_all", "List messages.", ("GET", "/messages"))
+MESSAGES_SHOW = reading("message:get", "Show a message.", ("GET", "/messages/{message_id}"))
+MESSAGES_DELETE = changing("message:delete", "Delete a message.", ("DELETE", "/messages/{message_id}"))
 EXTENSIONS_LIST = for_all("volume:list_extensions", "List extensions.", ("GET", "/extensions"))
 
 RULES = [rule for rule in list(globals().values()) if isinstance(rule, Rule)]

@@ -17,6 +17,7 @@ VERSIONS = Versions(
     aliases=("block-storage", "volumev3", "cinder"),
     lines={
         "3.1": "A volume is uploaded to an image with its visibility and protection.",
+        "3.3": "Messages tell what went wrong.",
         "3.12": "Volumes are summed up.",
         "3.13": "Volumes may name a group.",
         "3.21": "Administrators see a provider's id.",

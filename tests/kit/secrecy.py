@@ -19,9 +19,11 @@ LEAST = 10
 """Shorter ones are words of the stories, and stand in paths and names too."""
 NAMES = (
     "password", "original_password", "adminPass", "secret", "private_key", "user_data", "passcode", "auth_password",
-    "client_secret", "access_token", "refresh_token", "id_token", "code_verifier", "assertion", "blob", "signature",
+    "client_secret", "access_token", "refresh_token", "id_token", "code_verifier", "assertion", "signature",
 )
-NAMED = re.compile(rb'"(?:' + "|".join(NAMES).encode() + rb')"\s*:')
+BLOB = ("credential", "blob")
+"""A credential's is one; a policy's isn't."""
+NAMED = re.compile(rb'"(?:' + "|".join((*NAMES, *BLOB)).encode() + rb')"\s*:')
 HEADERS = (
     b"x-auth-token", b"x-subject-token", b"x-service-token", b"authorization", b"x-account-meta-temp-url-key",
     b"x-container-meta-temp-url-key", b"openstack-auth-receipt",
@@ -70,6 +72,8 @@ class Secrecy:
             if isinstance(inner, str):
                 if name in NAMES:
                     self.keep(inner)
+            elif name == BLOB[0] and isinstance(inner, dict):
+                self.keep(str(inner.get(BLOB[1], "")))
             else:
                 self._look(inner)
 

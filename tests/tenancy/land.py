@@ -19,6 +19,7 @@ from skyhold.core.qcow2 import empty
 from skyhold.host.machine import Machine
 from skyhold.identity.delegation import rows, sealing
 from skyhold.identity.logic.signatures import base64_mac
+from skyhold.volume.volumes.store import SNAPSHOTS_STORE
 from tests.kit.cloud import Cloud, Persona, sign_in
 from tests.kit.saga_rows import ended_saga
 from tests.story.identity import test_oauth1 as oauth1
@@ -379,6 +380,15 @@ async def volume(land: Land) -> None:
     await land.owner.post(f"{v3}/volumes/{ids['used_volume']}/action", used, headers=head, status=202)
     held = {"volume_uuid": ids["held_volume"], "connector": {"host": MARKER}}
     ids["attachment"] = await make("attachments", "attachment", held)
+    ids["faulty_snapshot"] = await make("snapshots", "snapshot", {**said, "volume_id": ids["volume"]})
+    assert await land.cloud.core.sagas.idle(20)
+    await internal(land.cloud.core).write(add_fault, ids["faulty_snapshot"])
+
+
+def add_fault(tx: Tx, ctx: Context, snapshot_id: str) -> None:
+    """By hand: what went wrong with it, which is a message of its owner's."""
+    row = SNAPSHOTS_STORE.find(tx, snapshot_id, lock=True)
+    SNAPSHOTS_STORE.update(tx, row, fault=MARKER)
 
 
 async def compute(land: Land) -> None:

@@ -52,6 +52,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     "volume": {
         "volume_id": "$volume", "snapshot_id": "$snapshot", "attachment_id": "$attachment", "type_id": "$volume_type",
         "key": "color", "spec_key": "raven", "project_id": "$project", "class_name": "default",
+        "message_id": "$faulty_snapshot",
     },
     "object": {"project_id": "$project", "container": "birds", "object_name": "crow"},
     "compute": {

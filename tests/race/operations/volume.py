@@ -11,6 +11,7 @@ from typing import Any
 from skyhold.core.context import internal
 from skyhold.volume import pools
 from skyhold.volume.drivers.base import VolumePool
+from skyhold.volume.tables import SNAPSHOTS
 from tests.race.duel import Call, Duel, Ground, name, race
 
 V = "/volume/v3"
@@ -408,3 +409,13 @@ async def disable(g: Ground) -> Duel:
 @race("PUT /volume/v3/os-services/disable-log-reason")
 async def disable_with_reason(g: Ground) -> Duel:
     return await switched(g, "disable-log-reason", disabled_reason="race")
+
+
+@race("DELETE /volume/v3/messages/{message_id}")
+async def delete_message(g: Ground) -> Duel:
+    """Of a snapshot that went wrong, which may be deleted itself."""
+    snapshot = await a_snapshot(g)
+    wrong = SNAPSHOTS.update().where(SNAPSHOTS.c.id == id_of(snapshot)).values(fault="Its host is on fire.")
+    await internal(g.cloud.core).write(lambda tx, ctx: tx.execute(wrong))
+    path = f"{V}/messages/{id_of(snapshot)}"
+    return Duel(Call(g.user, "DELETE", path, headers=LATEST), gone=gone(g, snapshot), winners=(1,), refusals=LOSES)

@@ -16,6 +16,7 @@ TOKEN = "gAAAAABm-sUvWxYz0123456789_-AbCdEfGh"
      "user='x' tried='correct horsebattery'"),
     ([], b'{"server": {"adminPass": "0123456789abcdef"}}', "made:0123456789abcdef,"),
     ([(b"Authorization", b"Bearer 0123456789abcdef")], b"", "who is 0123456789abcdef"),
+    ([], b'{"credential": {"type": "totp", "blob": "JBSWY3DPEHPK3PXP"}}', "the seed is JBSWY3DPEHPK3PXP"),
     ([], b'[{"webhook": {"secret": "hooks-own-0123456789"}}]', "signed with hooks-own-0123456789"),
 ])
 def test_what_was_logged_is_found(headers: list[tuple[bytes, bytes]], body: bytes, line: str) -> None:
@@ -31,5 +32,6 @@ def test_what_only_looks_like_it_is_none() -> None:
     made = Secrecy()
     body = b'{"password": "battery staple", "name": "correct horse", "token": {"user": {"name": "somebody-x"}}}'
     made.passed([], body)
-    made.logged("correct horse, battery, somebody-x\n")
+    made.passed([], b'{"policy": {"blob": "a-rule-of-somebody"}}')
+    made.logged("correct horse, battery, somebody-x, a-rule-of-somebody\n")
     assert not made.leaked()
