@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every answer of every story against our own OpenAPI: the client (client.py) asks here.
+"""Every answer of every story against our own OpenAPI, and against upstream's: the client (client.py) asks here.
 
-The schemas are those that core/http/openapi_routes.py publishes. The one thing to know first: a route
-without a reply's shape promises nothing, and its answers are only required to be JSON.
+Our schemas are those that core/http/openapi_routes.py publishes, upstream's tests/contract/contracts.py. The one thing
+to know first: a route without a reply's shape promises nothing, and its answers are only required to be JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from skyhold.core.http.routes import Route
 from skyhold.core.openapi import reply_schema
 from skyhold.core.service import Service
 from skyhold.core.versions import Version
+from tests.contract.contracts import complaints
 
 VARIABLE = re.compile(r"\{[^}]+\}")
 
@@ -28,22 +29,31 @@ def check(
     services: dict[str, Service], method: str, path: str, sent: list[tuple[bytes, bytes]], raw: bytes,
     status: int, kind: str, body: bytes,
 ) -> None:
-    """AssertionError when an answer of 2xx isn't what the document says."""
+    """AssertionError when an answer of 2xx isn't what the documents say."""
     if not 200 <= status < 300 or method == "HEAD" or not body or not kind.startswith("application/json"):
         return
     given = orjson.loads(body)
     found = route_of(services, method, path, sent, raw)
-    if found is None or found[0].reply is None:
+    if found is None:
         return
-    route, version = found
-    wrong = next(validator(Same(route.reply), version, selects(route)).iter_errors(given), None)
-    where = "" if wrong is None else "/".join(map(str, wrong.instance_path))
-    assert wrong is None, f"{method} {path} in {version}: the answer is not as documented: {where}: {wrong.message}"
+    service, route, version = found
+    where = f"{method} {path} in {version}"
+    wrong = ours(route, version, given)
+    assert not wrong, f"{where}: the answer is not as documented: {wrong}"
+    wrong = complaints(service.name, route.method, route.path, status, version, given)
+    assert not wrong, f"{where}: upstream's contract has another answer: {wrong}"
+
+
+def ours(route: Route, version: Version, given: Any) -> list[str]:
+    if route.reply is None:
+        return []
+    found = next(validator(Same(route.reply), version, selects(route)).iter_errors(given), None)
+    return [] if found is None else [f"{'/'.join(map(str, found.instance_path))}: {found.message}"]
 
 
 def route_of(
     services: dict[str, Service], method: str, path: str, sent: list[tuple[bytes, bytes]], raw: bytes
-) -> tuple[Route, Version] | None:
+) -> tuple[Service, Route, Version] | None:
     first, _, rest = path.lstrip("/").partition("/")
     service = next((s for s in services.values() if s.prefix.strip("/") == first), None)
     if service is None:
@@ -55,7 +65,7 @@ def route_of(
     version = service.versions.negotiate({n: headers[n] for n in service.version_headers if n in headers})
     for route in candidates(Same(service), inner.rstrip("/") or "/", method):
         if route.since <= version <= route.until and (route.action is None or route.action in orjson.loads(raw)):
-            return route, version
+            return service, route, version
     return None
 
 

@@ -21,16 +21,19 @@ from skyhold.compute import actions, keypairs, policy, server_groups, states, zo
 from skyhold.compute.flavors import ops as flavors
 from skyhold.compute.hosts import ZONE
 from skyhold.compute.quotas import QUOTA
-from skyhold.compute.servers import announce, shape, store, volumes
+from skyhold.compute.servers import announce, placing, shape, store, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga.base import Abort
 from skyhold.core.shapes import ABSENT
 from skyhold.network import facade as network
 
 MOST_AT_ONCE = 1000
 """Servers of one request: they are made in one transaction, and others wait for it."""
+REHEARSED = 20
+"""Servers of one request that a rehearsal looks for hosts for: others wait meanwhile."""
 OURS = "skyhold:"
 """Properties that the program itself keeps with a server; an image's owner may not set them."""
 PLUGGABLE = (states.ACTIVE, states.PAUSED, states.STOPPED)
@@ -40,7 +43,8 @@ NOT_A_HOSTNAME = re.compile(r"[^a-z0-9-]+")
 def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
     """The new servers' rows, each with its ports and its boot saga.
 
-    Raises Invalid for what can't be meant, Forbidden, OverQuota, Conflict for ambiguous networks.
+    Raises Invalid for what can't be meant, and in a rehearsal for servers that fit nowhere; Forbidden, OverQuota,
+    Conflict for ambiguous networks.
     """
     flavor = flavors.snapshot(flavors.lookup(tx, ctx, want.flavor))
     disks = volumes.planned(tx, ctx, want, flavor)
@@ -65,7 +69,20 @@ def create(tx: Tx, ctx: Context, want: shape.ServerCreate) -> list[Any]:
     ]
     if group := (want.hints or want.old_hints).get("group"):
         server_groups.join(tx, ctx, str(group), [server.id for server in made])
+    if ctx.dry_run:
+        rehearse(tx, ctx, made, disks)
     return made
+
+
+def rehearse(tx: Tx, ctx: Context, made: list[Any], disks: volumes.Disks) -> None:
+    """What the boots' sagas would find later. Raises Invalid with every host's reason when a server fits nowhere."""
+    to_make = [wish for wish in disks.wishes if not wish.named]
+    for server in made[:REHEARSED]:
+        homes = volumes.homes(tx, ctx, server.id, to_make) if disks.wishes else []
+        try:
+            placing.place(tx, ctx, server.id, [], homes)
+        except Abort as nowhere:
+            raise errors.Invalid(str(nowhere), reason="no_valid_host") from None
 
 
 def create_one(

@@ -99,8 +99,18 @@ def add(tx: Tx, ctx: Context, plan: Plan) -> Any:
         source_volume_id=plan.source_volume_id,
     )
     journal.record(tx, "volume.create.start", volume)
-    CreateVolume.start(tx, ctx, subject=volume.id, kept=CreateVolume.Kept(only=plan.host_id or origin.host_id or ""))
+    only = plan.host_id or origin.host_id or ""
+    CreateVolume.start(tx, ctx, subject=volume.id, kept=CreateVolume.Kept(only=only))
+    if ctx.dry_run:
+        rehearse(tx, ctx, size_gib, only)
     return volume
+
+
+def rehearse(tx: Tx, ctx: Context, size_gib: int, only: str) -> None:
+    """What the saga would find later. Raises Invalid with every host's reason when no host would do."""
+    host_id, sentence = pools.choose(tx, ctx, size_gib, only=only or None, without=[], reasons={})
+    if host_id is None:
+        raise errors.Invalid(sentence, reason="no_valid_host")
 
 
 def refuse_two_sources(plan: Plan) -> None:

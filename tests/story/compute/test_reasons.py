@@ -214,6 +214,30 @@ async def group_of_one(scene: Scene) -> None:
 # ---- no valid host -------------------------------------------------------------------------
 
 
+async def test_a_rehearsal_tells_that_no_host_would_do(scene: Scene) -> None:
+    """The same table, before anything is made; and one server of two that fit side by side is not said to fit."""
+    rehearsed = {"headers": {"X-Dry-Run": "true"}}
+    quota = f"/compute/v2.1/os-quota-sets/{scene.user.project_id}"
+    everything = {"quota_set": {"ram": -1, "cores": -1, "instances": -1, "force": True}}
+    await scene.cloud.admin.put(quota, everything, status=200)
+    huge = scene.wish("huge", flavorRef=await scene.flavor(ram=64 * 1024 * 1024))
+    answer = await scene.user.post(SERVERS, huge, status=400, **rehearsed)
+    says(answer, "No valid host was found", "host-1: ", "RAM", "no_valid_host")
+    room = re.search(r"at most (\d+) MiB of RAM for one server", answer.body.decode())
+    assert room is not None, answer.body
+    half = scene.wish("half", flavorRef=await scene.flavor(ram=int(room[1]) // 2 + 1))
+    await scene.user.post(SERVERS, half, status=202, **rehearsed)
+    half["server"] |= {"min_count": 3, "max_count": 3}
+    says(await scene.user.post(SERVERS, half, status=400, **rehearsed), "No valid host was found")
+    assert (await scene.user.get(SERVERS, status=200)).json["servers"] == []
+    gigabytes = {"quota_set": {"gigabytes": -1}}
+    await scene.cloud.admin.put(f"/volume/v3/os-quota-sets/{scene.user.project_id}", gigabytes, status=200)
+    volume = {"volume": {"size": 200_000}}
+    says(await scene.user.post("/volume/v3/volumes", volume, status=400, **rehearsed), "No host can hold", "host-1: ")
+    await scene.user.post("/volume/v3/volumes", {"volume": {"size": 1}}, status=202, **rehearsed)
+    assert (await scene.user.get("/volume/v3/volumes", status=200)).json["volumes"] == []
+
+
 async def test_no_valid_host_is_a_table_that_its_owner_reads(scene: Scene) -> None:
     """Each host and its reason; nothing of what others run there."""
     other = await scene.cloud.project(["member"])
