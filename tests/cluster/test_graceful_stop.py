@@ -143,6 +143,37 @@ def test_an_upload_that_never_ends_is_cut_off_and_can_be_repeated(running: Proce
     running.rest()
 
 
+@pytest.mark.parametrize("ends", [True, False], ids=["ends in time", "never ends"])
+def test_an_object_on_its_way_is_the_new_one_or_the_old_one(running: Processes, ends: bool) -> None:
+    status, made = running.call("GET", "/identity/v3/auth/projects")
+    assert status == 200
+    container = f"/object-store/v1/AUTH_{made['projects'][0]['id']}/birds"
+    put(running, container, b"")
+    put(running, f"{container}/crow", b"the old one")
+    size = 3 * 1024 * 1024
+    told = {"Content_Type": "application/octet-stream", "Content_Length": str(size), "Connection": "close"}
+    line = opened(running, "PUT", f"{container}/crow", **told)
+    line.sendall(b"x" * (size // 3))
+    time.sleep(0.3)
+    stopping = terminate(running)
+    if ends:
+        for _ in range(2):
+            time.sleep(0.5)
+            line.sendall(b"x" * (size // 3))
+        assert rest_of(line).startswith(b"HTTP/1.1 201")
+    ready_again(running, stopping)
+    line.close()
+    content = rest_of(opened(running, "GET", f"{container}/crow", Connection="close")).partition(b"\r\n\r\n")[2]
+    assert content == (b"x" * size if ends else b"the old one")
+
+
+def put(cloud: Processes, path: str, content: bytes) -> None:
+    told = {"Content_Type": "text/plain", "Content_Length": str(len(content)), "Connection": "close"}
+    line = opened(cloud, "PUT", path, **told)
+    line.sendall(content)
+    assert rest_of(line).startswith((b"HTTP/1.1 201", b"HTTP/1.1 202"))
+
+
 def test_creates_are_whole_or_not_there(running: Processes) -> None:
     """Whoever got a 202 has a server; whoever was refused a connection has none."""
     common = wish(running)
