@@ -36,6 +36,7 @@ from skyhold.core.siblings import Siblings
 log = structlog.get_logger("core")
 
 SEQUENCE_PAUSE_S = 0.02
+HEALTHY_S = 5.0
 NEWS = "news"
 """Said to the other control processes when journal rows got their positions."""
 
@@ -127,11 +128,16 @@ class Core:
         return await self.authenticator.authenticate(token)
 
     async def health(self) -> str | None:
-        """None when well, else what is wrong."""
+        """None when well, else what is wrong, in words for anybody: the database's own are for the log."""
         try:
-            await asyncio.wait_for(context.internal(self).read(lambda tx, ctx: tx.now), 5)
-        except Exception as error:
-            return f"database: {error}"
+            await asyncio.wait_for(context.internal(self).read(lambda tx, ctx: tx.now), HEALTHY_S)
+        except TimeoutError:
+            return f"database: it did not answer within {HEALTHY_S:g} s"
+        except errors.Error as error:
+            return f"database: {error.message}"
+        except Exception:
+            log.exception("the database can't be read")
+            return "database: it can't be read; the log says why"
         return None
 
 

@@ -24,7 +24,7 @@ from skyhold.volume.paging import page_size, sorting
 from skyhold.volume.tables import TYPES, VOLUMES
 
 DEFAULT = "__DEFAULT__"
-SPEC_KEY = r"^[a-zA-Z0-9-_:. /]{1,255}$"
+SPEC_KEY = r"^[a-zA-Z0-9-_:.]{1,255}$"
 SORTABLE = {"id": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at"}
 
 # ---- shape ---------------------------------------------------------------------------------

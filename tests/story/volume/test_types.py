@@ -58,6 +58,9 @@ async def test_extra_specs_have_their_own_paths(scene: Scene) -> None:
     await admin.delete(path + "/a", status=202)
     await admin.delete(path + "/a", status=404)
     assert (await admin.get(path, status=200)).json == {"extra_specs": {"b": "2"}}
+    # What could not be asked for by its own path is not taken.
+    for key in ("a/b", "a b", "é", ""):
+        await admin.post(path, {"extra_specs": {key: "1"}}, status=400)
     await scene.user.get(path, status=403)
 
 
