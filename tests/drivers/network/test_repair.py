@@ -134,6 +134,34 @@ async def test_a_stray_link_in_our_namespace_is_removed(native: NativeLab) -> No
     assert "stray0" not in in_plane(native, "ip", "-o", "link")
 
 
+@pytest.mark.parametrize(
+    "stray",
+    [
+        lambda lab: in_plane(lab, "ip", "tuntap", "add", "stray0", "mode", "tap"),
+        lambda lab: in_plane(lab, "ip", "link", "add", "stray0", "type", "veth", "peer", "name", "stray1"),
+        lambda lab: subprocess.run(["ip", "netns", "add", lab.engine.names.router("nobodys")], check=True),
+        lambda lab: in_plane(lab, "nft", "add", "chain", "bridge", "skyhold", "stray"),
+        lambda lab: in_plane(lab, "nft", "add", "element", "bridge", "skyhold", "in_mark", "{ stray0 : 7 }"),
+        lambda lab: in_plane(lab, "nft", "add", "table", "inet", "stray"),
+    ],
+    ids=["tap", "pair of links", "namespace of a router", "chain", "element of a map", "table"],
+)
+async def test_what_belongs_to_nobody_is_told_by_a_look_that_repairs_nothing(
+    unwatched: NativeLab, stray: Callable[[NativeLab], object]
+) -> None:
+    """As `skyhold admin audit` looks; and the next comparison takes it away."""
+    native = unwatched
+    await way_out(native)
+    stray(native)
+    wanted = Snapshot(objects=list(native.objects.values()))
+    for _ in range(2):
+        found = await native.engine.reconcile(wanted, dry_run=True)
+        assert found.extra + found.changed
+    await native.engine.reconcile(wanted)
+    diff = await native.engine.reconcile(wanted, dry_run=True)
+    assert (diff.missing, diff.extra, diff.changed) == ([], [], [])
+
+
 async def test_flushed_rules_are_noticed_before_anybody_looks(unwatched: NativeLab) -> None:
     native = unwatched
     await neighbours(native)
