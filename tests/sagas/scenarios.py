@@ -88,7 +88,10 @@ async def create_image(scene: Scene, server: Server | None) -> None:
 
 
 async def delete(scene: Scene, server: Server | None) -> None:
+    """With a volume, which stays."""
     assert server is not None
+    await attach_volume(scene, server)
+    await scene.settled()
     await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
 
 
@@ -142,7 +145,7 @@ async def extend_volume(scene: Scene, server: Server | None) -> None:
 
 
 async def upload_volume(scene: Scene, server: Server | None) -> None:
-    await on_a_volume(scene, {"os-volume_upload_image": {"image_name": "imported"}})
+    await on_a_volume(scene, {"os-volume_upload_image": {"image_name": "uploaded"}})
 
 
 async def create_snapshot(scene: Scene, server: Server | None) -> None:
@@ -246,8 +249,9 @@ async def delete_all(scene: Scene) -> None:
     for server in await servers(scene):
         await scene.user.delete(f"/compute/v2.1/servers/{server.id}", status=(204, 404))
     await delete_volumes(scene)
-    for image in (await scene.user.get("/image/v2/images", {"name": "imported"}, status=200)).json["images"]:
-        await scene.user.delete(f"/image/v2/images/{image['id']}", status=(204, 404))
+    for name in ("imported", "uploaded"):
+        for image in (await scene.user.get("/image/v2/images", {"name": name}, status=200)).json["images"]:
+            await scene.user.delete(f"/image/v2/images/{image['id']}", status=(204, 404))
 
 
 async def delete_volumes(scene: Scene) -> None:
@@ -291,6 +295,7 @@ async def nothing_is_stuck(scene: Scene) -> None:
     for each in await volumes(scene):
         assert {held["server_id"] for held in each["attachments"]} <= alive, each
     for image in (await scene.user.get("/image/v2/images", {"owner": scene.user.project_id})).json["images"]:
+        # An import that failed leaves the image waiting for another; a copy that failed leaves none.
         resting = image_states.IMAGE.resting if image["name"] == "imported" else ("active",)
         assert image["status"] in resting, image
     await nothing_is_found(scene.cloud.core)
