@@ -14,8 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from skyhold.compute import states
-from skyhold.compute.drivers.base import GuestList, Nothing
+from skyhold.compute.drivers.base import GuestList, GuestStatus, Nothing
 from skyhold.compute.logic import scheduling
+from skyhold.compute.servers.store import known
 from skyhold.compute.tables import HOSTS, KEYPAIRS, SERVER_GROUPS, SERVERS
 from skyhold.core.bus import HostUnreachable
 from skyhold.core.context import Context
@@ -35,9 +36,9 @@ SERVER_ROWS = sa.select(
 
 @dataclass(frozen=True)
 class Seen:
-    """`on` says which guests each host that answered has."""
+    """`on` says which guests each host that answered has, by their ids."""
 
-    on: dict[str, set[str]]
+    on: dict[str, dict[str, GuestStatus]]
     names: dict[str, str]
 
 
@@ -51,7 +52,7 @@ async def run(ctx: Context) -> list[Finding]:
         except HostUnreachable:
             continue
         if isinstance(answer, GuestList):
-            seen.on[hello.host_id] = {guest.guest_id for guest in answer.guests}
+            seen.on[hello.host_id] = {guest.guest_id: guest for guest in answer.guests}
             found += [leftover(hello.name, line) for line in answer.leftovers]
     return found + await ctx.read(compare, seen)
 
@@ -66,8 +67,9 @@ def compare(tx: Tx, ctx: Context, seen: Seen) -> list[Finding]:
     busy = rows.live_subjects(tx, ctx)
     quiet = {id: row for id, row in servers.items() if id not in busy}
     return [
-        *passing(quiet), *guests(servers, quiet, busy, seen), *rooms(tx, ctx, servers, quiet, busy),
-        *bindings(tx, ctx, servers, busy), *holds(tx, ctx, servers, busy), *recount(tx, servers),
+        *passing(quiet), *guests(tx, ctx, servers, quiet, busy, seen), *plugged(tx, ctx, quiet, busy, seen),
+        *rooms(tx, ctx, servers, quiet, busy), *bindings(tx, ctx, servers, busy), *holds(tx, ctx, servers, busy),
+        *recount(tx, servers),
     ]
 
 
@@ -80,14 +82,21 @@ def passing(quiet: dict[str, Any]) -> list[Finding]:
     ]
 
 
-def guests(servers: dict[str, Any], quiet: dict[str, Any], busy: set[str], seen: Seen) -> list[Finding]:
+def guests(
+    tx: Tx, ctx: Context, servers: dict[str, Any], quiet: dict[str, Any], busy: set[str], seen: Seen
+) -> list[Finding]:
     found = []
-    for host, on in seen.on.items():
-        name = seen.names[host]
-        for id in sorted(on - busy):
-            if id not in servers or servers[id].host_id != host:
-                found.append(Finding("guest", id, f"Host {name} has guest {id}, but no server of that id is there.",
-                                     "It is removed by itself within a minute."))
+    strays = [
+        (host, id) for host, on in seen.on.items() for id in sorted(on.keys() - busy)
+        if id not in servers or servers[id].host_id != host
+    ]
+    ours = known(tx, ctx, [id for _, id in strays])
+    for host, id in strays:
+        found.append(Finding(
+            "guest", id, f"Host {seen.names[host]} has guest {id}, but no server of that id is there.",
+            "It is removed by itself within a minute." if id in ours else
+            "This database never had it, so it is left alone: look whether it is another's; else end it by hand.",
+        ))
     for id, row in quiet.items():
         if row.host_id in seen.on and row.state != states.ERROR and id not in seen.on[row.host_id]:
             found.append(Finding("server", id, f"Server {id} is {row.state} on host {seen.names[row.host_id]}, which "
@@ -96,6 +105,45 @@ def guests(servers: dict[str, Any], quiet: dict[str, Any], busy: set[str], seen:
             found.append(Finding("host", row.host_id, f"Host {row.host_id} does not answer, so its servers were not "
                                  "compared.", "Start its agent: `skyhold host`."))
     return list(dict.fromkeys(found))
+
+
+def plugged(tx: Tx, ctx: Context, quiet: dict[str, Any], busy: set[str], seen: Seen) -> list[Finding]:
+    """Guests have the volumes and ports of their servers, and no others: who writes to a volume that is free harms the
+    next to have it."""
+    there = {
+        id: status for host, on in seen.on.items() for id, status in on.items()
+        if id in quiet and quiet[id].host_id == host and quiet[id].state != states.ERROR
+    }
+    volumes = {
+        (each.server_id, each.volume_id): each.id
+        for held in volume.attachments_of(tx, ctx, there).values() for each in held
+    }
+    ports = {(port.server_id, port.id): port.id for port in network.bindings(tx, ctx)}
+    has_volumes = {(id, each) for id, status in there.items() for each in status.volumes or ()}
+    has_ports = {(id, each) for id, status in there.items() for each in status.ports or ()}
+    # What a driver can't say is compared with nothing.
+    told_volumes = {id for id, status in there.items() if status.volumes is not None}
+    told_ports = {id for id, status in there.items() if status.ports is not None}
+    return [
+        *differing("volume", "attachment", volumes, has_volumes, told_volumes, busy),
+        *differing("port", "port", ports, has_ports, told_ports, busy),
+    ]
+
+
+def differing(
+    what: str, kind: str, wanted: dict[tuple[str, str], str], has: set[tuple[str, str]], told: set[str], busy: set[str]
+) -> list[Finding]:
+    """By (guest, volume or port): too many, and too few."""
+    extra = [
+        Finding("guest", guest, f"Guest {guest} has {what} {id}, which is not its server's.",
+                "It is pulled out by itself within a minute.")
+        for guest, id in sorted(has - wanted.keys()) if id not in busy
+    ]
+    return extra + [
+        Finding(kind, wanted[guest, id], f"The guest of server {guest} lacks its {what} {id}.",
+                f"Reboot the server hard: its {what} is plugged in again.")
+        for guest, id in sorted(wanted.keys() - has) if guest in told and id not in busy
+    ]
 
 
 def rooms(tx: Tx, ctx: Context, servers: dict[str, Any], quiet: dict[str, Any], busy: set[str]) -> list[Finding]:

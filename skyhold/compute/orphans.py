@@ -54,8 +54,8 @@ async def refuse_running(ctx: Context, held: volume.Attachment, host_id: str | N
         return
     if isinstance(answer, GuestList) and held.server_id in {guest.guest_id for guest in answer.guests}:
         raise errors.Conflict(
-            f"The volume's host still has guest {held.server_id}, which may write to it. The guest is removed by "
-            "itself within a minute: try again then.", reason="guest_runs",
+            f"The volume's host still has guest {held.server_id}, which may write to it. The audit says what becomes "
+            "of the guest: try again when it is gone.", reason="guest_runs",
         )
 
 

@@ -40,11 +40,9 @@ class AttachPort(Saga):
         return await outcomes.order(s, "net.apply", change, subject="")
 
     async def plug(self, s: Run) -> Outcome:
-        ports = (await s.read(network.views, [s.kept.server_id])).get(s.kept.server_id, [])
-        port = next((port for port in ports if port.id == s.subject), None)
-        if port is None:
+        want = await plugging(s)
+        if want is None:
             raise Abort(f"Port {s.subject} was deleted while it was being attached.")
-        want = GuestPlug(guest_id=s.kept.server_id, port=describe.plug(port))
         return await outcomes.order(s, "guest.plug", want, subject="")
 
     async def undo_plug(self, s: Run) -> Outcome:
@@ -77,6 +75,14 @@ class DetachPort(Saga):
     async def unplug(self, s: Run) -> Outcome:
         return await unplug(s)
 
+    async def undo_unplug(self, s: Run) -> Outcome:
+        """The port stays the server's, so its guest has it again; the audit tells of one that can't be given it."""
+        want = await plugging(s)
+        if want is None or not s.ctx.core.bus.connected(s.kept.host_id):
+            return None
+        answer = await s.call(s.kept.host_id, "guest.plug", want, subject="")
+        return Again(0.2) if isinstance(answer, Working) else None
+
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         let_go(tx, ctx, s)
         tell(tx, ctx, s)
@@ -84,6 +90,13 @@ class DetachPort(Saga):
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
         outcomes.not_done(tx, ctx, s, "compute_detach_interface", s.kept.host_id)
+
+
+async def plugging(s: Run) -> GuestPlug | None:
+    """What the host is told to plug in; None when the port is not the server's any more."""
+    ports = (await s.read(network.views, [s.kept.server_id])).get(s.kept.server_id, [])
+    port = next((port for port in ports if port.id == s.subject), None)
+    return None if port is None else GuestPlug(guest_id=s.kept.server_id, port=describe.plug(port))
 
 
 async def unplug(s: Run) -> Outcome:

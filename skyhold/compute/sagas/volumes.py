@@ -82,6 +82,16 @@ class DetachVolume(Saga):
         want = GuestDetach(guest_id=s.kept.server_id, volume_id=s.subject)
         return await outcomes.order(s, "guest.detach", want, subject="")
 
+    async def undo_unplug(self, s: Run) -> Outcome:
+        """The volume stays the server's, so its guest has it again; the audit tells of one that can't be given it."""
+        server = await s.read(lambda tx, ctx: SERVERS_STORE.find(tx, s.kept.server_id))
+        disk = (await s.read(volume.disk, [s.subject])).get(s.subject)
+        if server is None or disk is None or not s.ctx.core.bus.connected(s.kept.host_id):
+            return None
+        want = GuestAttach(guest_id=s.kept.server_id, volume=volumes.disk_of(disk))
+        answer = await s.call(s.kept.host_id, "guest.attach", want, subject="")
+        return Again(0.2) if isinstance(answer, Working) else None
+
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         volume.release(tx, ctx, s.kept.attachment_id)
         tell(tx, s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from skyhold.compute.drivers import base as guests
 from skyhold.compute.tables import SERVERS
 from skyhold.core import context
 from skyhold.core.operator import audit
+from skyhold.core.operator.findings import Finding
 from skyhold.core.tables import QUOTA_USAGES, SAGAS
 from skyhold.image import blobs
 from skyhold.image.tables import IMAGES
@@ -35,6 +37,27 @@ from skyhold.volume.drivers.base import VolumeList, VolumeSpec
 from skyhold.volume.tables import ATTACHMENTS, VOLUMES
 from tests.kit.cloud import Cloud
 from tests.story.compute.scene import Scene
+
+PRODUCT = Path(__file__).parents[3] / "skyhold"
+PLANTED: set[tuple[str, int]] = set()
+"""Where the findings of this file were made: file and line."""
+
+
+@pytest.fixture(autouse=True)
+def noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in list(sys.modules.values()):
+        if getattr(module, "Finding", None) is Finding and module.__name__.startswith("skyhold."):
+            monkeypatch.setattr(module, "Finding", note)
+
+
+def note(*words: str) -> Finding:
+    frame = sys._getframe(1)
+    path = Path(frame.f_code.co_filename).relative_to(PRODUCT)
+    # The line of a call is the one that it begins in, however many it has.
+    begun = list(frame.f_code.co_positions())[frame.f_lasti // 2][0]
+    assert begun is not None
+    PLANTED.add((str(path), begun))
+    return Finding(*words)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +123,44 @@ async def test_a_guest_without_a_server_is_found(scene: Scene) -> None:
         [("guest", server["id"]), ("allocation", server["id"]),
          ("quota", f"{scene.user.project_id}/compute:instances")],
     )
+
+
+async def test_a_guest_that_this_database_never_had_is_not_promised_to_go(scene: Scene) -> None:
+    server = await scene.server("another's")
+    other = str(uuid.uuid4())
+    there, away = (SERVERS.update().where(SERVERS.c.id == id) for id in (server["id"], other))
+    async with planted(scene.cloud, there.values(id=other), away.values(id=server["id"])):
+        told = (await scene.cloud.admin.get("/admin/v1/audit", status=200)).json["findings"]
+        (guest,) = [one for one in told if (one["kind"], one["id"]) == ("guest", server["id"])]
+        assert "left alone" in guest["remedy"]
+        await scene.cloud.core.loops.run_once("compute.power_sync")
+        assert server["id"] in {each.guest_id for each in (await scene.host.driver.list()).guests}
+    assert await findings(scene.cloud) == []
+
+
+async def test_a_guest_with_other_volumes_than_its_server_is_found(scene: Scene) -> None:
+    server = (await scene.server("plugged"))["id"]
+    path, volumes = f"/compute/v2.1/servers/{server}/os-volume_attachments", []
+    for _ in range(2):
+        made = await scene.user.post("/volume/v3/volumes", {"volume": {"size": 1}}, status=202)
+        volumes.append(made.json["volume"]["id"])
+    await scene.settled()
+    await scene.user.post(path, {"volumeAttachment": {"volumeId": volumes[0]}}, status=200)
+    await scene.settled()
+    await scene.host.driver.detach(guests.GuestDetach(guest_id=server, volume_id=volumes[0]))
+    assert [kind for kind, _ in await findings(scene.cloud)] == ["attachment"]
+    await scene.act({"id": server}, {"reboot": {"type": "HARD"}})
+    assert await findings(scene.cloud) == []
+    other = guests.VolumeDisk(volume_id=volumes[1], format="qcow2", size_bytes=1 << 30)
+    await scene.host.driver.attach(guests.GuestAttach(guest_id=server, volume=other))
+    assert await findings(scene.cloud) == [("guest", server)]
+    await scene.cloud.core.loops.run_once("compute.power_sync")
+    assert await findings(scene.cloud) == []
+    await scene.user.delete(f"/compute/v2.1/servers/{server}", status=204)
+    await scene.settled()
+    for id in volumes:
+        await scene.user.delete(f"/volume/v3/volumes/{id}", status=202)
+    await scene.settled()
 
 
 async def test_a_server_without_a_guest_is_found(scene: Scene) -> None:
@@ -337,6 +398,23 @@ async def test_volumes_without_bytes_bytes_without_a_volume_and_what_nobody_hold
         cloud, change(ATTACHMENTS, held.id, server_id=str(uuid.uuid4())),
         change(ATTACHMENTS, held.id, server_id=server), [("attachment", held.id)],
     )
+    await found_then_clean(
+        cloud, change(VOLUMES, made, state="available"), change(VOLUMES, made, state="in-use"), [("volume", made)]
+    )
+    away = str(uuid.uuid4())
+    await found_then_clean(
+        cloud, change(VOLUMES, made, host_id=away), change(VOLUMES, made, host_id=scene.host.host_id),
+        [("host", away), ("volume bytes", made)],
+    )
+    project = scene.user.project_id
+    for resource in ("volumes", "gigabytes"):
+        counted = QUOTA_USAGES.update().where(
+            QUOTA_USAGES.c.project_id == project, QUOTA_USAGES.c.resource == f"volume:{resource}"
+        )
+        await found_then_clean(
+            cloud, counted.values(used=QUOTA_USAGES.c.used + 1), counted.values(used=QUOTA_USAGES.c.used - 1),
+            [("quota", f"{project}/volume:{resource}")],
+        )
     await scene.user.delete(f"/compute/v2.1/servers/{server}", status=204)
     await scene.settled()
     await scene.user.delete(f"{path}/{made}", status=202)
@@ -344,14 +422,12 @@ async def test_volumes_without_bytes_bytes_without_a_volume_and_what_nobody_hold
     assert await findings(cloud) == []
 
 
-def test_every_class_that_an_audit_may_print_is_planted_here() -> None:
-    """Kinds are the first word of each `Finding(…)` in the product."""
-    kinds = set()
-    for path in (Path(__file__).parents[3] / "skyhold").rglob("*.py"):
+async def test_every_finding_that_an_audit_may_print_was_planted_here(cloud: Cloud) -> None:
+    """Each place of the product that makes one. The last of this file: alone it says nothing."""
+    made = set()
+    for path in PRODUCT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
-                assert isinstance(node.args[0], ast.Constant), path
-                kinds.add(node.args[0].value)
-    own = Path(__file__).read_text()
-    assert len(kinds) >= 11
-    assert not {kind for kind in kinds if f'"{kind}"' not in own}
+                made.add((str(path.relative_to(PRODUCT)), node.lineno))
+    assert len(made) >= 25
+    assert not made - PLANTED, sorted(made - PLANTED)

@@ -155,7 +155,7 @@ def contents(conn: sa.Connection) -> dict[str, list[dict[str, Any]]]:
 
 
 def sample(column: sa.Column[Any]) -> Any:
-    """The same in every table, so that whatever refers to something finds it; MariaDB calls JSON text, and checks it."""
+    """The same in every table, so that whatever refers to something finds it; MariaDB's JSON is text, and checked."""
     if isinstance(column.type, sa.JSON):
         return {}
     if isinstance(column.type, sa.LargeBinary):
