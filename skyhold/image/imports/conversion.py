@@ -58,7 +58,10 @@ async def image_conversion(s: Run, row: Any) -> None:
 def furnish(workshop: Path, source: Path) -> None:
     """A directory that the tool may write to, with the content as a file that it may read."""
     shutil.rmtree(workshop, ignore_errors=True)
-    workshop.mkdir(mode=0o700, parents=True)
+    workshop.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The tool must not get out of its own: beside it may be another tenant's image, for a tool that is nobody too.
+    workshop.parent.chmod(0o700)
+    workshop.mkdir(mode=0o700)
     try:
         os.link(source, workshop / SOURCE)
     except OSError:

@@ -3,7 +3,8 @@
 
 Bringing images is image/drivers/bringing.py. A volume made of something, and a snapshot, is a whole copy: no file
 ever needs another, so each can be removed at any time. A file gets its name only when it is complete; until then it
-has one that a start removes. Formats are always said, and no header is believed that names another file.
+has one that a start removes. Formats are always said, and no header is believed that names another file. Tools are
+nobody, in a folder with nothing but what they work on: files are nobody's, in folders that nobody can enter.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 import aiohttp
+import msgspec
 
 from skyhold.core import qcow2
 from skyhold.core.tools import Fence, ToolFailed, run_tool
@@ -58,7 +60,10 @@ class FileVolumes:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        self.snapshots.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (self.folder, self.snapshots):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A tool in a folder of its own below must not get out of it.
+            place.chmod(0o700)
         for path in await asyncio.to_thread(_works, self.folder):
             await asyncio.to_thread(_discard, path)
 
@@ -147,21 +152,17 @@ class FileVolumes:
             await asyncio.to_thread(_keep, made, path)
 
     async def _of_image(self, image: ImageSource, work: Path, made: Path) -> None:
-        """The tool that reads the image is nobody, and sees nothing but it and what it makes."""
         brought = work / "image"
         try:
             await bring(image, brought, self._http)
-            await asyncio.to_thread(_give_away, work, brought)
+            await asyncio.to_thread(_give_away, brought)
         except BadImage as error:
             raise VolumeFailed(str(error)) from error
         except CantBring as error:
             raise NoRoom(str(error)) from error
-        fence = Fence(
-            owner=_NOBODY if os.geteuid() == 0 else None, memory_mb=_COPYING.memory_mb, cpu_s=_COPYING.cpu_s,
-            wall_s=_COPYING.wall_s, file_mb=(image.virtual_size_bytes >> 20) * 102 // 100 + 16,
-        )
+        most_mb = (image.virtual_size_bytes >> 20) * 102 // 100 + 16
+        fence = msgspec.structs.replace(_COPYING, file_mb=most_mb)
         await self._tool("convert", "-q", "-f", image.format, "-O", "qcow2", "image", "made", cwd=work, fence=fence)
-        await asyncio.to_thread(_take_back, made)
 
     async def _blank(self, made: Path, size_bytes: int) -> None:
         await self._tool("create", "-q", "-f", "qcow2", made.name, str(size_bytes), cwd=made.parent)
@@ -169,8 +170,8 @@ class FileVolumes:
     async def _copy(self, source: Path, made: Path, to: str = "qcow2") -> None:
         """A whole copy of one of our own files, which nobody may have open for writing meanwhile."""
         self._check_space(_written_bytes(source))
-        work = made.parent
-        await self._tool("convert", "-q", "-O", to, _node(source, work), made.name, cwd=work, fence=_COPYING)
+        lent = _lend(source, made.parent)
+        await self._tool("convert", "-q", "-O", to, lent, made.name, cwd=made.parent, fence=_COPYING)
 
     async def _copied_live(self, volume_id: str, source: Path, made: Path) -> bool:
         if self.guests is None:
@@ -183,11 +184,13 @@ class FileVolumes:
 
     async def _grow(self, path: Path, more_bytes: int, size_bytes: int) -> None:
         self._check_space(more_bytes)
-        await self._tool("resize", "-q", _node(path, path.parent), str(size_bytes), cwd=path.parent)
+        async with self._work() as work:
+            await self._tool("resize", "-q", _lend(path, work), str(size_bytes), cwd=work)
 
     async def _tool(self, *argv: str, cwd: Path, fence: Fence | None = None) -> None:
+        owner = _NOBODY if os.geteuid() == 0 else None
         try:
-            await run_tool("qemu-img", *argv, cwd=cwd, fence=fence or Fence())
+            await run_tool("qemu-img", *argv, cwd=cwd, fence=msgspec.structs.replace(fence or Fence(), owner=owner))
         except ToolFailed as failed:
             if "lock" in str(failed):
                 raise VolumeFailed("A running guest has the volume open: detach it, or stop the guest.") from failed
@@ -223,10 +226,11 @@ class FileVolumes:
 
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[Path]:
-        """A folder for a file that isn't complete yet; it goes, whatever happens."""
+        """A tool's folder, for a file that isn't complete yet; it goes, whatever happens."""
         work = self.folder / f"{_WORK}{uuid.uuid4().hex}"
         work.mkdir(mode=0o700)
         try:
+            _hand_over(work)
             yield work
         except OSError as error:
             raise NoRoom(f"its disk can't take the volume: {error.strerror or error}") from error
@@ -258,11 +262,17 @@ def _header(path: Path) -> qcow2.Header:
     return header
 
 
-def _node(path: Path, cwd: Path) -> str:
-    """The file as QEMU's block layer is told of it: its format said, and no backing file whatever it claims. Named as
-    seen from `cwd`, for what goes wrong is told with the name, and users read it."""
-    file = {"driver": "file", "filename": os.path.relpath(path, cwd)}
-    return "json:" + json.dumps({"driver": "qcow2", "file": file, "backing": None})
+def _lend(path: Path, work: Path) -> str:
+    """One of our own files by a second name in a tool's folder, as QEMU's block layer is told of it: its format said,
+    and no backing file whatever it claims. What goes wrong is told with that name, and users read it."""
+    os.link(path, work / "lent", follow_symlinks=False)
+    _hand_over(work / "lent")
+    return "json:" + json.dumps({"driver": "qcow2", "file": {"driver": "file", "filename": "lent"}, "backing": None})
+
+
+def _hand_over(path: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
 
 
 def _written_bytes(path: Path) -> int:
@@ -277,7 +287,7 @@ def _keep(made: Path, path: Path) -> None:
     made.rename(path)
 
 
-def _give_away(work: Path, brought: Path) -> None:
+def _give_away(brought: Path) -> None:
     """The image may be another name of the store's own file, which must not change hands: then it is copied."""
     if os.geteuid() != 0:
         return
@@ -285,13 +295,7 @@ def _give_away(work: Path, brought: Path) -> None:
         copy = brought.with_suffix(".copy")
         shutil.copyfile(brought, copy)
         copy.replace(brought)
-    for path in (work, brought):
-        os.chown(path, _NOBODY, _NOBODY)
-
-
-def _take_back(made: Path) -> None:
-    if os.geteuid() == 0:
-        os.chown(made, 0, 0, follow_symlinks=False)
+    _hand_over(brought)
 
 
 def _works(folder: Path) -> list[Path]:

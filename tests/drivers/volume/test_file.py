@@ -17,6 +17,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from skyhold.core import qcow2
+from skyhold.core.tools import Fence, ToolFailed, run_tool
 from skyhold.image.logic.inspection import Inspection, Refused
 from skyhold.volume.drivers.base import (
     ImageSource,
@@ -129,6 +130,37 @@ async def test_a_header_that_a_guest_rewrote_is_not_believed(driver: FileVolumes
     ):
         with pytest.raises(VolumeFailed, match="altered"):
             await wish
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who isn't root has nobody to become")
+async def test_no_tool_that_reads_what_a_guest_wrote_is_more_than_nobody(
+    driver: FileVolumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees the one file it works on: whatever a guest puts into its volume's tables, there is nothing to be had."""
+    ran: list[str] = []
+
+    async def watched(*argv: str, cwd: Path, fence: Fence) -> str:
+        ran.append(argv[1])
+        assert fence.owner == 65534 and not any("/" in word for word in argv[1:])
+        assert {owner(os.path.join(cwd, name)) for name in (".", *os.listdir(cwd))} == {65534}
+        for other in ("../other.qcow2", str(driver.folder / "other.qcow2"), "../snapshots"):
+            with pytest.raises(ToolFailed):
+                await run_tool("ls", other, cwd=cwd, fence=fence)
+        return await run_tool(*argv, cwd=cwd, fence=fence)
+
+    await driver.ensure(VolumeSpec(volume_id="other", size_bytes=MIB))
+    monkeypatch.setattr("skyhold.volume.drivers.file.run_tool", watched)
+    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=MIB, image=raw_image(tmp_path)))
+    os.chown(driver.path_of("v"), 0, 0)  # as it was made before tools were nobody
+    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=4 * MIB, anew=False))
+    await driver.snapshot(SnapshotSpec(snapshot_id="s", volume_id="v"))
+    await driver.ensure(VolumeSpec(volume_id="blank", size_bytes=MIB))
+    await driver.ensure(VolumeSpec(volume_id="copy", size_bytes=8 * MIB, snapshot_id="s"))
+    async with image_service("raw") as (target, _):
+        await driver.upload(VolumeUpload(volume_id="copy", target=target))
+    assert ran == ["convert", "resize", "convert", "create", "convert", "resize", "convert"]
+    assert raw_of(driver.path_of("copy")) == WORDS.ljust(8 * MIB, b"\0")
+    assert sorted((await driver.list()).volumes) == ["blank", "copy", "other", "v"]
 
 
 async def test_no_refusal_tells_where_a_file_lies(driver: FileVolumes) -> None:
