@@ -147,11 +147,8 @@ def insert_with_number(tx: Tx, **values: Any) -> Any:
         if tx.first(sa.select(AGGREGATES.c.id).where(AGGREGATES.c.name == values["name"])):
             raise name_taken(values["name"])
         number = (tx.scalar(sa.select(sa.func.max(AGGREGATES.c.number))) or 0) + 1
-        try:
-            with tx.nested():
-                return store.insert(tx, number=number, **values)
-        except sa.exc.IntegrityError:
-            continue
+        if (row := store.add(tx, number=number, **values)) is not None:
+            return row
     raise errors.Conflict(f"Aggregate {values['name']} found no free number among all that are made now; try again.")
 
 
@@ -193,11 +190,8 @@ def take_host(tx: Tx, ctx: Context, aggregate_id: str, name: str) -> Aggregate:
         raise errors.Conflict(
             f"Cannot add host {name} in aggregate {row.number}: it has servers, which would change their zone."
         )
-    try:
-        with tx.nested():
-            tx.execute(AGGREGATE_HOSTS.insert(), {"aggregate_id": row.id, "host_id": host.id})
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(f"Aggregate {row.number} already has host {name}.") from None
+    if not tx.add(AGGREGATE_HOSTS, {"aggregate_id": row.id, "host_id": host.id}):
+        raise errors.Conflict(f"Aggregate {row.number} already has host {name}.")
     return done(tx, "aggregate.add_host", store.update(tx, row))
 
 

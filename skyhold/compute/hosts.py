@@ -97,14 +97,11 @@ def appear(tx: Tx, host_id: str, name: str) -> Any:
     """A row with the next number; two hosts may come at once."""
     for _ in range(TRIES):
         number = (tx.scalar(sa.select(sa.func.max(HOSTS.c.number))) or 0) + 1
-        try:
-            with tx.nested():
-                return store.insert(
-                    tx, id=host_id, number=number, name=name, enabled=True, forced_down=False, connected=True,
-                    seen_at=tx.now,
-                )
-        except sa.exc.IntegrityError:
-            continue
+        row = store.add(
+            tx, id=host_id, number=number, name=name, enabled=True, forced_down=False, connected=True, seen_at=tx.now,
+        )
+        if row is not None:
+            return row
     raise errors.Conflict(f"Host {name} could not get a number: too many hosts came at once.")
 
 

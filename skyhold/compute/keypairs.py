@@ -11,8 +11,6 @@ import asyncio
 import re
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.compute import policy, versions
 from skyhold.compute.links import next_links, page_size
 from skyhold.compute.logic import keys
@@ -140,14 +138,12 @@ def insert(tx: Tx, ctx: Context, want: KeypairCreate, public_key: str) -> Any:
     fingerprint = keys.fingerprint(public_key, want.type)
     # Counted for the user, and limited by the project that the user works in, as upstream.
     QUOTA.take_under(tx, ctx.project_id, owner, key_pairs=1)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=ctx.new_id(), user_id=owner, name=want.name, type=want.type,
-                fingerprint=fingerprint, public_key=public_key,
-            )
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(f"Key pair '{want.name}' already exists.") from None
+    row = store.add(
+        tx, id=ctx.new_id(), user_id=owner, name=want.name, type=want.type,
+        fingerprint=fingerprint, public_key=public_key,
+    )
+    if row is None:
+        raise errors.Conflict(f"Key pair '{want.name}' already exists.")
     journal.record(tx, "keypair.create", row)
     return row
 

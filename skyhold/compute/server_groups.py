@@ -192,7 +192,10 @@ def hosts_of(tx: Tx, ctx: Context, server_id: str) -> list[tuple[str, int, dict[
         )
         .where(m.server_id == server_id)
     )
-    for group_id in groups_of(tx, ctx, [server_id]).get(server_id, []) if tx.writing else []:
+    group_ids = groups_of(tx, ctx, [server_id]).get(server_id, [])
+    if not group_ids:
+        return []
+    for group_id in group_ids if tx.writing else []:
         # Two members that are placed at once must see each other: one waits here for the other.
         store.find(tx, group_id, lock=True)
     groups: dict[str, tuple[str, int, dict[str, int]]] = {}

@@ -37,8 +37,6 @@ log = structlog.get_logger("core")
 
 SEQUENCE_PAUSE_S = 0.02
 HEALTHY_S = 5.0
-NEWS = "news"
-"""Said to the other control processes when journal rows got their positions."""
 
 
 class Core:
@@ -71,7 +69,7 @@ class Core:
         self.sagas = Runner(self, [saga for s in services for saga in s.sagas])
         self.loops = Loops(self, [*own_loops(settings), *(loop for s in services for loop in s.loops)])
         self.news = journal.News()
-        self.siblings.on(NEWS, self.news.ring)
+        self.siblings.on(journal.NEWS, self.news.ring)
         self.asgi = Front(self, list(services))
         self.limits: Limits = NoLimits()
         self.shelf: dict[str, Any] = {}
@@ -88,7 +86,8 @@ class Core:
         """Database first, then what services prepare, then work; requests are taken after this."""
         database = self.settings.database
         self.db = await open_database(
-            self.settings.database_url, synchronous=database.sqlite_synchronous, pool_size=database.pool_size
+            self.settings.database_url, synchronous=database.sqlite_synchronous, pool_size=database.pool_size,
+            pool_overflow=database.pool_overflow,
         )
         await prepare_schema(self.db)
         for service in self.services.values():
@@ -159,23 +158,17 @@ def rule_names(route: Route) -> list[str]:
 
 def own_loops(settings: Settings) -> list[Loop]:
     async def number_journal(ctx: Context) -> None:
-        numbered = total = await ctx.write(journal.sequence)
-        while numbered >= journal.BATCH:
-            numbered = await ctx.write(journal.sequence)
-        if total:
-            ctx.core.siblings.tell(NEWS)
-        if ctx.core.db.name != "sqlite":
-            ctx.core.news.ring()
-            # A burst of commits is numbered at once, not one by one.
-            await asyncio.sleep(SEQUENCE_PAUSE_S)
+        while await journal.sequence(ctx) >= journal.BATCH:
+            pass
+        # A burst of commits is numbered at once, not one by one.
+        await asyncio.sleep(SEQUENCE_PAUSE_S)
 
     async def forget_journal(ctx: Context) -> None:
         await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
 
-    loops = [
-        Loop(journal.SEQUENCER, 1.0, number_journal, leased=False),
-        Loop("core.journal_forget", 3600.0, forget_journal),
-    ]
+    loops = [Loop("core.journal_forget", 3600.0, forget_journal)]
+    if not settings.database_url.startswith("sqlite"):
+        loops.append(Loop(journal.SEQUENCER, 1.0, number_journal, leased=False))
     if settings.database_url.startswith("postgresql"):
         loops.append(Loop("core.db_stalled", stalled.EVERY_S, stalled.run, leased=False))
     return loops

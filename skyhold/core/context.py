@@ -20,7 +20,7 @@ from skyhold.core import errors
 from skyhold.core.versions import Version
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select
+    from sqlalchemy import Select, UpdateBase
 
     from skyhold.core.app import Core
     from skyhold.core.db.tx import Tx
@@ -186,6 +186,12 @@ class Context:
         database can't now: then nothing was changed."""
         answer: T = await asked(self.core.db.write(self, fn, *args, **kw))
         return answer
+
+    async def change(self, statement: UpdateBase, params: Mapping[str, object] | None = None) -> int:
+        """One statement that is a transaction of its own, and may be done twice: how many rows it matched. Where a
+        transaction is opened and ended by round trips, it saves them. Raises Unavailable as `write` does."""
+        matched: int = await asked(self.core.db.change(self, statement, params or {}))
+        return matched
 
     def derive(self, creds: Credentials) -> Context:
         """The same request, acting as another."""

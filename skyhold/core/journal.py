@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from skyhold.core import context
-from skyhold.core.tables import JOURNAL, LEASES
+from skyhold.core.tables import JOURNAL
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
@@ -28,12 +28,22 @@ INSERT = JOURNAL.insert()
 LAST = sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.position), 0))
 INSERT_NUMBERED = JOURNAL.insert().values(position=LAST.scalar_subquery() + 1)
 SEQUENCER = "core.journal_sequence"
-TURN = sa.select(LEASES.c.name).where(LEASES.c.name == SEQUENCER).with_for_update()
-NUMBER = (
-    JOURNAL.update()
-    .where(JOURNAL.c.id == sa.bindparam("row"))
-    .values(position=sa.bindparam("at_position"))
+NEWS = "news"
+"""Said to the other control processes when rows got their positions."""
+WAITING = JOURNAL.c.position.is_(None)
+NEXT = (
+    sa.select(
+        JOURNAL.c.id, (LAST.scalar_subquery() + sa.func.row_number().over(order_by=JOURNAL.c.id)).label("position")
+    )
+    .where(WAITING)
+    .order_by(JOURNAL.c.id)
+    .limit(BATCH)
+    .subquery("waiting")
 )
+NUMBER = JOURNAL.update().where(JOURNAL.c.id == NEXT.c.id, WAITING).values(position=NEXT.c.position)
+"""One statement, which any number of processes may say at once: who comes second waits for the rows of the first, and
+then leaves them alone, for they have a position by now. Had it seen fewer rows than the first one numbered, it would
+give a position that is taken: the unique key refuses the whole statement, and it is said again."""
 
 
 def record(tx: Tx, action: str, row: Any, *, project_id: str | None = None) -> None:
@@ -64,32 +74,14 @@ def jsonable(state: dict[str, Any]) -> dict[str, Any]:
     return {name: f"<{len(v)} bytes>" if isinstance(v, bytes) else v for name, v in state.items()}
 
 
-def sequence(tx: Tx, ctx: Context, batch: int = BATCH) -> int:
-    """Number committed rows that have no position yet; the sequencer loop's one step.
-
-    Returns how many. Every process may run it: they take turns, so positions follow one another.
-    """
-    waiting = sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).order_by("id").limit(batch)
-    if tx.first(waiting.limit(1)) is None:
-        return 0
-    if tx.dialect != "sqlite":
-        take_turn(tx)
-    rows = tx.all(waiting)
-    if rows:
-        last = tx.scalar(LAST)
-        tx.execute(NUMBER, [{"row": row.id, "at_position": last + i} for i, row in enumerate(rows, 1)])
-    return len(rows)
-
-
-def take_turn(tx: Tx) -> None:
-    """Held until the commit: only then may another count from the last position."""
-    if tx.first(TURN) is not None:
-        return
-    try:
-        with tx.nested():
-            tx.execute(LEASES.insert(), {"name": SEQUENCER, "holder": "", "until": 0})
-    except sa.exc.IntegrityError:
-        tx.first(TURN)
+async def sequence(ctx: Context) -> int:
+    """Number committed rows that have no position yet, a batch of them, and tell readers; the sequencer loop's one step.
+    How many."""
+    numbered = await ctx.change(NUMBER)
+    if numbered:
+        ctx.core.news.ring()
+        ctx.core.siblings.tell(NEWS)
+    return numbered
 
 
 def forget(tx: Tx, ctx: Context, before_us: int) -> int:
@@ -104,12 +96,8 @@ def forget(tx: Tx, ctx: Context, before_us: int) -> int:
 async def catch_up(core: Core) -> None:
     """Afterwards what was committed before has its position: for readers that look for their own writes."""
     ctx = context.internal(core)
-    while core.db.name != "sqlite" and await ctx.read(some_wait):
-        await ctx.write(sequence)
-
-
-def some_wait(tx: Tx, ctx: Context) -> bool:
-    return tx.first(sa.select(JOURNAL.c.id).where(JOURNAL.c.position.is_(None)).limit(1)) is not None
+    while core.db.name != "sqlite" and await sequence(ctx):
+        pass
 
 
 def last_position(tx: Tx, ctx: Context) -> int:

@@ -222,12 +222,7 @@ def take_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> 
         return now
     if tx.first(sa.select(LEASES.c.name).where(LEASES.c.name == name)) is not None:
         return None
-    try:
-        with tx.nested():
-            tx.execute(LEASES.insert(), {"name": name, "holder": holder, "until": now + length_us})
-    except sa.exc.IntegrityError:
-        return None
-    return now
+    return now if tx.add(LEASES, {"name": name, "holder": holder, "until": now + length_us}) else None
 
 
 def keep_lease(tx: Tx, ctx: Context, name: str, holder: str, length_us: int) -> bool:

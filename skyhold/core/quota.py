@@ -8,13 +8,15 @@ pass one remaining place, and a roll-back gives it back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Ceilings
 from skyhold.core.db.among import among
+from skyhold.core.db.tx import LookAgain
 from skyhold.core.store import Store
 from skyhold.core.tables import QUOTA_LIMITS, QUOTA_USAGES
 
@@ -45,12 +47,10 @@ TAKE = (
     .where(SAME_ROW, sa.or_(MAXIMUM < 0, QUOTA_USAGES.c.used + sa.bindparam("n") <= MAXIMUM))
     .values(used=QUOTA_USAGES.c.used + sa.bindparam("n"))
 )
-GIVE = QUOTA_USAGES.update().where(SAME_ROW).values(used=QUOTA_USAGES.c.used - sa.bindparam("n"))
 USED = sa.select(QUOTA_USAGES.c.used).where(SAME_ROW)
 USED_TOGETHER = sa.select(sa.func.sum(QUOTA_USAGES.c.used)).where(
     among(QUOTA_USAGES.c.project_id, "projects"), QUOTA_USAGES.c.resource == sa.bindparam("what")
 )
-ADD = QUOTA_USAGES.insert()
 USAGES = sa.select(QUOTA_USAGES.c.resource, QUOTA_USAGES.c.used).where(
     QUOTA_USAGES.c.project_id == sa.bindparam("project"), among(QUOTA_USAGES.c.resource, "names")
 )
@@ -64,9 +64,6 @@ SET_LIMIT = (
     QUOTA_LIMITS.update()
     .where(QUOTA_LIMITS.c.project_id == sa.bindparam("project"), QUOTA_LIMITS.c.resource == sa.bindparam("what"))
     .values(maximum=sa.bindparam("n"))
-)
-ADD_LIMIT = QUOTA_LIMITS.insert().values(
-    project_id=sa.bindparam("project"), resource=sa.bindparam("what"), maximum=sa.bindparam("n")
 )
 
 
@@ -89,16 +86,16 @@ class Quota:
 
     def take_under(self, tx: Tx, limited_by: str, holder_id: str, **amounts: int) -> None:
         """As `take`, for what is counted for somebody in a project: `limited_by` is the one whose limits hold."""
-        for resource, amount in sorted(amounts.items()):
-            if amount > 0:
+        more = {resource: amount for resource, amount in amounts.items() if amount > 0}
+        if len(more) < 2 or tx.careful or not self._take_together(tx, holder_id, limited_by, more):
+            for resource, amount in more.items():
                 self._take(tx, holder_id, limited_by, resource, amount)
-            elif amount < 0:
-                self.give(tx, holder_id, **{resource: -amount})
+        self.give(tx, holder_id, **{resource: -amount for resource, amount in amounts.items() if amount < 0})
 
     def give(self, tx: Tx, project_id: str, **amounts: int) -> None:
-        for resource, amount in sorted(amounts.items()):
-            if amount:
-                tx.execute(GIVE, {"project": project_id, "what": self._name(resource), "n": amount})
+        less = {resource: amount for resource, amount in amounts.items() if amount}
+        if less:
+            tx.execute(giving(len(less)), self._each(less) | {"project": project_id})
 
     def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
         rows = tx.all(USAGES, {"project": project_id, "names": self._names()})
@@ -128,10 +125,7 @@ class Quota:
             params = {"project": project_id, "what": self._name(resource), "n": maximum}
             if tx.changed(SET_LIMIT, params):
                 continue
-            try:
-                with tx.nested():
-                    tx.execute(ADD_LIMIT, params)
-            except sa.exc.IntegrityError:
+            if not tx.add(QUOTA_LIMITS, {"project_id": project_id, "resource": params["what"], "maximum": maximum}):
                 # Another transaction was first; now there is a row to change.
                 tx.execute(SET_LIMIT, params)
         self._record(tx, "quota.update", project_id, limits)
@@ -173,6 +167,25 @@ class Quota:
                 raise over(resource, amount, used, self.limits(tx, limited_by)[resource])
         self._refuse_beyond_shared(tx, project_id, resource, amount, ceilings)
 
+    def _take_together(self, tx: Tx, holder_id: str, limited_by: str, amounts: dict[str, int]) -> bool:
+        """In one statement, which can't tell what was short: then each is looked at. False where projects share a
+        ceiling."""
+        ceilings = self._ceilings(tx, limited_by, list(amounts))
+        if any(ceilings.shared.get(resource, UNLIMITED) >= 0 for resource in amounts):
+            return False
+        defaults = {
+            f"default_{i}": ceilings.own.get(resource, self.defaults[resource]) for i, resource in enumerate(amounts)
+        }
+        params = self._each(amounts) | defaults | {"project": holder_id, "limited": limited_by}
+        if tx.changed(taking(len(amounts)), params) != len(amounts):
+            raise LookAgain
+        return True
+
+    def _each(self, amounts: dict[str, int]) -> dict[str, Any]:
+        """The parameters `what_0`, `n_0`, `what_1`, …"""
+        names = {f"what_{i}": self._name(resource) for i, resource in enumerate(amounts)}
+        return names | {f"n_{i}": amount for i, amount in enumerate(amounts.values())}
+
     def _refuse_beyond_shared(
         self, tx: Tx, project_id: str, resource: str, amount: int, ceilings: Ceilings
     ) -> None:
@@ -187,15 +200,41 @@ class Quota:
             raise over(resource, amount, used - amount, limit)
 
     def _ensure_row(self, tx: Tx, project_id: str, resource: str) -> None:
-        row = {"project_id": project_id, "resource": self._name(resource), "used": 0}
-        if tx.first(USED, {"project": project_id, "what": self._name(resource)}) is not None:
-            return
-        try:
-            with tx.nested():
-                tx.execute(ADD, row)
-        except sa.exc.IntegrityError:
-            # Another transaction was first to need this row; it is there now.
-            return
+        """Another transaction may be first to need this row; then it is there, too."""
+        if tx.first(USED, {"project": project_id, "what": self._name(resource)}) is None:
+            tx.add(QUOTA_USAGES, {"project_id": project_id, "resource": self._name(resource), "used": 0})
+
+
+def of_each(many: int, name: str) -> Any:
+    """That of the parameters `name_0`, `name_1`, … that goes with the row's resource `what_0`, `what_1`, …"""
+    return sa.case(*[
+        (QUOTA_USAGES.c.resource == sa.bindparam(f"what_{i}"), sa.bindparam(f"{name}_{i}", type_=sa.BigInteger()))
+        for i in range(many)
+    ])
+
+
+def rows_of_each(many: int) -> Any:
+    return (QUOTA_USAGES.c.project_id == sa.bindparam("project")) & QUOTA_USAGES.c.resource.in_(
+        [sa.bindparam(f"what_{i}") for i in range(many)]
+    )
+
+
+@cache
+def giving(many: int) -> sa.Update:
+    used = QUOTA_USAGES.c.used - of_each(many, "n")
+    return QUOTA_USAGES.update().where(rows_of_each(many)).values(used=used)
+
+
+@cache
+def taking(many: int) -> sa.Update:
+    def limit_of(project: Any) -> Any:
+        of_row = (QUOTA_LIMITS.c.project_id == project) & (QUOTA_LIMITS.c.resource == QUOTA_USAGES.c.resource)
+        return sa.select(QUOTA_LIMITS.c.maximum).where(of_row).correlate(QUOTA_USAGES).scalar_subquery()
+
+    used = QUOTA_USAGES.c.used + of_each(many, "n")
+    maximum = sa.func.coalesce(limit_of(sa.bindparam("limited")), limit_of(""), of_each(many, "default"))
+    fits = sa.or_(maximum < 0, used <= maximum)
+    return QUOTA_USAGES.update().where(rows_of_each(many), fits).values(used=used)
 
 
 def over(resource: str, asked: int, used: int, limit: int) -> errors.OverQuota:

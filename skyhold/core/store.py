@@ -301,14 +301,23 @@ class Store:
 
     def insert(self, tx: Tx, **values: Any) -> Any:
         """The new row. `created_at` and `updated_at` are filled when the table has them."""
+        row = self._row(tx, values)
+        tx.execute(self._insert, row)
+        return self.Row(**row)
+
+    def add(self, tx: Tx, **values: Any) -> Any | None:
+        """The new row; None when one with a key of it is there, and the transaction goes on (see Tx.add)."""
+        row = self._row(tx, values)
+        return self.Row(**row) if tx.add(self.table, row) else None
+
+    def _row(self, tx: Tx, values: dict[str, Any]) -> dict[str, Any]:
         row = {name: values.pop(name, None) for name in self.columns}
         if values:
             raise TypeError(f"{self.table.name} has no {', '.join(values)}")
         for name in ("created_at", "updated_at"):
             if name in row and row[name] is None and not self._stays_null(name):
                 row[name] = tx.now
-        tx.execute(self._insert, row)
-        return self.Row(**row)
+        return row
 
     def _stays_null(self, name: str) -> bool:
         """Upstream shows some resources' `updated_at` as null until the first change."""

@@ -72,17 +72,21 @@ class Followers:
         pause_s = 5.0 if self._core.db.name == "sqlite" else LOOK_EVERY_S
         ctx = context.internal(self._core)
         with self._core.news.heard() as news:
-            seen = await ctx.read(journal.last_position)
+            seen, rung = await ctx.read(journal.last_position), False
             # What was written before now might have been read by nobody.
             self._ring(None)
             while True:
                 news.clear()
-                seen, projects = await ctx.read(touched, seen)
-                if projects:
+                if len(self._bells) == 1 and rung:
+                    # Whether it concerns the only one there is, that one finds out by reading.
+                    self._ring(None)
+                else:
+                    seen, projects = await ctx.read(touched, seen)
                     self._ring(projects)
+                rung = False
                 try:
                     async with asyncio.timeout(pause_s):
-                        await news.wait()
+                        rung = await news.wait()
                 except TimeoutError:
                     continue
 

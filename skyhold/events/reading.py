@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.journal import last_position
 from skyhold.core.shapes import JsonObject, Shape, TimeMicrosZ, field
 from skyhold.core.store import like_escape
 from skyhold.core.tables import JOURNAL
@@ -25,6 +24,11 @@ OPEN_ATTRIBUTES = frozenset({
     "created_at", "updated_at", "deleted_at", "size", "visibility", "network_id", "subnet_id", "server_id",
     "image_id", "flavor_id", "mac_address", "cidr", "fixed_ip_address", "floating_ip_address",
 })
+
+
+OLDEST = sa.select(sa.func.min(JOURNAL.c.position))
+NEWEST = sa.select(sa.func.max(JOURNAL.c.position))
+ENDS = sa.select(OLDEST.scalar_subquery().label("oldest"), NEWEST.scalar_subquery().label("newest")).subquery("ends")
 
 
 class Wanted(Shape):
@@ -55,26 +59,31 @@ def page(
 
     `visible` is a WHERE clause. Gone when events after the position were already forgotten.
     """
-    check_retained(tx, after)
-    # Read first: a row that comes between the two statements must not be jumped over.
-    newest = last_position(tx, ctx)
-    statement = (
+    found = (
         sa.select(JOURNAL)
         .where(JOURNAL.c.position > after, visible, *clauses(wanted))
         .order_by(JOURNAL.c.position)
         .limit(limit)
+        .subquery()
     )
-    events = [shown(row, whole) for row in tx.all(statement)]
+    # In one statement, which sees one state: a row that comes meanwhile must not be jumped over.
+    rows = tx.all(
+        sa.select(ENDS, found).select_from(ENDS.outerjoin(found, sa.true())).order_by(found.c.position)
+    )
+    refuse_forgotten(after, rows[0].oldest)
+    events = [shown(row, whole) for row in rows if row.position is not None]
     if len(events) == limit:
         return events, events[-1].position
-    return events, max(after, newest, events[-1].position if events else 0)
+    return events, max(after, rows[0].newest or 0)
 
 
 def check_retained(tx: Tx, after: int) -> None:
-    if after <= 0:
-        return
-    oldest = tx.scalar(sa.select(sa.func.min(JOURNAL.c.position)))
-    if oldest is not None and after < oldest - 1:
+    if after > 0:
+        refuse_forgotten(after, tx.scalar(OLDEST))
+
+
+def refuse_forgotten(after: int, oldest: int | None) -> None:
+    if after > 0 and oldest is not None and after < oldest - 1:
         raise errors.Gone(
             f"Events after {after} were forgotten; the oldest that is kept has position {oldest}.",
             reason="forgotten", oldest=oldest,

@@ -90,14 +90,11 @@ def associate(tx: Tx, ctx: Context, policy_id: str, whose: Whose) -> None:
     """Raises NotFound for whatever of the address isn't there."""
     look_up(tx, ctx, policy_id, whose)
     key = key_of(whose)
-    if not tx.changed(ASSOCIATIONS.update().where(C.whose == key).values(policy_id=policy_id)):
-        try:
-            with tx.nested():
-                tx.execute(ASSOCIATIONS.insert(), {"whose": key, "policy_id": policy_id, **whose._asdict()})
-        except sa.exc.IntegrityError:
-            # Another was first, or one of them went; which of the two, the second try tells.
-            if not tx.changed(ASSOCIATIONS.update().where(C.whose == key).values(policy_id=policy_id)):
-                raise permits.gone_meanwhile("policy association") from None
+    change = ASSOCIATIONS.update().where(C.whose == key).values(policy_id=policy_id)
+    made = {"whose": key, "policy_id": policy_id, **whose._asdict()}
+    # Another may be first, or one of them gone; which of the two, the second try tells.
+    if not (tx.changed(change) or tx.add(ASSOCIATIONS, made) or tx.changed(change)):
+        raise permits.gone_meanwhile("policy association")
     record(tx, "create", policy_id, whose)
 
 

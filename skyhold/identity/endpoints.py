@@ -6,11 +6,8 @@ How tokens carry them is catalogue.py. An address may hold `$(project_id)s`, whi
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 from urllib.parse import urlsplit
-
-import sqlalchemy as sa
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -157,9 +154,9 @@ def region_of(tx: Tx, region_id: str | None, region: str | None) -> str | None:
 
 
 def make_region(tx: Tx, id: str) -> None:
+    row = regions.store.add(tx, id=id, description="", parent_region_id=None, extra={})
     # Somebody else may make it at the same time: then it is there, too.
-    with contextlib.suppress(sa.exc.IntegrityError), tx.nested():
-        row = regions.store.insert(tx, id=id, description="", parent_region_id=None, extra={})
+    if row is not None:
         journal.record(tx, "region.create", row)
 
 

@@ -190,12 +190,9 @@ def join(tx: Tx, ctx: Context, group_id: str, user_id: str) -> None:
     read_only.refuse_change(tx, group.id, "group")
     if is_member(tx, group.id, user.id):
         return
-    try:
-        with tx.nested():
-            tx.execute(MEMBERSHIPS.insert(), {"group_id": group.id, "user_id": user.id})
-    except sa.exc.IntegrityError:
+    if not tx.add(MEMBERSHIPS, {"group_id": group.id, "user_id": user.id}):
         if not is_member(tx, group.id, user.id):
-            raise permits.gone_meanwhile("membership") from None
+            raise permits.gone_meanwhile("membership")
         return
     void(tx)
     journal.record(tx, "group.add_user", group)

@@ -72,12 +72,9 @@ def insert(tx: Tx, ctx: Context, role_id: str, implied_id: str) -> dict[str, Any
     if implied.domain_id and not prior.domain_id:
         raise errors.Forbidden("A global role cannot imply a role of a domain.")
     if not exists(tx, role_id, implied_id):
-        try:
-            with tx.nested():
-                tx.execute(IMPLIED_ROLES.insert(), {"prior_id": role_id, "implied_id": implied_id})
-        except sa.exc.IntegrityError:
+        if not tx.add(IMPLIED_ROLES, {"prior_id": role_id, "implied_id": implied_id}):
             if not exists(tx, role_id, implied_id):
-                raise permits.gone_meanwhile("implied role") from None
+                raise permits.gone_meanwhile("implied role")
             return printed(ctx, prior, implied)
         void(tx)
         journal.record(tx, "role.imply", prior)

@@ -171,14 +171,11 @@ def take_group(tx: Tx, ctx: Context, endpoint_group_id: str, project_id: str) ->
 
 
 def insert(tx: Tx, table: sa.Table, values: dict[str, str]) -> None:
-    try:
-        with tx.nested():
-            tx.execute(table.insert(), values)
-    except sa.exc.IntegrityError:
+    if not tx.add(table, values):
         raise errors.Conflict(
             f"Conflict occurred attempting to store project_endpoint - {' and '.join(values.values())} are "
             "associated already.", reason="exists",
-        ) from None
+        )
     void(tx)
 
 

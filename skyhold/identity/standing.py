@@ -7,10 +7,8 @@ is off, and costs nothing, unless [security_compliance] asks for it. A wrong gue
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
 import structlog
 
 from skyhold.core import errors
@@ -118,8 +116,7 @@ def ensured(tx: Tx, store: Store, user_id: str, **first: Any) -> Any:
     row = store.find(tx, user_id, lock=True)
     if row is None:
         # Somebody else's sign-in may be first, or the user gone: the next look tells.
-        with contextlib.suppress(sa.exc.IntegrityError), tx.nested():
-            store.insert(tx, user_id=user_id, **first)
+        store.add(tx, user_id=user_id, **first)
         row = store.find(tx, user_id, lock=True)
     if row is None:
         raise errors.Unauthorized("The request you have made requires authentication.", reason="denied")

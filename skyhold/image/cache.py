@@ -164,12 +164,8 @@ def wait_for(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
         "site": site, "image_id": image_id, "sha512": None, "size_bytes": None, "hits": 0, "used_at": None,
         "created_at": tx.now, "updated_at": tx.now,
     }
-    try:
-        with tx.nested():
-            tx.execute(CACHED.insert(), row)
-    except sa.exc.IntegrityError:
-        # Another asked for it in the same moment, or the image has just been deleted.
-        return
+    # Another may ask for it in the same moment, or the image has just been deleted.
+    tx.add(CACHED, row)
 
 
 def remove(tx: Tx, ctx: Context, site: str, image_id: str) -> None:

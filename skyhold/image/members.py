@@ -103,11 +103,8 @@ def insert(tx: Tx, ctx: Context, image_id: str, member_id: str) -> Any:
         "image_id": image.id, "member_id": member_id, "status": states.PENDING,
         "created_at": tx.now, "updated_at": tx.now,
     }
-    try:
-        with tx.nested():
-            tx.execute(MEMBERS.insert(), values)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(f"Member {member_id} is duplicated for image {image_id}") from None
+    if not tx.add(MEMBERS, values):
+        raise errors.Conflict(f"Member {member_id} is duplicated for image {image_id}")
     journal.record(tx, "image.member.create", image)
     return one(tx, image.id, member_id)
 

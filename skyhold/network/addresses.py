@@ -136,18 +136,8 @@ def _leave_hole(tx: Tx, subnet_id: str, spot: int | None) -> None:
     """Beyond the cursor nothing need be remembered: it comes by there."""
     if spot is None or tx.first(BEHIND_CURSOR, {"subnet": subnet_id, "spot": spot}) is None:
         return
-    try:
-        with tx.nested():
-            tx.execute(HOLES.insert(), {"subnet_id": subnet_id, "place": spot})
-    except sa.exc.IntegrityError:
-        return
+    tx.add(HOLES, {"subnet_id": subnet_id, "place": spot})
 
 
 def _claim(tx: Tx, subnet_id: str, ip: str, spot: int | None, port_id: str, rank: int) -> bool:
-    row = {"subnet_id": subnet_id, "ip": ip, "place": spot, "port_id": port_id, "rank": rank}
-    try:
-        with tx.nested():
-            tx.execute(ADD, row)
-    except sa.exc.IntegrityError:
-        return False
-    return True
+    return tx.add(ADDRESSES, {"subnet_id": subnet_id, "ip": ip, "place": spot, "port_id": port_id, "rank": rank})

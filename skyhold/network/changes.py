@@ -26,8 +26,11 @@ def mark(tx: Tx, kind: Kind, ids: Iterable[str]) -> None:
 
 
 def lend(tx: Tx, host_id: str, port_ids: Iterable[str]) -> None:
-    """Ports bound to this host in this transaction are wired by whoever runs their server."""
-    add(tx, [{"kind": LENT, "object_id": pair(host_id, each)} for each in port_ids])
+    """Ports bound to this host in this transaction may differ from what hosts hold, as after `mark`, but this host's
+    are wired by whoever runs their server."""
+    ids = list(port_ids)
+    lent = [{"kind": LENT, "object_id": pair(host_id, each)} for each in ids]
+    add(tx, [{"kind": "Port", "object_id": each} for each in ids] + lent)
 
 
 def pair(host_id: str, port_id: str) -> str:

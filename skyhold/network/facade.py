@@ -190,7 +190,6 @@ def bind(tx: Tx, ctx: Context, server_id: str, host_id: str) -> None:
             **ops.binding(host_id), status="DOWN", revision=PORTS.c.revision + 1, updated_at=tx.now
         )
     )
-    changes.mark(tx, "Port", [row.id for row in rows])
     changes.lend(tx, host_id, [row.id for row in rows])
 
 

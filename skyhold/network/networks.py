@@ -200,12 +200,10 @@ def insert_on_segment(tx: Tx, ctx: Context, **values: Any) -> Any:
             "id": id, "segment": segment, "segmentation_id": number,
             "provider_key": provider_key(kind, values["physical_network"], number),
         }
-        try:
-            with tx.nested():
-                return store.insert(tx, **values)
-        except sa.exc.IntegrityError:
-            if (kind != "vxlan" or asked is not None) and provider_taken(tx, values["provider_key"]):
-                raise provider_in_use(kind, values["physical_network"], number) from None
+        if (row := store.add(tx, **values)) is not None:
+            return row
+        if (kind != "vxlan" or asked is not None) and provider_taken(tx, values["provider_key"]):
+            raise provider_in_use(kind, values["physical_network"], number)
     raise errors.Unavailable("Unable to create the network. No tenant network is available for allocation.",
                              kind="NoNetworkAvailable")
 

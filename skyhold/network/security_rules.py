@@ -120,21 +120,18 @@ def insert(tx: Tx, ctx: Context, want: SecurityRuleCreate) -> Any:
 
 
 def add(tx: Tx, ctx: Context, group: Any, text: logic.RuleText, description: str = "") -> Any:
-    try:
-        with tx.nested():
-            return store.insert(
-                tx, id=ctx.new_id(), project_id=group.project_id, group_id=group.id, description=description,
-                direction=text.direction, ethertype=text.ethertype, protocol=text.protocol, port_min=text.port_min,
-                port_max=text.port_max, remote_cidr=text.remote_cidr, normalized_cidr=text.normalized_cidr,
-                remote_group_id=text.remote_group_id, sameness=text.sameness, revision=1,
-            )
-    except sa.exc.IntegrityError:
-        same = tx.scalar(sa.select(SECURITY_RULES.c.id).where(
-            SECURITY_RULES.c.group_id == group.id, SECURITY_RULES.c.sameness == text.sameness
-        ))
-        raise errors.Conflict(
-            f"Security group rule already exists. Rule id is {same}.", kind="SecurityGroupRuleExists"
-        ) from None
+    row = store.add(
+        tx, id=ctx.new_id(), project_id=group.project_id, group_id=group.id, description=description,
+        direction=text.direction, ethertype=text.ethertype, protocol=text.protocol, port_min=text.port_min,
+        port_max=text.port_max, remote_cidr=text.remote_cidr, normalized_cidr=text.normalized_cidr,
+        remote_group_id=text.remote_group_id, sameness=text.sameness, revision=1,
+    )
+    if row is not None:
+        return row
+    same = tx.scalar(sa.select(SECURITY_RULES.c.id).where(
+        SECURITY_RULES.c.group_id == group.id, SECURITY_RULES.c.sameness == text.sameness
+    ))
+    raise errors.Conflict(f"Security group rule already exists. Rule id is {same}.", kind="SecurityGroupRuleExists")
 
 
 def visible_group(tx: Tx, ctx: Context, id: str) -> Any:

@@ -9,12 +9,14 @@ two claims never wait for one another in a circle, and a claim that doesn't fit 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import sqlalchemy as sa
 
 from skyhold.core import errors, journal
+from skyhold.core.db.tx import LookAgain
 from skyhold.placement.errors import CONCURRENT_UPDATE
 from skyhold.placement.tables import ALLOCATIONS, CONSUMERS, INVENTORIES, PROVIDERS
 
@@ -65,8 +67,7 @@ def replace_all(tx: Tx, changes: Sequence[Change]) -> None:
         key=lambda move: (move.after > move.before, move.provider_id, move.resource_class, move.consumer_id),
     )
     _advance_providers(tx, sorted({move.provider_id for move in moves}))
-    for move in moves:
-        _book(tx, move)
+    _book_all(tx, moves)
     _write_allocations(tx, moves)
     for change in changes:
         journal.record(tx, "allocation.update", Posting(change.consumer, change.wanted))
@@ -171,6 +172,36 @@ def _moves(change: Change, before: Amounts) -> Iterator[_Move]:
                 yield _Move(change.consumer.id, provider_id, name, had.get(name, 0), wants.get(name, 0))
 
 
+def _book_all(tx: Tx, moves: Sequence[_Move]) -> None:
+    """What a new consumer takes of one provider is booked in one statement, which can't tell what did not fit: then
+    each is looked at."""
+    first_taken = all(move.before == 0 for move in moves) and len({move.provider_id for move in moves}) == 1
+    if tx.careful or not first_taken:
+        for move in moves:
+            _book(tx, move)
+        return
+    params: dict[str, Any] = {"the_provider": moves[0].provider_id}
+    for i, move in enumerate(moves):
+        params |= {f"class_{i}": move.resource_class, f"amount_{i}": move.after}
+    if tx.changed(taking(len(moves)), params) != len(moves):
+        raise LookAgain
+
+
+@cache
+def taking(many: int) -> sa.Update:
+    """A first use of as many classes of one provider."""
+    names: list[Any] = [sa.bindparam(f"class_{i}") for i in range(many)]
+    amount = sa.case(*[
+        (INVENTORIES.c.resource_class == name, sa.bindparam(f"amount_{i}", type_=sa.BigInteger()))
+        for i, name in enumerate(names)
+    ])
+    used = INVENTORIES.c.used + amount
+    return INVENTORIES.update().where(
+        INVENTORIES.c.provider_id == sa.bindparam("the_provider"), INVENTORIES.c.resource_class.in_(names),
+        *units(amount), INVENTORIES.c.capacity >= used,
+    ).values(used=used)
+
+
 def _book(tx: Tx, move: _Move) -> None:
     """Using less is always possible, even of an inventory that has shrunk below what is used."""
     where = {"the_provider": move.provider_id, "the_class": move.resource_class, "delta": move.after - move.before}
@@ -222,6 +253,11 @@ def _why_not(tx: Tx, provider_id: str, name: str, before: int, after: int) -> Do
     )
 
 
+def units(amount: Any) -> tuple[Any, ...]:
+    """That the amount is one that the inventory gives."""
+    return INVENTORIES.c.min_unit <= amount, INVENTORIES.c.max_unit >= amount, amount % INVENTORIES.c.step_size == 0
+
+
 def _at(statement: Any) -> Any:
     return statement.where(
         INVENTORIES.c.provider_id == sa.bindparam("the_provider"),
@@ -232,13 +268,8 @@ def _at(statement: Any) -> Any:
 _AMOUNT = sa.bindparam("amount", type_=sa.BigInteger())
 _DELTA = sa.bindparam("delta", type_=sa.BigInteger())
 _USED = INVENTORIES.c.used + _DELTA
-_UNITS = (
-    INVENTORIES.c.min_unit <= _AMOUNT,
-    INVENTORIES.c.max_unit >= _AMOUNT,
-    _AMOUNT % INVENTORIES.c.step_size == 0,
-)
 GIVE = _at(INVENTORIES.update()).values(used=_USED)
-REDUCE = GIVE.where(*_UNITS)
+REDUCE = GIVE.where(*units(_AMOUNT))
 TAKE = REDUCE.where(INVENTORIES.c.capacity >= _USED)
 WHY = _at(sa.select(INVENTORIES))
 

@@ -54,17 +54,13 @@ def provider_changed(provider_id: str, why: str = "another request was faster") 
 
 def insert_provider(tx: Tx, provider_id: str, name: str, parent: Any | None) -> Any:
     """A provider under `parent`'s row, or a root; Conflict when the name or the id is taken."""
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=provider_id, name=name, generation=0, traits="[]",
-                parent_id=parent.id if parent else None, root_id=parent.root_id if parent else provider_id,
-            )
-    except sa.exc.IntegrityError:
+    row = store.add(
+        tx, id=provider_id, name=name, generation=0, traits="[]",
+        parent_id=parent.id if parent else None, root_id=parent.root_id if parent else provider_id,
+    )
+    if row is None:
         taken = f"uuid: {provider_id}" if find_provider(tx, provider_id) else f"name: {name}"
-        raise errors.Conflict(
-            f"Conflicting resource provider {taken} already exists.", code=codes.DUPLICATE_NAME
-        ) from None
+        raise errors.Conflict(f"Conflicting resource provider {taken} already exists.", code=codes.DUPLICATE_NAME)
     journal.record(tx, "resource_provider.create", row)
     return row
 

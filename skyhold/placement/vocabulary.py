@@ -80,11 +80,7 @@ def _learn(tx: Tx, names: list[str], table: sa.Table) -> list[str]:
     for name in names:
         if not is_custom(name):
             raise ValueError(f"{name!r} is neither a standard name nor one that starts with CUSTOM_")
-        try:
-            with tx.nested():
-                tx.execute(table.insert(), {"name": name, "created_at": tx.now})
-        except sa.exc.IntegrityError:
-            # Another was first.
-            continue
-        new.append(name)
+        # Another may be first.
+        if tx.add(table, {"name": name, "created_at": tx.now}):
+            new.append(name)
     return new

@@ -56,10 +56,7 @@ def keep(tx: Tx, ctx: Context, host_id: str, name: str, offered: VolumePool) -> 
     }
     if tx.changed(POOLS.update().where(POOLS.c.id == host_id).values(**told)):
         return
-    try:
-        with tx.nested():
-            store.insert(tx, id=host_id, enabled=True, **told)
-    except sa.exc.IntegrityError:
+    if store.add(tx, id=host_id, enabled=True, **told) is None:
         # Another control process heard the same first report.
         tx.execute(POOLS.update().where(POOLS.c.id == host_id).values(**told))
 

@@ -156,25 +156,20 @@ async def at_start(core: Core) -> None:
 def ensure_default(tx: Tx, ctx: Context) -> None:
     if named(tx, DEFAULT) is not None:
         return
-    try:
-        with tx.nested():
-            row = store.insert(tx, id=ctx.new_id(), name=DEFAULT, description="Default Volume Type", extra_specs={})
-    except sa.exc.IntegrityError:
-        # Another control process was first.
-        return
-    journal.record(tx, "volume_type.create", row)
+    row = store.add(tx, id=ctx.new_id(), name=DEFAULT, description="Default Volume Type", extra_specs={})
+    # Another control process may be first.
+    if row is not None:
+        journal.record(tx, "volume_type.create", row)
 
 
 def insert(tx: Tx, ctx: Context, want: TypeCreate) -> Any:
     """Raises Conflict for a name taken, NotImplementedHere for a private type."""
     refuse_private(want.is_public)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=ctx.new_id(), name=want.name, description=want.description, extra_specs=want.extra_specs
-            )
-    except sa.exc.IntegrityError:
-        raise taken(want.name) from None
+    row = store.add(
+        tx, id=ctx.new_id(), name=want.name, description=want.description, extra_specs=want.extra_specs
+    )
+    if row is None:
+        raise taken(want.name)
     journal.record(tx, "volume_type.create", row)
     return row
 

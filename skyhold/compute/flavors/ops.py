@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.compute import versions
 from skyhold.compute.flavors import shape, store
 from skyhold.compute.logic import extra_specs
@@ -48,12 +46,10 @@ def create(tx: Tx, ctx: Context, want: shape.FlavorCreate) -> Any:
     """Raises Conflict for a name or an id that is taken."""
     values = {name: getattr(want, name) for name in want.__struct_fields__}
     values["id"] = ctx.new_id() if want.id == "auto" else want.id
-    try:
-        with tx.nested():
-            row = store.store.insert(tx, **values, disabled=False, extra_specs={})
-    except sa.exc.IntegrityError:
+    row = store.store.add(tx, **values, disabled=False, extra_specs={})
+    if row is None:
         what = f"ID {want.id}" if store.store.find(tx, values["id"]) is not None else f"name {want.name}"
-        raise errors.Conflict(f"Flavor with {what} already exists.") from None
+        raise errors.Conflict(f"Flavor with {what} already exists.")
     journal.record(tx, "flavor.create", row)
     return row
 
@@ -92,13 +88,10 @@ def add_access(tx: Tx, ctx: Context, flavor_id: str, project_id: str) -> list[di
     if row.is_public and ctx.version >= versions.NO_ACCESS_TO_PUBLIC:
         raise errors.Conflict("Can not add access to a public flavor.")
     require_project(tx, ctx, project_id)
-    try:
-        with tx.nested():
-            tx.execute(FLAVOR_ACCESS.insert(), {"flavor_id": row.id, "project_id": project_id})
-    except sa.exc.IntegrityError:
+    if not tx.add(FLAVOR_ACCESS, {"flavor_id": row.id, "project_id": project_id}):
         raise errors.Conflict(
             f"Flavor access already exists for flavor {row.id} and project {project_id} combination."
-        ) from None
+        )
     journal.record(tx, "flavor.access.add", row, project_id=project_id)
     return access_list(tx, row)
 

@@ -30,16 +30,17 @@ def usable(project_id: str) -> Any:
     return sa.or_(FLAVORS.c.is_public.is_(True), FLAVORS.c.id.in_(opened))
 
 
-def find(tx: Tx, ctx: Context, flavor_id: str) -> Any | None:
-    """The flavor's row if the caller may see it; locked in a writing transaction."""
-    row = store.find(tx, flavor_id, lock=tx.writing and sees_all(ctx))
+def find(tx: Tx, ctx: Context, flavor_id: str, *, lock: bool = False) -> Any | None:
+    """The flavor's row if the caller may see it."""
+    row = store.find(tx, flavor_id, lock=lock and sees_all(ctx))
     if row is None or row.is_public or sees_all(ctx) or has_access(tx, flavor_id, ctx.project_id):
         return row
     return None
 
 
 def get(tx: Tx, ctx: Context, flavor_id: str) -> Any:
-    row = find(tx, ctx, flavor_id)
+    """The row, locked in a writing transaction, or NotFound."""
+    row = find(tx, ctx, flavor_id, lock=tx.writing)
     if row is None:
         raise store.not_found(flavor_id)
     return row

@@ -38,6 +38,8 @@ class BootKept(Kept, kw_only=True):
     """Volumes that are made with the server."""
     has_volumes: bool = False
     """Any, made or there before: most servers have none, and are asked nothing about them."""
+    asks_trust: bool = True
+    """Whether the server's user said whose signature its image must bear: most don't."""
 
 
 class Boot(Saga):
@@ -50,7 +52,8 @@ class Boot(Saga):
         return self.steps if kept.to_make else [step for step in self.steps if step != "attach_volumes"]
 
     async def choose_host(self, s: Run) -> None:
-        await check_image(s)
+        if s.kept.asks_trust:
+            await check_image(s)
         s.kept.waiting_since = 0
         s.then(choose, s)
 
@@ -154,11 +157,9 @@ def wiring(tx: Tx, ctx: Context, server_id: str) -> object:
 
 
 def started(tx: Tx, ctx: Context, s: Run, power: int) -> None:
-    server = SERVERS_STORE.find(tx, s.subject)
+    server = SERVERS_STORE.find(tx, s.subject, lock=True)
     if server is not None:
-        outcomes.settle(
-            tx, ctx, s.subject, states.ACTIVE, "create", power=power,
-            launched_at=server.launched_at or tx.now, fault=None,
-        )
+        launched_at = server.launched_at or tx.now
+        outcomes.settled(tx, server, states.ACTIVE, "create", power=power, launched_at=launched_at, fault=None)
         if s.kept.has_volumes:
             volumes.complete(tx, ctx, s.subject, s.kept.host_id)

@@ -60,8 +60,11 @@ async def remove_guest(s: Run, host_id: str | None) -> Outcome:
 def settle(tx: Tx, ctx: Context, server_id: str, state: str, verb: str, **values: Any) -> Any:
     """The task is done: the server is in `state`, and the journal says so."""
     server = SERVERS_STORE.find(tx, server_id, lock=True)
-    if server is None:
-        return None
+    return None if server is None else settled(tx, server, state, verb, **values)
+
+
+def settled(tx: Tx, server: Any, state: str, verb: str, **values: Any) -> Any:
+    """`settle` for a row that was looked up, and so locked, in this transaction."""
     task = states.DELETING if server.task == states.DELETING else None
     server = SERVERS_STORE.move(tx, server, server.state, state, task=task, **values)
     journal.record(tx, f"server.{verb}.end", server)

@@ -113,7 +113,7 @@ def create_one(
     action = actions.begin(tx, ctx, server, "create")
     to_make = [msgspec.structs.replace(wish) for wish in disks.wishes if not wish.named]
     Boot.start(tx, ctx, subject=server.id, kept=Boot.Kept(
-        action_id=action, to_make=to_make, has_volumes=bool(disks.wishes),
+        action_id=action, to_make=to_make, has_volumes=bool(disks.wishes), asks_trust=bool(server.trusted_certs),
     ))
     journal.record(tx, "server.create.start", server)
     return server
@@ -284,16 +284,14 @@ def check_metadata(tx: Tx, ctx: Context, metadata: dict[str, str]) -> None:
 
 def take_quota(tx: Tx, ctx: Context, flavor: dict[str, Any], least: int, most: int) -> int:
     """Quota for as many servers as fit between the counts; OverQuota when not even the least do."""
-    limits, used = QUOTA.limits(tx, ctx.project_id), QUOTA.usage(tx, ctx.project_id)
-    left = most if limits["instances"] < 0 else limits["instances"] - used["instances"]
-    for count in range(max(least, min(most, left)), least - 1, -1):
+    if most > least:
+        limits, used = QUOTA.limits(tx, ctx.project_id), QUOTA.usage(tx, ctx.project_id)
+        left = most if limits["instances"] < 0 else limits["instances"] - used["instances"]
+        most = max(least, min(most, left))
+    for count in range(most, least - 1, -1):
         try:
-            QUOTA.take(tx, ctx.project_id, instances=count)
-            try:
-                QUOTA.take(tx, ctx.project_id, **cost(flavor, count))
-            except errors.OverQuota:
-                QUOTA.give(tx, ctx.project_id, instances=count)
-                raise
+            with tx.nested():
+                QUOTA.take(tx, ctx.project_id, instances=count, **cost(flavor, count))
             return count
         except errors.OverQuota:
             if count == least:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 
 from skyhold.core import errors, metrics
 from skyhold.core.db.glance import Glance, GlanceFailed
-from skyhold.core.db.tx import Proof, Tx, run_after
+from skyhold.core.db.tx import LookAgain, Proof, Tx, run_after
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
@@ -82,6 +83,10 @@ class Database(Protocol):
         ...
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any: ...
+    async def change(self, ctx: Context, statement: sa.UpdateBase, params: Mapping[str, Any]) -> int:
+        """One statement by itself, and how many rows it matched."""
+        ...
+
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         """Run a change of the schema, by one process at a time."""
         ...
@@ -95,13 +100,15 @@ class Database(Protocol):
         """A number that changes when another process commits; None where asking costs a query."""
 
 
-async def open_database(url: str, *, synchronous: str = "NORMAL", pool_size: int = 10) -> Database:
+async def open_database(
+    url: str, *, synchronous: str = "NORMAL", pool_size: int = 10, pool_overflow: int = 0
+) -> Database:
     """`url` is SQLAlchemy's; for SQLite a plain path will do."""
     if "://" not in url or url.startswith("sqlite"):
         from skyhold.core.db.sqlite import SqliteDatabase
 
         return SqliteDatabase(Path(url.removeprefix("sqlite:///")), synchronous)
-    return ServerDatabase(url, pool_size)
+    return ServerDatabase(url, pool_size, pool_overflow)
 
 
 class DryRun(Exception):
@@ -145,7 +152,7 @@ def dumps(value: Any) -> str:
 class ServerDatabase:
     """PostgreSQL (asyncpg) or MariaDB (asyncmy), READ COMMITTED."""
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    def __init__(self, url: str, pool_size: int, pool_overflow: int) -> None:
         from sqlalchemy.ext.asyncio import create_async_engine
         from sqlalchemy.util import greenlet_spawn
 
@@ -154,7 +161,7 @@ class ServerDatabase:
         self._glances: dict[Any, Glance] = {}
         self._spawn = greenlet_spawn
         self._engine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=pool_size, isolation_level="READ COMMITTED",
+            url, pool_size=pool_size, max_overflow=pool_overflow, isolation_level="READ COMMITTED",
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
             connect_args=on_connect(self.name),
         )
@@ -187,19 +194,34 @@ class ServerDatabase:
         raise AssertionError("unreachable")
 
     async def write(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
+        return await self._until_done(partial(self._write_once, ctx, operation, args, kw))
+
+    async def change(self, ctx: Context, statement: sa.UpdateBase, params: Mapping[str, Any]) -> int:
+        if self.name != "postgresql":
+            matched: int = await self.write(ctx, only_matched, statement, params)
+            return matched
+        # Whatever it met, nothing was read before that could be wrong by now: it is said again as it is.
+        return await self._until_done(partial(self._change_once, ctx, statement, params), looks=TRIES)
+
+    async def _until_done(self, work: Callable[[bool], Awaitable[T]], looks: int = LOOKS_AGAIN) -> T:
+        """`work` is told whether it is to be careful: no longer the first try (core/db/tx.py)."""
         for attempt in range(TRIES):
             try:
                 if attempt < LANE_AFTER:
-                    return await self._write_once(ctx, operation, args, kw)
+                    return await work(attempt > 0)
                 async with self._lane:
-                    return await self._write_once(ctx, operation, args, kw)
+                    return await work(True)
             except sa.exc.DBAPIError as error:
                 if code_of(error) in FULL:
                     raise full("database") from error
-                overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < LOOKS_AGAIN - 1
+                overtaken = isinstance(error, sa.exc.IntegrityError) and attempt < looks - 1
                 if attempt == TRIES - 1 or not (overtaken or is_conflict(error)):
                     raise
                 metrics.COMMIT_RETRIES.inc()
+            except LookAgain:
+                # At once, and never a second time: from now on it is careful.
+                metrics.COMMIT_RETRIES.inc()
+                continue
             except LostBeforeCommit as lost:
                 if attempt == TRIES - 1:
                     raise unreachable() from lost
@@ -208,14 +230,14 @@ class ServerDatabase:
             await asyncio.sleep(pause_s(attempt))
         raise AssertionError("unreachable")
 
-    async def _write_once(self, ctx: Context, operation: Operation, args: Any, kw: Any) -> Any:
+    async def _write_once(self, ctx: Context, operation: Operation, args: Any, kw: Any, careful: bool) -> Any:
         done: tuple[Tx, Any] | None = None
 
         # In one greenlet, as a read; and nothing of this process comes between the operation and its commit.
         def run() -> None:
             nonlocal done
             with self._engine.sync_engine.begin() as conn:
-                tx = Tx(conn, ctx, writing=True)
+                tx = Tx(conn, ctx, writing=True, careful=careful)
                 answer = operation(tx, ctx, *args, **kw)
                 if ctx.dry_run:
                     raise DryRun(answer)
@@ -238,6 +260,22 @@ class ServerDatabase:
         metrics.COMMITS.inc()
         run_after(tx.take_after())
         return answer
+
+    async def _change_once(
+        self, ctx: Context, statement: sa.UpdateBase, params: Mapping[str, Any], careful: bool
+    ) -> int:
+        def run() -> int:
+            with self._reader.sync_engine.connect() as conn:
+                return Tx(conn, ctx, writing=True).changed(statement, params)
+
+        try:
+            matched: int = await self._spawn(run)
+        except sa.exc.DBAPIError as error:
+            if is_lost(error):
+                raise LostBeforeCommit from error
+            raise
+        metrics.COMMITS.inc()
+        return matched
 
     async def _was_committed(self, proof: Proof | None) -> bool:
         """After a connection that broke during COMMIT, which the server may have heard or not."""
@@ -295,6 +333,10 @@ class ServerDatabase:
         for each in self._glances.values():
             each.drop()
         await self._engine.dispose()
+
+
+def only_matched(tx: Tx, ctx: Context, statement: sa.UpdateBase, params: Mapping[str, Any]) -> int:
+    return tx.changed(statement, params)
 
 
 def only_value(tx: Tx, ctx: Context, statement: sa.Select[Any]) -> Any:

@@ -11,7 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from skyhold.core import metrics
-from skyhold.core.db.engine import DryRun, Operation, T, dumps, full, only_value
+from skyhold.core.db.engine import DryRun, Operation, T, dumps, full, only_matched, only_value
 from skyhold.core.db.tx import Tx, run_after
 
 if TYPE_CHECKING:
@@ -145,6 +145,10 @@ class SqliteDatabase:
         self._jobs.put(Job(ctx, operation, args, kw, future, loop))
         # A cancelled caller must not make a committed write look undone to its after-commit calls.
         return await asyncio.shield(future)
+
+    async def change(self, ctx: Context, statement: sa.UpdateBase, params: Mapping[str, Any]) -> int:
+        matched: int = await self.write(ctx, only_matched, statement, params)
+        return matched
 
     async def alter(self, change: Callable[[sa.Connection], T]) -> T:
         """Before the first write and in the caller's thread: nobody else uses the connection yet."""

@@ -10,23 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from skyhold.core import metrics
+from skyhold.core.db.clock import ASK
 
 if TYPE_CHECKING:
     from skyhold.core.context import Context
 
 log = structlog.get_logger("database")
-
-CLOCKS = {
-    "postgresql": sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"),
-    "mariadb": sa.text("SELECT CAST(unix_timestamp(sysdate(6)) * 1000000 AS signed)"),
-}
-"""SQLite has one process on one machine, whose clock will do."""
 
 STALE_S = 1.0
 """Well below the limits of core/db/engine.py."""
@@ -40,17 +37,27 @@ Proof = tuple[sa.Executable, Mapping[str, Any]]
 """An INSERT and its values, primary key included."""
 
 
+class LookAgain(Exception):
+    """The operation counted on what nearly always holds, to save round trips, and it does not hold now: everything is
+    rolled back, and the operation is done again in a transaction that is `careful`."""
+
+
 class Tx:
-    """`ctx` is whoever the transaction runs for; `queries` counts the statements."""
+    """`ctx` is whoever the transaction runs for; `queries` counts the statements.
 
-    __slots__ = ("_after", "_asked_s", "conn", "ctx", "dialect", "now", "proof", "queries", "writing")
+    In one that is not `careful`, the first try on a database server, an operation may count on the ordinary and raise
+    LookAgain where it meets something else.
+    """
 
-    def __init__(self, conn: sa.Connection, ctx: Context, *, writing: bool) -> None:
+    __slots__ = ("_after", "_asked_s", "careful", "conn", "ctx", "dialect", "now", "proof", "queries", "writing")
+
+    def __init__(self, conn: sa.Connection, ctx: Context, *, writing: bool, careful: bool = True) -> None:
         self.conn = conn
         self.ctx = ctx
         self.dialect = conn.dialect.name
         self.now = ctx.now
         self.writing = writing
+        self.careful = careful
         self.queries = 0
         self.proof: Proof | None = None
         self._after: list[Callable[[], None]] = []
@@ -76,9 +83,35 @@ class Tx:
         """How many rows an UPDATE or DELETE matched: the answer of a compare-and-swap."""
         return self.execute(statement, params).rowcount
 
+    def add(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row, unless one with a key of it is there, or what it refers to is not: False then, and the
+        transaction goes on.
+
+        On PostgreSQL, where an error ends the transaction, a key that is there is no error, which saves a savepoint's
+        two round trips. That what it refers to is gone is one; then the operation is done again, carefully.
+        """
+        if self.dialect == "postgresql" and not self.careful:
+            return self.changed(unless_there(table), values) == 1
+        try:
+            if self.dialect != "postgresql":
+                self.execute(table.insert(), values)
+                return True
+            with self.nested():
+                self.execute(table.insert(), values)
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
     @contextmanager
     def nested(self) -> Iterator[None]:
-        """A savepoint: an IntegrityError inside leaves the transaction usable."""
+        """What fails in here goes back alone, and leaves the transaction usable: by a savepoint, whose two round trips
+        are saved as long as nothing fails."""
+        if not self.careful:
+            try:
+                yield
+            except Exception as error:
+                raise LookAgain from error
+            return
         before = self.proof
         try:
             with self.conn.begin_nested():
@@ -88,9 +121,8 @@ class Tx:
             raise
 
     def clock(self) -> int:
-        """The database's own time, in microseconds: what processes on several machines agree on."""
-        statement = CLOCKS.get(self.dialect)
-        return self.now if statement is None else int(self.scalar(statement))
+        """The database's own time, in microseconds (core/db/clock.py)."""
+        return self.now if self.dialect == "sqlite" else int(self.scalar(ASK, {"now": self.now}))
 
     def look_alive(self) -> None:
         """Before the commit: a server that was kept waiting may have ended the transaction. Told by a statement, that
@@ -109,6 +141,12 @@ class Tx:
     def take_after(self) -> list[Callable[[], None]]:
         calls, self._after = self._after, []
         return calls
+
+
+@cache
+def unless_there(table: sa.Table) -> sa.Executable:
+    """`inline`: nobody asks for the number it may get."""
+    return postgresql_insert(table).on_conflict_do_nothing().inline()
 
 
 def run_after(calls: list[Callable[[], None]]) -> None:

@@ -13,6 +13,8 @@ import msgspec
 import sqlalchemy as sa
 
 from skyhold.core import errors
+from skyhold.core.db.among import among
+from skyhold.core.db.clock import CLOCK
 from skyhold.core.saga.base import CANCEL, Kept, Saga
 from skyhold.core.tables import SAGAS
 
@@ -26,13 +28,13 @@ TRIES = 5
 INSERT = SAGAS.insert()
 BY_LOCK = sa.select(SAGAS).where(SAGAS.c.lock_name == sa.bindparam("name")).with_for_update()
 DUE = (
-    sa.select(SAGAS)
-    .where(SAGAS.c.due_at <= sa.bindparam("now"), SAGAS.c.lease_until <= sa.bindparam("now"))
+    sa.select(CLOCK.label("asked_at"), SAGAS)
+    .where(SAGAS.c.due_at <= CLOCK, SAGAS.c.lease_until <= CLOCK)
     .order_by(SAGAS.c.due_at)
     .limit(sa.bindparam("n"))
     .with_for_update(skip_locked=True)
 )
-NEXT_DUE = sa.select(sa.func.min(SAGAS.c.due_at)).where(SAGAS.c.lease_until <= sa.bindparam("now"))
+NEXT_DUE = sa.select(sa.func.min(SAGAS.c.due_at)).where(SAGAS.c.lease_until <= CLOCK)
 RENEW = (
     SAGAS.update()
     .where(
@@ -43,8 +45,8 @@ RENEW = (
 )
 CLAIM = (
     SAGAS.update()
-    .where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.fence == sa.bindparam("before"))
-    .values(fence=sa.bindparam("before") + 1, lease_until=sa.bindparam("until"))
+    .where(among(SAGAS.c.id, "claimed"))
+    .values(fence=SAGAS.c.fence + 1, lease_until=sa.bindparam("until"))
 )
 SIGNAL = SAGAS.update().where(SAGAS.c.id == sa.bindparam("saga"), SAGAS.c.ended_at.is_(None)).values(
     signal=sa.bindparam("sig"), then=sa.bindparam("following"), due_at=sa.bindparam("now")
@@ -58,7 +60,12 @@ SAVE = (
     )
     .values({name: sa.bindparam(name) for name in SAVE_NAMES})
 )
-SAVE_AND_RELEASE = SAVE.values(lease_until=0)
+SAVE_UNREAD = SAVE.where(SAGAS.c.signal == "", SAGAS.c.due_at == sa.bindparam("known_due_at"))
+SAVES = {
+    (True, False): SAVE, (False, False): SAVE.values(lease_until=0),
+    (True, True): SAVE_UNREAD, (False, True): SAVE_UNREAD.values(lease_until=0),
+}
+"""By whether the saga keeps its lease, and whether its row was not read back."""
 OUTRUN = (
     SAGAS.update()
     .where(
@@ -91,13 +98,9 @@ def start(
             if not supersede:
                 raise busy(subject, holder.kind)
             return take_over(tx, saga, holder, row)
-        try:
-            with tx.nested():
-                tx.execute(INSERT, row)
-        except sa.exc.IntegrityError:
-            # Somebody else was first to take the lock: there is a holder now.
-            continue
-        return str(row["id"])
+        if tx.add(SAGAS, row):
+            return str(row["id"])
+        # Somebody else was first to take the lock: there is a holder now.
     raise busy(subject, "another operation")
 
 
@@ -132,13 +135,15 @@ def busy(subject: str, kind: str) -> errors.Conflict:
 
 
 def claim(tx: Tx, ctx: Context, n: int) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `n` due sagas, leased to the caller under a new fence; and when the next is due."""
-    claimed, now = [], tx.clock()
-    for row in tx.all(DUE, {"now": now, "n": n}):
-        until = now + LEASE_US
-        if tx.changed(CLAIM, {"saga": row.id, "before": row.fence, "until": until}):
-            claimed.append(dict(row._mapping) | {"fence": row.fence + 1, "lease_until": until})
-    return claimed, tx.scalar(NEXT_DUE, {"now": now})
+    """Up to `n` due sagas, leased to the caller under a new fence; and when the next is due, unless more may be now."""
+    claimed = []
+    for row in (found := tx.all(DUE, {"now": tx.now, "n": n})):
+        asked_at, *values = row
+        lease = {"fence": row.fence + 1, "lease_until": asked_at + LEASE_US}
+        claimed.append(dict(zip(SAGAS.columns.keys(), values, strict=True)) | lease)
+    if found:
+        tx.execute(CLAIM, {"claimed": [row.id for row in found], "until": found[0].asked_at + LEASE_US})
+    return claimed, None if len(claimed) == n else tx.scalar(NEXT_DUE, {"now": tx.now})
 
 
 def renew(tx: Tx, ctx: Context, held: list[tuple[str, int]]) -> None:

@@ -19,6 +19,7 @@ import structlog
 
 from skyhold.core import context, errors, metrics
 from skyhold.core.bus import HostUnreachable, StaleFence
+from skyhold.core.db.tx import LookAgain
 from skyhold.core.saga import rows
 from skyhold.core.saga.base import ABORT, CANCEL, Abort, Again, Outcome, Rewind, Saga
 
@@ -251,8 +252,20 @@ class Runner:
     # ---- commits -------------------------------------------------------------------------
 
     async def _save(self, run: Run, outcome: Outcome, effects: Any, forward: bool) -> bool:
-        run.row = await run.ctx.write(self._commit, run, outcome, effects, forward)
+        if effects or outcome is not None or not forward or not await self._moved_on(run):
+            run.row = await run.ctx.write(self._commit, run, outcome, effects, forward)
         return run.row["ended_at"] is None and run.row["lease_until"] > 0
+
+    async def _moved_on(self, run: Run) -> bool:
+        """A step that changed nothing in the database, and isn't the last, needs no transaction to go on from."""
+        row = run.row | remembered(run)
+        advance(row, run.saga.steps_of(run.kept), None)
+        if row["signal"] or not row["step"]:
+            return False
+        if await run.ctx.change(rows.SAVES[True, True], saved(row) | {"known_due_at": row["due_at"]}) != 1:
+            return False
+        run.row = row
+        return True
 
     def _commit(
         self, tx: Tx, ctx: Context, run: Run, outcome: Outcome, effects: Any, forward: bool
@@ -262,8 +275,10 @@ class Runner:
             answer = operation(tx, ctx, *args)
             outcome = answer if isinstance(answer, Again | Rewind) else outcome
         row = dict(run.row)
-        following, woken = self._read_back(tx, row)
-        row |= {"kept": msgspec.to_builtins(run.kept), "attempt": 0, "error": run.error or None}
+        # Nearly always nothing came meanwhile; writing the row tells, and it need not be read first.
+        unread = not (tx.careful or row["signal"])
+        following, woken = (None, False) if unread else self._read_back(tx, row)
+        row |= remembered(run)
         if isinstance(outcome, Again):
             if not (forward and row["signal"]):
                 self._sleep(tx, row, outcome.seconds, woken)
@@ -273,7 +288,7 @@ class Runner:
             retreat(row)
         if row["step"] == "":
             self._end(tx, ctx, run, row)
-        self._store(tx, row)
+        self._store(tx, row, run.row["due_at"] if unread else None)
         if row["ended_at"] is not None:
             self._follow(tx, row, following)
         return row
@@ -320,12 +335,14 @@ class Runner:
         if following or row["parent_id"]:
             tx.after_commit(self.ring)
 
-    def _store(self, tx: Tx, row: dict[str, Any]) -> None:
-        """The lease of a saga that goes on is renewed apart (`rows.renew`)."""
-        save = rows.SAVE if row["lease_until"] and row["ended_at"] is None else rows.SAVE_AND_RELEASE
-        values = {name: row[name] for name in rows.SAVE_NAMES}
-        if tx.changed(save, {"saga": row["id"], "held_fence": row["fence"], **values}) != 1:
-            raise Lost
+    def _store(self, tx: Tx, row: dict[str, Any], known_due_at: int | None = None) -> None:
+        """The lease of a saga that goes on is renewed apart (`rows.renew`). With `known_due_at` the row was not read
+        back: it must have no signal by now, nor be due at another time."""
+        goes_on = bool(row["lease_until"] and row["ended_at"] is None)
+        unread = known_due_at is not None
+        known = {"known_due_at": known_due_at} if unread else {}
+        if tx.changed(rows.SAVES[goes_on, unread], saved(row) | known) != 1:
+            raise LookAgain if unread else Lost
 
     async def _save_problem(self, run: Run, problem: Exception, forward: bool) -> bool:
         """Abort unwinds; anything else is tried again, later and later, until the deadline."""
@@ -350,6 +367,16 @@ class Runner:
         _, woken = self._read_back(tx, row)
         self._sleep(tx, row, pause_s, woken or bool(row["signal"] and row["state"] == "running"))
         self._store(tx, row)
+
+
+def remembered(run: Run) -> dict[str, Any]:
+    """What a step that went well leaves in the saga's row, wherever it goes on."""
+    return {"kept": msgspec.to_builtins(run.kept), "attempt": 0, "error": run.error or None}
+
+
+def saved(row: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of each of `rows.SAVES`."""
+    return {name: row[name] for name in rows.SAVE_NAMES} | {"saga": row["id"], "held_fence": row["fence"]}
 
 
 def given_up(run: Run) -> Abort:

@@ -79,7 +79,10 @@ class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="SQLAlchemy URL. Empty: SQLite in the file skyhold.db of the state directory.")
     ] = ""
     pool_size: Annotated[Positive, Meta(description="Connections kept open by each process.")] = 10
-    pool_overflow: Annotated[Count, Meta(description="Connections beyond pool_size in a rush.")] = 10
+    pool_overflow: Annotated[
+        Count,
+        Meta(description="Connections beyond pool_size in a rush: each is opened, and its statements planned, anew."),
+    ] = 0
     sqlite_synchronous: Annotated[
         Literal["NORMAL", "FULL", "EXTRA", "OFF"],
         Meta(description="SQLite's PRAGMA synchronous. NORMAL may lose the last commits in a power cut."),

@@ -20,6 +20,7 @@ import structlog
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context, internal
+from skyhold.core.db.clock import CLOCK
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
 from skyhold.core.outbound import Outbound
@@ -46,7 +47,7 @@ WRITE = writer(Event, Version(1, 0))
 DUE = (
     sa.select(WEBHOOKS.c.id)
     .where(
-        WEBHOOKS.c.enabled, WEBHOOKS.c.due_at <= sa.bindparam("now"), WEBHOOKS.c.lease_until <= sa.bindparam("now"),
+        WEBHOOKS.c.enabled, WEBHOOKS.c.due_at <= CLOCK, WEBHOOKS.c.lease_until <= CLOCK,
         sa.exists().where(
             JOURNAL.c.position > WEBHOOKS.c.position,
             sa.or_(WEBHOOKS.c.all_projects, JOURNAL.c.project_id == WEBHOOKS.c.project_id),
@@ -144,7 +145,7 @@ def due(tx: Tx, ctx: Context, busy: list[str], room: int) -> list[str]:
     if room <= 0:
         return []
     # Those that are busy may be due still, until their sender has taken them; there are at most AT_ONCE of both.
-    return [row.id for row in tx.all(DUE, {"now": tx.clock()}) if row.id not in busy][:room]
+    return [row.id for row in tx.all(DUE, {"now": tx.now}) if row.id not in busy][:room]
 
 
 def take(tx: Tx, ctx: Context, id: str) -> Turn | None:

@@ -62,12 +62,9 @@ def give(tx: Tx, ctx: Context, place: Place, ids: Sequence[str]) -> None:
         "actor_id": named.actor.id, "target_id": named.target_id, "role_id": named.role.id,
         "inherited": place.inherited, "actor_type": place.actor, "target_type": place.target,
     }
-    try:
-        with tx.nested():
-            tx.execute(ASSIGNMENTS.insert(), values)
-    except sa.exc.IntegrityError:
+    if not tx.add(ASSIGNMENTS, values):
         if tx.first(sa.select(ASSIGNMENTS.c.role_id).where(named.where)) is None:
-            raise permits.gone_meanwhile("assignment") from None
+            raise permits.gone_meanwhile("assignment")
         return
     void(tx)
     record(tx, "assignment.create", named)

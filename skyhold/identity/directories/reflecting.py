@@ -121,12 +121,7 @@ def mapping(tx: Tx, domain_id: str, kind: str, local_id: str) -> bool:
             "id": id, "domain_id": domain_id, "kind": kind, "local_id": local_id, "gone": False,
             "created_at": tx.now,
         }
-        try:
-            with tx.nested():
-                tx.execute(ID_MAPPINGS.insert(), values)
-        except sa.exc.IntegrityError:
-            return False
-        return True
+        return tx.add(ID_MAPPINGS, values)
     if row.gone:
         tx.execute(ID_MAPPINGS.update().where(M.id == id).values(gone=False))
     return bool(row.gone)
@@ -134,10 +129,8 @@ def mapping(tx: Tx, domain_id: str, kind: str, local_id: str) -> bool:
 
 def insert(tx: Tx, store: Store, **values: Any) -> bool:
     """False for a name that another of the domain has, and for a domain that went meanwhile."""
-    try:
-        with tx.nested():
-            row = store.insert(tx, **values)
-    except sa.exc.IntegrityError:
+    row = store.add(tx, **values)
+    if row is None:
         if store.find(tx, values["id"]) is not None:
             return True
         log.warning("an entry of a directory is left out: its name is taken", kind=store.kind, id=values["id"])
@@ -158,13 +151,8 @@ def update(tx: Tx, store: Store, row: Any, **values: Any) -> bool:
 
 
 def join(tx: Tx, user_id: str, group_id: str) -> bool:
-    try:
-        with tx.nested():
-            tx.execute(MEMBERSHIPS.insert(), {"user_id": user_id, "group_id": group_id})
-    except sa.exc.IntegrityError:
-        # It is there by now, or one of the two has no row: a name that was taken.
-        return False
-    return True
+    """False when it is there by now, or one of the two has no row: a name that was taken."""
+    return tx.add(MEMBERSHIPS, {"user_id": user_id, "group_id": group_id})
 
 
 def leave(tx: Tx, user_id: str, group_id: str) -> bool:

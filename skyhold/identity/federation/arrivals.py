@@ -11,7 +11,6 @@ import hashlib
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from skyhold.core import errors
 from skyhold.core.context import Context
@@ -74,13 +73,8 @@ def admit(tx: Tx, ctx: Context, word: Word) -> Proof:
 
 def use_up(tx: Tx, once: str, forget_at: int) -> None:
     """Raises Unauthorized for what was heard before."""
-    try:
-        with tx.nested():
-            tx.execute(SAML_ASSERTIONS.insert(), {
-                "id": hashlib.sha256(once.encode()).hexdigest(), "ends_at": forget_at
-            })
-    except sa.exc.IntegrityError:
-        raise errors.Unauthorized("This assertion was used before.", reason="replayed") from None
+    if not tx.add(SAML_ASSERTIONS, {"id": hashlib.sha256(once.encode()).hexdigest(), "ends_at": forget_at}):
+        raise errors.Unauthorized("This assertion was used before.", reason="replayed")
 
 
 async def forget(ctx: Context) -> None:

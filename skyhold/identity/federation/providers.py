@@ -115,14 +115,12 @@ def insert(tx: Tx, ctx: Context, idp_id: str, want: ProviderCreate) -> Provider:
     if store.find(tx, idp_id) is not None:
         raise taken(idp_id)
     domain_id = places.domain(tx, want.domain_id).id if want.domain_id else own_domain(tx, ctx, idp_id)
-    try:
-        with tx.nested():
-            row = store.insert(
-                tx, id=idp_id, domain_id=domain_id, description=want.description, enabled=want.enabled,
-                authorization_ttl=want.authorization_ttl,
-            )
-    except sa.exc.IntegrityError:
-        raise clash(tx, idp_id, domain_id) from None
+    row = store.add(
+        tx, id=idp_id, domain_id=domain_id, description=want.description, enabled=want.enabled,
+        authorization_ttl=want.authorization_ttl,
+    )
+    if row is None:
+        raise clash(tx, idp_id, domain_id)
     remember(tx, idp_id, want.remote_ids or [])
     journal.record(tx, "identity_provider.create", row)
     return view(tx, ctx, [row])[0]

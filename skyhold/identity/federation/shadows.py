@@ -165,15 +165,11 @@ def provide(
 
 
 def assign(tx: Tx, user_id: str, project_id: str, role_id: str) -> None:
-    try:
-        with tx.nested():
-            tx.execute(ASSIGNMENTS.insert(), {
-                "actor_id": user_id, "target_id": project_id, "role_id": role_id, "inherited": False,
-                "target_type": "project", "actor_type": "user",
-            })
-    except sa.exc.IntegrityError:
-        # Another sign-in of the same user was quicker.
-        return
+    # Another sign-in of the same user may be quicker.
+    tx.add(ASSIGNMENTS, {
+        "actor_id": user_id, "target_id": project_id, "role_id": role_id, "inherited": False,
+        "target_type": "project", "actor_type": "user",
+    })
 
 
 def role_ids(tx: Tx, names: set[str]) -> dict[str, str]:

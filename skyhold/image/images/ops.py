@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -72,11 +70,10 @@ def add(tx: Tx, ctx: Context, **values: Any) -> Any:
 
 
 def insert_as_named(tx: Tx, values: dict[str, Any]) -> Any:
-    try:
-        with tx.nested():
-            return store.insert(tx, status=states.QUEUED, **values)
-    except sa.exc.IntegrityError:
-        raise errors.Conflict(f"Image ID {values['id']} already exists!") from None
+    row = store.add(tx, status=states.QUEUED, **values)
+    if row is None:
+        raise errors.Conflict(f"Image ID {values['id']} already exists!")
+    return row
 
 
 def owner_of(ctx: Context, want: ImageCreate) -> str | None:

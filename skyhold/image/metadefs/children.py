@@ -96,11 +96,9 @@ class Children:
 
     def insert(self, tx: Tx, ctx: Context, namespace: Any, **values: Any) -> Any:
         """Raises Conflict for a name that is taken."""
-        try:
-            with tx.nested():
-                row = self.store.insert(tx, id=ctx.new_id(), namespace_id=namespace.id, **values)
-        except sa.exc.IntegrityError:
-            raise self.taken(namespace, values["name"]) from None
+        row = self.store.add(tx, id=ctx.new_id(), namespace_id=namespace.id, **values)
+        if row is None:
+            raise self.taken(namespace, values["name"])
         self.record(tx, "create", row, namespace)
         return row
 

@@ -124,11 +124,9 @@ def insert(tx: Tx, ctx: Context, want: NamespaceCreate) -> Namespace:
 
 def add(tx: Tx, ctx: Context, want: NamespaceCreate, owner: str | None) -> Any:
     refuse_unknown(want)
-    try:
-        with tx.nested():
-            row = namespaces.insert(tx, id=ctx.new_id(), project_id=owner, **attributes(want))
-    except sa.exc.IntegrityError:
-        raise taken(want.namespace) from None
+    row = namespaces.add(tx, id=ctx.new_id(), project_id=owner, **attributes(want))
+    if row is None:
+        raise taken(want.namespace)
     journal.record(tx, "metadef_namespace.create", row)
     refuse_twice((each.name for each in want.resource_type_associations), "Resource type")
     for association in want.resource_type_associations:

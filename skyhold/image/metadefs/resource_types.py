@@ -107,12 +107,8 @@ def know(tx: Tx, name: str) -> None:
     """Make the type, unless there is one."""
     if tx.first(sa.select(RESOURCE_TYPES.c.name).where(RESOURCE_TYPES.c.name == name)) is not None:
         return
-    try:
-        with tx.nested():
-            tx.execute(RESOURCE_TYPES.insert(), {"name": name, "created_at": tx.now, "updated_at": tx.now})
-    except sa.exc.IntegrityError:
-        # Another transaction was first; one row of that name is all that was wanted.
-        return
+    # Another transaction may be first; one row of that name is all that is wanted.
+    tx.add(RESOURCE_TYPES, {"name": name, "created_at": tx.now, "updated_at": tx.now})
 
 
 # ---- queries -------------------------------------------------------------------------------

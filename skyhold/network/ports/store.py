@@ -55,19 +55,15 @@ def insert(tx: Tx, ctx: Context, *, network_id: str, mac: str | None = None, **v
     for _ in range(MAC_TRIES):
         id = ctx.new_id()
         row = {**PLAIN, "id": id, "network_id": network_id, "mac": mac or logic.made_mac(id), **values}
-        try:
-            with tx.nested():
-                return store.insert(tx, **row)
-        except sa.exc.IntegrityError:
-            if mac is not None:
-                raise errors.Conflict(
-                    f"Unable to complete operation for network {network_id}. The mac address {mac} is in use.",
-                    kind="MacAddressInUse",
-                ) from None
-            if tx.first(sa.select(NETWORKS.c.id).where(NETWORKS.c.id == network_id)) is None:
-                raise errors.NotFound(
-                    f"Network {network_id} could not be found.", kind="network", id=network_id
-                ) from None
+        if (made := store.add(tx, **row)) is not None:
+            return made
+        if mac is not None:
+            raise errors.Conflict(
+                f"Unable to complete operation for network {network_id}. The mac address {mac} is in use.",
+                kind="MacAddressInUse",
+            )
+        if tx.first(sa.select(NETWORKS.c.id).where(NETWORKS.c.id == network_id)) is None:
+            raise errors.NotFound(f"Network {network_id} could not be found.", kind="network", id=network_id)
     raise errors.Unavailable("Unable to generate unique mac on network.", kind="MacAddressGenerationFailure")
 
 

@@ -82,11 +82,8 @@ def known(tx: Tx, project_id: str) -> Any:
     row = store.find(tx, project_id, lock=True)
     if row is not None:
         return row
-    try:
-        with tx.nested():
-            return store.insert(tx, project_id=project_id, metadata={}, quota_bytes=None, quota_count=None)
-    except sa.exc.IntegrityError:
-        return store.find(tx, project_id, lock=True)
+    row = store.add(tx, project_id=project_id, metadata={}, quota_bytes=None, quota_count=None)
+    return store.find(tx, project_id, lock=True) if row is None else row
 
 
 def merged(before: Mapping[str, str], change: Mapping[str, str]) -> dict[str, str]:

@@ -50,17 +50,15 @@ def make(tx: Tx, ctx: Context, project_id: str, name: str, change: Change) -> bo
     access.demand(ctx, policy.MAKE_CONTAINER, project_id)
     row = find(tx, project_id, name, lock=True)
     if row is None:
-        try:
-            with tx.nested():
-                row = store.insert(
-                    tx, id=ctx.new_id(), project_id=project_id, name=name, objects=0, bytes_used=0,
-                    **{"read_acl": "", "write_acl": ""} | dict(change.columns),
-                    metadata=accounts.merged({}, change.metadata),
-                )
+        row = store.add(
+            tx, id=ctx.new_id(), project_id=project_id, name=name, objects=0, bytes_used=0,
+            **{"read_acl": "", "write_acl": ""} | dict(change.columns),
+            metadata=accounts.merged({}, change.metadata),
+        )
+        if row is not None:
             journal.record(tx, "container.create", row)
             return True
-        except sa.exc.IntegrityError:
-            row = there(find(tx, project_id, name, lock=True), name)
+        row = there(find(tx, project_id, name, lock=True), name)
     changed(tx, row, change)
     return False
 

@@ -16,7 +16,14 @@ from skyhold.core.db.columns import metadata, number, table, text
 COUNTERS = table(
     "test_counters", sa.Column("name", text(64), primary_key=True), sa.Column("n", number(), nullable=False)
 )
-metadata.remove(COUNTERS)
+TALLIES = table(
+    "test_tallies",
+    sa.Column("id", text(64), primary_key=True),
+    sa.Column("counter", text(64), sa.ForeignKey("test_counters.name"), nullable=False),
+)
+"""What refers to one of them."""
+for each in (TALLIES, COUNTERS):
+    metadata.remove(each)
 
 
 def put(tx: Any, ctx: Context, name: str, n: int = 0) -> str:

@@ -23,7 +23,7 @@ from skyhold.core.db.engine import is_conflict
 from skyhold.core.db.sqlite import SqliteDatabase
 from tests.kit.databases import caller, core_on, core_tables, make_tables, rows_of
 from tests.kit.patience import PATIENCE_S, until
-from tests.unit.core.counters import COUNTERS, add, names, put, value
+from tests.unit.core.counters import COUNTERS, TALLIES, add, names, put, value
 
 
 @pytest.fixture
@@ -73,6 +73,37 @@ async def test_an_expected_duplicate_leaves_the_transaction_usable(counters: Cor
 
     assert await ctx.write(twice) == "went on"
     assert await ctx.read(names) == {"a", "b"}
+
+
+async def test_what_is_there_already_is_not_added_and_the_transaction_goes_on(counters: Core) -> None:
+    ctx = internal(counters)
+
+    def twice(tx: Any, ctx: Context) -> list[bool]:
+        return [tx.add(COUNTERS, {"name": name, "n": 0}) for name in ("a", "a", "b")]
+
+    assert await ctx.write(twice) == [True, False, True]
+    assert await ctx.read(names) == {"a", "b"}
+
+
+async def test_what_another_adds_at_the_same_time_is_added_once(counters: Core) -> None:
+    ctx = internal(counters)
+
+    def one(tx: Any, ctx: Context) -> bool:
+        return bool(tx.add(COUNTERS, {"name": "a", "n": 0}))
+
+    assert sum(await asyncio.gather(*[ctx.write(one) for _ in range(8)])) == 1
+
+
+async def test_what_refers_to_nothing_is_not_added_and_the_transaction_goes_on(counters: Core) -> None:
+    await make_tables(counters, TALLIES)
+    ctx = internal(counters)
+
+    def refer(tx: Any, ctx: Context) -> list[bool]:
+        put(tx, ctx, "a")
+        return [tx.add(TALLIES, {"id": f"of {counter}", "counter": counter}) for counter in ("a", "gone", "a")]
+
+    assert await ctx.write(refer) == [True, False, False]
+    assert await ctx.read(names) == {"a"}
 
 
 async def test_savepoints_nest(counters: Core) -> None:

@@ -82,7 +82,7 @@ async def follow(ctx: Context, position: int) -> list[Any]:
 
 
 async def test_a_reader_that_follows_positions_misses_nothing(notes: Core) -> None:
-    """Transactions commit in another order than their numbers were given in."""
+    """Transactions commit in another order than their numbers were given in, and several processes give positions."""
     ctx = internal(notes)
     heard: list[str] = []
     position, done = 0, False
@@ -96,29 +96,35 @@ async def test_a_reader_that_follows_positions_misses_nothing(notes: Core) -> No
 
     async def read_on() -> None:
         nonlocal position
-        while not done or await ctx.write(journal.sequence):
-            await ctx.write(journal.sequence)
+        while not done or await journal.sequence(ctx):
+            await journal.sequence(ctx)
             for row in await follow(ctx, position):
                 assert row.position > position
                 position = row.position
                 heard.append(row.resource_id)
             await asyncio.sleep(0.001)
 
+    async def number_on() -> None:
+        while not done:
+            await journal.sequence(ctx)
+            await asyncio.sleep(random.uniform(0, 0.004))
+
     reader = asyncio.create_task(read_on())
+    others = [asyncio.create_task(number_on()) for _ in range(3)]
     ids = [f"n{i}" for i in range(150)]
     await asyncio.gather(*[ctx.write(slowly, id, random.uniform(0, 0.02)) for id in ids])
     done = True
-    await reader
+    await asyncio.gather(reader, *others)
     heard += [row.resource_id for row in await follow(ctx, position)]
     assert sorted(heard) == sorted(ids)
 
 
 async def test_two_sequencers_at_once_give_each_row_one_position(notes: Core) -> None:
-    """A lease keeps them apart; if it ever fails, the unique position does."""
+    """The rows that the first one numbers keep the second waiting, and the unique position keeps it from old counts."""
     ctx = internal(notes)
     for i in range(20):
         await ctx.write(write_note, f"n{i}")
-    await asyncio.gather(*[ctx.write(journal.sequence) for _ in range(4)], return_exceptions=True)
+    await asyncio.gather(*[journal.sequence(ctx) for _ in range(4)])
     positions = [row.position for row in await follow(ctx, 0)]
     assert len(positions) == len(set(positions)) == 20
 
@@ -128,14 +134,14 @@ async def test_forgetting_keeps_the_count(notes: Core) -> None:
     ctx = internal(notes)
     for i in range(3):
         await ctx.write(write_note, f"n{i}")
-    await ctx.write(journal.sequence)
+    await journal.sequence(ctx)
     last = (await follow(ctx, 0))[-1].position
     await ctx.write(write_note, "unread")
     # On SQLite a row is there for readers as soon as it is written.
     assert await ctx.write(journal.forget, ctx.now + 1) == (3 if notes.db.name == "sqlite" else 2)
-    await ctx.write(journal.sequence)
+    await journal.sequence(ctx)
     assert [row.resource_id for row in await follow(ctx, last)] == ["unread"]
     await ctx.write(journal.forget, ctx.now + 1)
     await ctx.write(write_note, "later")
-    await ctx.write(journal.sequence)
+    await journal.sequence(ctx)
     assert (await follow(ctx, last))[-1].resource_id == "later"

@@ -109,8 +109,5 @@ def use_nonce(tx: Tx, ctx: Context, signed: Signed) -> None:
     params = signed.params
     said = "\0".join([signed.consumer_id, signed.token_id, params["timestamp"], params.get("nonce", "")])
     digest = hashlib.sha256(said.encode()).hexdigest()
-    try:
-        with tx.nested():
-            tx.execute(NONCES.insert(), {"digest": digest, "forget_at": ctx.now + 3 * SKEW_S * 1_000_000})
-    except sa.exc.IntegrityError:
-        raise denied() from None
+    if not tx.add(NONCES, {"digest": digest, "forget_at": ctx.now + 3 * SKEW_S * 1_000_000}):
+        raise denied()
