@@ -75,7 +75,7 @@ def jsonable(state: dict[str, Any]) -> dict[str, Any]:
 
 
 async def sequence(ctx: Context) -> int:
-    """Number committed rows that have no position yet, a batch of them, and tell readers; the sequencer loop's one step.
+    """Number committed rows that have no position yet, a batch of them, and tell readers: the loop's one step.
     How many."""
     numbered = await ctx.change(NUMBER)
     if numbered:

@@ -21,6 +21,7 @@ from skyhold.core.context import Context, internal
 from skyhold.core.db.columns import metadata
 from skyhold.core.db.engine import is_conflict
 from skyhold.core.db.sqlite import SqliteDatabase
+from skyhold.core.db.tx import LookAgain
 from tests.kit.databases import caller, core_on, core_tables, make_tables, rows_of
 from tests.kit.patience import PATIENCE_S, until
 from tests.unit.core.counters import COUNTERS, TALLIES, add, names, put, value
@@ -104,6 +105,32 @@ async def test_what_refers_to_nothing_is_not_added_and_the_transaction_goes_on(c
 
     assert await ctx.write(refer) == [True, False, False]
     assert await ctx.read(names) == {"a"}
+
+
+async def test_what_a_first_try_counted_on_is_looked_at_on_the_second(counters: Core) -> None:
+    ctx, tries = internal(counters), []
+
+    def hope(tx: Any, ctx: Context) -> str:
+        tries.append(tx.careful)
+        put(tx, ctx, "a")
+        tx.after_commit(lambda: tries.append("rung"))
+        if not tx.careful:
+            raise LookAgain
+        return "done"
+
+    assert await ctx.write(hope) == "done"
+    assert tries == ([True, "rung"] if counters.db.name == "sqlite" else [False, True, "rung"])
+    assert await ctx.read(names) == {"a"}
+
+
+async def test_one_statement_by_itself_says_how_many_rows_it_matched(counters: Core) -> None:
+    ctx = internal(counters)
+    for name in ("a", "b"):
+        await ctx.write(put, name)
+    assert await ctx.change(COUNTERS.update().values(n=7)) == 2
+    named = COUNTERS.update().where(COUNTERS.c.name == sa.bindparam("which")).values(n=8)
+    assert await ctx.change(named, {"which": "c"}) == 0
+    assert await ctx.read(value, "a") == 7
 
 
 async def test_savepoints_nest(counters: Core) -> None:

@@ -121,7 +121,7 @@ async def test_when_every_connection_is_taken_one_is_told_so_and_not_that_someth
         return
     pool: Any = core.db._engine.sync_engine.pool
     monkeypatch.setattr(pool, "_timeout", 0.05)
-    taken = [await core.db._engine.connect() for _ in range(20)]
+    taken = [await core.db._engine.connect() for _ in range(core.settings.database.pool_size)]
     for call in (internal(core).read, internal(core).write):
         with pytest.raises(errors.Unavailable) as told:
             await call(holders)
