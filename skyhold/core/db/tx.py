@@ -112,12 +112,19 @@ class Tx:
             except Exception as error:
                 raise LookAgain from error
             return
-        before = self.proof
+        before, first = self.proof, None
         try:
             with self.conn.begin_nested():
-                yield
-        except BaseException:
+                try:
+                    yield
+                except sa.exc.DBAPIError as error:
+                    first = error
+                    raise
+        except BaseException as error:
             self.proof = before
+            if first is not None and error is not first:
+                # A deadlock on MariaDB has ended the whole transaction, and there is no savepoint to go back to.
+                raise first from None
             raise
 
     def clock(self) -> int:

@@ -123,6 +123,30 @@ async def test_what_a_first_try_counted_on_is_looked_at_on_the_second(counters: 
     assert await ctx.read(names) == {"a"}
 
 
+async def test_a_deadlock_in_a_savepoint_is_a_deadlock(counters: Core) -> None:
+    """It ends the transaction and all of its savepoints; both of the two that met are done in the end."""
+    ctx = internal(counters)
+    for name in ("a", "b"):
+        await ctx.write(put, name)
+
+    def both(tx: Any, ctx: Context, names: list[str]) -> None:
+        if not tx.careful:
+            raise LookAgain
+        with tx.nested():
+            for name in names:
+                add(tx, ctx, name)
+                if tx.dialect == "postgresql":
+                    tx.execute(sa.text("SELECT pg_sleep(0.2)"))
+                elif tx.dialect == "mariadb":
+                    tx.execute(sa.text("SELECT sleep(0.2)"))
+
+    before = metrics.COMMIT_RETRIES._value.get()
+    await asyncio.gather(ctx.write(both, ["a", "b"]), ctx.write(both, ["b", "a"]))
+    assert (await ctx.read(value, "a"), await ctx.read(value, "b")) == (2, 2)
+    # Two tries that were not careful, and the one that was chosen as the deadlock's victim.
+    assert metrics.COMMIT_RETRIES._value.get() - before >= (0 if counters.db.name == "sqlite" else 3)
+
+
 async def test_one_statement_by_itself_says_how_many_rows_it_matched(counters: Core) -> None:
     ctx = internal(counters)
     for name in ("a", "b"):
