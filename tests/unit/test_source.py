@@ -8,6 +8,7 @@ reason; a new one is a decision and no accident.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,12 @@ ASKS_OUTSIDE = {
     "skyhold/volume/drivers/fake.py": "the same",
     "skyhold/volume/drivers/file.py": "fetches and sends images from and to this cloud",
     "skyhold/image/imports/sources.py": "asks the image service of another region, at the address in the catalogue",
+}
+SECRET = re.compile(r"(^|[._])(secret|signature|password|passcode|verifier|nonce|hmac|mac_key)(_hash)?$")
+COMPARED_OPENLY = {
+    "skyhold/events/resealing.py": "a column with itself, to see whether the row changed meanwhile",
+    "skyhold/identity/drivers/fake.py": "a directory for tests",
+    "skyhold/identity/users.py": "two that the same caller gives, and a row with itself",
 }
 ANOTHERS_CLIENT = {"aiohttp", "requests", "httpx", "urllib3", "http.client", "urllib.request", "ftplib", "telnetlib"}
 
@@ -126,9 +133,20 @@ def test_invariant_6_no_client_but_the_one_follows_a_redirect() -> None:
                 assert isinstance(said, ast.Constant) and said.value is False, f"{file}:{call.lineno}"
 
 
+def test_invariant_11_what_is_secret_is_compared_in_constant_time() -> None:
+    """By hmac.compare_digest: how long `==` takes tells how much of a guess was right."""
+    found = {
+        file for file, tree in sources() for node in ast.walk(tree) if isinstance(node, ast.Compare)
+        and any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops)
+        and any(SECRET.search(dotted(side)) for side in (node.left, *node.comparators))
+    }
+    assert found == set(COMPARED_OPENLY), found ^ set(COMPARED_OPENLY)
+    assert sum(name.endswith("compare_digest") for _, name, _ in calls()) > 5, "else calls are not found any more"
+
+
 @pytest.mark.parametrize("text", [
     "import os\nos.system(x)", "import subprocess\nsubprocess.run(x, shell=True)", "eval(x)", "import pickle",
-    "import httpx",
+    "import httpx", "row.secret == given",
 ])
 def test_the_search_finds_what_it_is_for(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = (*sources(), ("skyhold/new.py", ast.parse(text)))
@@ -138,6 +156,7 @@ def test_the_search_finds_what_it_is_for(text: str, monkeypatch: pytest.MonkeyPa
         test_invariant_8_no_program_is_started_through_a_shell,
         test_invariant_7_nothing_evaluates_code_but_two_places_whose_text_is_ours,
         test_invariant_6_whatever_a_user_can_aim_goes_through_one_client,
+        test_invariant_11_what_is_secret_is_compared_in_constant_time,
     ):
         try:
             law()
