@@ -18,6 +18,7 @@ from skyhold.volume.volumes.ops import OF_THE_IMAGE
 from skyhold.volume.volumes.store import VOLUMES_STORE, get, holders, need, standing
 
 WRITABLE = ("raw", "qcow2")
+SIGNATURE = "img_signature"
 
 
 def begin(tx: Tx, ctx: Context, volume_id: str, want: shape.Upload) -> shape.Uploaded:
@@ -52,7 +53,9 @@ def refuse_formats(want: shape.Upload) -> None:
 
 
 def carried(volume: Any) -> dict[str, str]:
-    return {key: value for key, value in (volume.image_metadata or {}).items() if key not in OF_THE_IMAGE}
+    """What still holds: a signature was of the image's own bytes, and a guest may have written others since."""
+    said = volume.image_metadata or {}
+    return {key: value for key, value in said.items() if key not in OF_THE_IMAGE and not key.startswith(SIGNATURE)}
 
 
 def answer(tx: Tx, volume: Any, image: Any, want: shape.Upload) -> shape.Uploaded:

@@ -64,6 +64,35 @@ async def test_uploaded_to_an_image(scene: Scene, form: str) -> None:
     assert (image["protected"], image["visibility"]) == (True, "private")
 
 
+async def test_what_an_image_said_of_its_own_bytes_is_not_said_of_another(scene: Scene) -> None:
+    """A signature of the image that the volume was made of is none of what a guest has made of it since."""
+    volume = await scene.make()
+    names = ("", "_hash_method", "_key_type", "_certificate_uuid")
+    signed = {f"img_signature{name}": fresh_id() for name in names} | {"hw_disk_bus": "scsi"}
+    await scene.act(volume, {"os-set_image_metadata": {"metadata": signed}}, status=200)
+    told = (await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}}))["os-volume_upload_image"]
+    image = (await scene.user.get(f"/image/v2/images/{told['image_id']}", status=200)).json
+    assert image["status"] == "active" and image["hw_disk_bus"] == "scsi"
+    assert not [key for key in image if key.startswith("img_signature")]
+
+
+@pytest.mark.parametrize("name", ["owner", "status", "visibility", "id", "os_glance_import", "checksum", "locations"])
+async def test_what_a_volume_says_of_an_image_never_stands_for_what_the_image_is(scene: Scene, name: str) -> None:
+    volume = await scene.make()
+    await scene.act(volume, {"os-set_image_metadata": {"metadata": {name: "another's"}}}, status=200)
+    path = f"{V}/volumes/{volume['id']}/action"
+    answer = await scene.user.post(path, {"os-volume_upload_image": {"image_name": "i"}}, headers=LATEST)
+    await scene.settled()
+    if answer.status < 400:
+        made = answer.json["os-volume_upload_image"]["image_id"]
+        image = (await scene.user.get(f"/image/v2/images/{made}", status=200)).json
+        assert (image["owner"], image["status"]) == (scene.user.project_id, "active")
+        assert (image["id"], image["visibility"]) == (made, "private")
+    else:
+        assert answer.status in (400, 403) and name in answer.body.decode()
+        assert (await scene.show(volume["id"]))["status"] == "available"
+
+
 async def test_an_upload_that_fails_takes_its_image_away(scene: Scene) -> None:
     volume = await scene.make()
     scene.host.volumes.fail_next("upload", VolumeFailed("The image service refused the image with status 403."))
