@@ -16,6 +16,7 @@ import pytest
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.context import Context
+from skyhold.core.db.tx import LookAgain, Tx
 from skyhold.core.saga.base import Abort, Again, Outcome, Rewind
 from skyhold.core.saga.runner import Run
 from tests.kit.patience import PATIENCE_S
@@ -92,6 +93,28 @@ async def test_a_commit_that_breaks_is_tried_again(toys: Core, subject: str, ste
 
 
 @pytest.mark.parametrize("step", STEPS)
+async def test_what_a_commit_that_is_tried_again_kept_is_kept_once(toys: Core, subject: str, step: str) -> None:
+    """An effect may change what is kept; with its transaction goes that, too."""
+    tries: list[bool] = []
+
+    def effect(tx: Tx, ctx: Context, s: Run) -> None:
+        s.kept.seen.append(f"{step} in the commit")
+        tries.append(tx.careful)
+        if not tx.careful:
+            raise LookAgain
+
+    async def commit_twice(s: Run) -> Outcome:
+        s.then(effect, s)
+        return None
+
+    world.plan[step] = [commit_twice]
+    saga = await begin(toys, Build, subject)
+    assert await toys.sagas.wait(saga, 10) is None
+    assert tries == ([True] if toys.db.name == "sqlite" else [False, True])
+    assert (await row_of(toys, saga)).kept["seen"].count(f"{step} in the commit") == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
 async def test_an_outcome_may_come_from_the_commit(toys: Core, subject: str, step: str) -> None:
     decided = [Again(0)]
 
@@ -124,7 +147,7 @@ async def test_giving_up_undoes_everything_backwards(toys: Core, subject: str, s
 async def test_giving_up_inside_the_commit_keeps_nothing_of_it(toys: Core, subject: str, step: str) -> None:
     def refuse(tx: Any, ctx: Context) -> None:
         toy.count(tx, ctx, subject, "half", 1)
-        raise errors.OverQuota("no more")
+        raise errors.OverQuota("no more", resource="things", used=1, limit=1, asked=1)
 
     async def trouble(s: Run) -> Outcome:
         s.then(refuse)

@@ -52,11 +52,16 @@ class Run:
         self.id: str = row["id"]
         self.subject: str = row["subject"]
         self.fence: int = row["fence"]
-        self.kept: Any = msgspec.convert(row["kept"], saga.Kept)
+        self.kept: Any = None
+        self.remember(row["kept"])
         self.error: str = row["error"] or ""
         creds = msgspec.structs.replace(context.INTERNAL, **row["actor"])
         self.ctx = context.Context(core, creds, request_id=row["request_id"])
         self._effects: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def remember(self, kept: Any) -> None:
+        """As it is written down."""
+        self.kept = msgspec.convert(kept, self.saga.Kept)
 
     @property
     def key(self) -> str:
@@ -253,7 +258,12 @@ class Runner:
 
     async def _save(self, run: Run, outcome: Outcome, effects: Any, forward: bool) -> bool:
         if effects or outcome is not None or not forward or not await self._moved_on(run):
-            run.row = await run.ctx.write(self._commit, run, outcome, effects, forward)
+            kept = msgspec.to_builtins(run.kept)
+            try:
+                run.row = await run.ctx.write(self._commit, run, kept, outcome, effects, forward)
+            except BaseException:
+                run.remember(kept)
+                raise
         return run.row["ended_at"] is None and run.row["lease_until"] > 0
 
     async def _moved_on(self, run: Run) -> bool:
@@ -268,9 +278,11 @@ class Runner:
         return True
 
     def _commit(
-        self, tx: Tx, ctx: Context, run: Run, outcome: Outcome, effects: Any, forward: bool
+        self, tx: Tx, ctx: Context, run: Run, kept: Any, outcome: Outcome, effects: Any, forward: bool
     ) -> dict[str, Any]:
         """Effects first, then the saga's row: the order in which operations lock them too."""
+        # Effects may change what is kept, and this may not be the first try.
+        run.remember(kept)
         for operation, args in effects:
             answer = operation(tx, ctx, *args)
             outcome = answer if isinstance(answer, Again | Rewind) else outcome
