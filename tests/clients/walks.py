@@ -147,6 +147,7 @@ async def client(url: str, password: str) -> AsyncIterator[Client]:
     who = {
         "auth-url": f"{url}/identity/v3", "username": "admin", "password": password, "project-name": "admin",
         "user-domain-name": "Default", "project-domain-name": "Default", "identity-api-version": "3",
+        "volume-api-version": "3.70",
     }
     try:
         yield Client(process, who)
