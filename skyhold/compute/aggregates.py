@@ -173,8 +173,9 @@ def change(tx: Tx, ctx: Context, aggregate_id: str, want: Update) -> Aggregate:
 
 def remove(tx: Tx, ctx: Context, aggregate_id: str) -> None:
     row = by_number(tx, aggregate_id)
-    if hosts_in(tx, [row.id]):
-        raise errors.Invalid(f"Cannot delete aggregate {row.number}: Host aggregate is not empty.")
+    if held := hosts_in(tx, [row.id]):
+        names = ", ".join(host.name for host in held[:3]) + (", …" if len(held) > 3 else "")
+        raise errors.Invalid(f"Cannot delete aggregate {row.number}: Host aggregate is not empty. It has {names}.")
     store.delete(tx, row)
     journal.record(tx, "aggregate.delete", row)
 

@@ -39,6 +39,17 @@ class Protection(msgspec.Struct, frozen=True):
     def allows(self, creds: Credentials, owner: str | None, prop: str, verb: Verb) -> bool:
         return creds.internal or protection.allowed(self.sections, prop, verb, self._asks(creds, owner))
 
+    def refusal(self, creds: Credentials, prop: str, verb: Verb) -> errors.Forbidden:
+        """What it takes, by the operator's file, and what the caller has."""
+        words = protection.needed(self.sections, prop, verb)
+        kind = "role" if self.policy is None else "rule"
+        which = " or ".join(word.removeprefix("rule:") for word in words)
+        needs = f"to {verb} it needs {kind} {which}" if words else f"nobody may {verb} it"
+        roles = ", ".join(sorted(creds.roles)) or "none"
+        return errors.Forbidden(
+            f"Property {prop} is protected: {needs}; your roles are {roles}.", reason="property_protected"
+        )
+
     def _asks(self, creds: Credentials, owner: str | None) -> Callable[[str], bool]:
         if self.policy is None:
             return creds.roles.__contains__
@@ -117,7 +128,7 @@ def check_new(ctx: Context, owner: str | None, names: Any) -> None:
         return
     for name in names:
         if not rules.allows(ctx.creds, owner, name, "create"):
-            raise protected(name)
+            raise rules.refusal(ctx.creds, name, "create")
 
 
 def check_change(ctx: Context, row: Any, name: str, verb: Verb) -> None:
@@ -129,8 +140,4 @@ def check_change(ctx: Context, row: Any, name: str, verb: Verb) -> None:
     if verb != "create" and not rules.allows(ctx.creds, row.project_id, name, "read"):
         raise errors.Conflict(f"Property {name} does not exist.")
     if not rules.allows(ctx.creds, row.project_id, name, verb):
-        raise protected(name)
-
-
-def protected(name: str) -> errors.Forbidden:
-    return errors.Forbidden(f"Property {name} is protected: your roles don't allow this.", reason="property_protected")
+        raise rules.refusal(ctx.creds, name, verb)

@@ -70,7 +70,9 @@ def take_out(tx: Tx, ctx: Context, name: str, image_id: str) -> list[content.Pla
     if name not in blobs.stores_of(ctx.core).names:
         raise errors.Conflict(f"There is no image store {name[:80]!r} in this cloud.", reason="unknown_store")
     if row.status != states.ACTIVE:
-        raise errors.Conflict("It's not allowed to remove image data from store if image status is not 'active'")
+        raise errors.Conflict(
+            f"It's not allowed to remove image data from store if image status is not 'active'; it is {row.status}"
+        )
     there = [each for each in row.locations if each["store"] == name]
     if not there:
         raise errors.NotFound(f"Image {image_id} is not stored in store {name}.")

@@ -208,7 +208,7 @@ def refuse_locked(ctx: Context, server: Any, verb: str) -> None:
     if server.locked_by is not None and not ctx.allows(policy.UNLOCK_OVERRIDE, server._asdict()):
         reason = f" ({server.locked_reason})" if server.locked_reason else ""
         raise errors.Conflict(
-            f"Instance {server.id} is locked by its {server.locked_by}{reason}: unlock it to {verb} it.",
+            f"Instance {server.id} is locked by its {server.locked_by}{reason}: unlock it first to {verb}.",
             reason="locked",
         )
 
@@ -309,7 +309,9 @@ def zone(tx: Tx, ctx: Context, asked: str | None) -> tuple[str | None, str | Non
         return None, None
     name, _, host = asked.partition(":")
     if name and name != ZONE and name not in zones.zones_of_hosts(tx, ctx).values():
-        raise errors.Invalid("The requested availability zone is not available", reason="zone_not_found")
+        raise errors.Invalid(
+            f"The requested availability zone is not available: no host is in {name[:255]}", reason="zone_not_found"
+        )
     return name or None, host or None
 
 

@@ -66,3 +66,11 @@ def allowed(sections: list[Section], prop: str, verb: Verb, holds: Callable[[str
         if each.pattern.search(prop):
             return any(word == ANYBODY or (word != NOBODY and holds(word)) for word in each.words[verb])
     return False
+
+
+def needed(sections: list[Section], prop: str, verb: Verb) -> tuple[str, ...]:
+    """Roles, rules or checks, one of which would do; none where nobody may."""
+    for each in sections:
+        if each.pattern.search(prop):
+            return tuple(word for word in each.words[verb] if word != NOBODY)
+    return ()

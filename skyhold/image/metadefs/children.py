@@ -120,7 +120,7 @@ class Children:
 
     def clear(self, tx: Tx, namespace: Any) -> None:
         """Remove all of them; none is fine."""
-        refuse_protected(namespace, f"{self.label}s")
+        refuse_protected(namespace, f"Any {self.label[0].lower()}{self.label[1:]}")
         for row in self.all(tx, namespace):
             self.store.delete(tx, row)
             self.record(tx, "delete", row, namespace)

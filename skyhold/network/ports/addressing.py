@@ -59,7 +59,7 @@ def first_free(tx: Tx, port: Any, subnets: Sequence[Any], rank: int) -> dict[str
         ip = addresses.take_next(tx, subnet, port.id, rank)
         if ip is not None:
             return entry(subnet, ip)
-    raise exhausted(port.network_id)
+    raise exhausted(port.network_id, subnets)
 
 
 def take(tx: Tx, subnet: Any, port: Any, ip: str | None, rank: int) -> str:
@@ -69,7 +69,7 @@ def take(tx: Tx, subnet: Any, port: Any, ip: str | None, rank: int) -> str:
         return own_address(tx, subnet, port, rank)
     found = addresses.take_next(tx, subnet, port.id, rank)
     if found is None:
-        raise exhausted(port.network_id)
+        raise exhausted(port.network_id, [subnet])
     return found
 
 
@@ -133,7 +133,9 @@ def entry(subnet: Any, ip: str) -> dict[str, str]:
     return {"subnet_id": subnet.id, "ip_address": ip}
 
 
-def exhausted(network_id: str) -> errors.Conflict:
+def exhausted(network_id: str, subnets: Sequence[Any]) -> errors.Conflict:
+    full = ", ".join(f"{subnet.id} ({subnet.cidr})" for subnet in subnets)
     return errors.Conflict(
-        f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure"
+        f"No more IP addresses available on network {network_id}. Every address in the allocation pools of {full} is "
+        "in use.", kind="IpAddressGenerationFailure",
     )
