@@ -11,7 +11,7 @@ import urllib.error
 from collections.abc import Callable
 from typing import Any
 
-from skyhold.cmd.client import Client, Refused
+from skyhold.cmd.client import Client, Refused, reason_of
 from skyhold.core import tls
 from skyhold.core.settings.whole import Settings
 
@@ -26,6 +26,6 @@ def ask(settings: Settings, question: Callable[[Client], Any]) -> Any:
     except FileNotFoundError:
         sys.exit(f"There is no cloud in {settings.home}: start one with `skyhold up`, or name another with --home.")
     except Refused as refused:
-        sys.exit(str(refused))
+        sys.exit(f"{refused.status}: {reason_of(refused.text)}")
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         sys.exit(f"The control plane at {settings.public_url} does not answer ({error}): start it with `skyhold up`.")

@@ -52,11 +52,12 @@ async def refuse_running(ctx: Context, held: volume.Attachment, host_id: str | N
         answer: Any = await ctx.core.bus.call(host_id, "guest.list", Nothing(), request_id=ctx.request_id)
     except HostUnreachable:
         return
-    if isinstance(answer, GuestList) and held.server_id in {guest.guest_id for guest in answer.guests}:
-        raise errors.Conflict(
-            f"The volume's host still has guest {held.server_id}, which may write to it. The audit says what becomes "
-            "of the guest: try again when it is gone.", reason="guest_runs",
-        )
+    for guest in answer.guests if isinstance(answer, GuestList) else ():
+        if guest.guest_id == held.server_id or held.volume_id in (guest.volumes or ()):
+            raise errors.Conflict(
+                f"The volume's host has guest {guest.guest_id}, which may write to it. The audit says what becomes of "
+                "it: try again then.", reason="guest_runs",
+            )
 
 
 def release(tx: Tx, ctx: Context, attachment_id: str) -> None:

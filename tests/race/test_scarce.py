@@ -8,6 +8,7 @@ the others are told so, and a recount finds what the usage says.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from skyhold.core.context import internal
+from skyhold.core.operator import audit
 from tests.kit.client import Answer
 from tests.race.conftest import Jitter
 from tests.race.duel import Call, Ground, name
@@ -24,6 +27,8 @@ from tests.race.operations.placement import a_provider, using
 from tests.race.test_operations import all_counts
 
 AT_ONCE = 8
+QUIET_S = 30.0
+"""The house's promise: so soon everything is at rest."""
 N = "/network/v2.0"
 C = "/compute/v2.1"
 V3 = "/identity/v3"
@@ -235,3 +240,11 @@ async def test_numbers_that_count_up_are_enough_for_all_who_ask(ground: Ground, 
         ])
     assert statuses(answers) == {200: AT_ONCE}
     assert len({answer.json["aggregate"]["id"] for answer in answers}) == AT_ONCE
+
+
+async def test_the_operators_audit_finds_nothing_after_all_of_it(ground: Ground) -> None:
+    """Of hosts, data plane, stores and placement too, which a recount of rows doesn't see."""
+    end = time.monotonic() + QUIET_S
+    while found := await audit.look(internal(ground.cloud.core)):
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.2)

@@ -69,6 +69,10 @@ async def test_a_volume_kept_for_a_server_that_is_gone_is_freed_by_what_the_audi
     assert "compute" in str(refused.json), "its user can't end it"
     (one,) = await attachment_findings(scene)
     assert f"skyhold admin mend attachment {attachment}" in one["remedy"]
+    # Its own server's guest has it still: the loop pulls out what is no longer its server's.
+    refused = await scene.cloud.admin.post(f"{MEND}/{attachment}", {}, status=409)
+    assert "guest_runs" in str(refused.json) and server in str(refused.json)
+    await scene.cloud.core.loops.run_once("compute.power_sync")
     done = await scene.cloud.admin.post(f"{MEND}/{attachment}", {}, headers={"X-Dry-Run": "true"}, status=200)
     assert made in done.json["done"] and await attachment_findings(scene), "a rehearsal changes nothing"
     done = await scene.cloud.admin.post(f"{MEND}/{attachment}", {}, status=200)
