@@ -112,6 +112,8 @@ def rename(tx: Tx, ctx: Context, name: str, wanted: str) -> None:
     tx.execute(CUSTOM_CLASSES.update().where(CUSTOM_CLASSES.c.name == name).values(name=wanted))
     for table in (INVENTORIES, ALLOCATIONS):
         tx.execute(table.update().where(table.c.resource_class == name).values(resource_class=wanted))
+    vocabulary.record(tx, "delete", vocabulary.CLASSES, name)
+    vocabulary.record(tx, "create", vocabulary.CLASSES, wanted)
 
 
 def remove(tx: Tx, ctx: Context, name: str) -> None:
@@ -125,6 +127,7 @@ def remove(tx: Tx, ctx: Context, name: str) -> None:
             f"{name}. Class is in use in inventory of provider {user}."
         )
     tx.execute(CUSTOM_CLASSES.delete().where(CUSTOM_CLASSES.c.name == name))
+    vocabulary.record(tx, "delete", vocabulary.CLASSES, name)
 
 
 # ---- queries -------------------------------------------------------------------------------

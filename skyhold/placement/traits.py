@@ -107,6 +107,7 @@ def remove(tx: Tx, ctx: Context, name: str) -> None:
     if user := tx.scalar(sa.select(PROVIDER_TRAITS.c.provider_id).where(PROVIDER_TRAITS.c.trait == name).limit(1)):
         raise errors.Conflict(f"The trait {name} is in use by a resource provider: {user}.")
     tx.execute(CUSTOM_TRAITS.delete().where(CUSTOM_TRAITS.c.name == name))
+    vocabulary.record(tx, "delete", vocabulary.TRAITS, name)
 
 
 def set_all(tx: Tx, ctx: Context, provider_id: str, want: TraitsSet) -> ProviderTraits:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.core import journal
+from skyhold.core.store import Store
 from skyhold.placement.tables import CUSTOM_CLASSES, CUSTOM_TRAITS
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ SHARING = "MISC_SHARES_VIA_AGGREGATE"
 CUSTOM = re.compile(r"CUSTOM_[A-Z0-9_]+")
 CUSTOM_PATTERN = r"^CUSTOM_[A-Z0-9_]+$"
 WORD_PATTERN = r"^[A-Z0-9_]+$"
+CLASSES = Store(CUSTOM_CLASSES, service="placement", kind="resource_class", label="Resource class", key="name")
+TRAITS = Store(CUSTOM_TRAITS, service="placement", kind="trait", label="Trait", key="name")
 
 
 @cache
@@ -68,19 +72,25 @@ def staying(tx: Tx, statement: Any) -> Any:
 
 def learn_classes(tx: Tx, names: Iterable[str]) -> list[str]:
     """Store custom classes that a machine reports and nobody has declared yet; those that are new by it."""
-    return _learn(tx, unknown_classes(tx, names), CUSTOM_CLASSES)
+    return _learn(tx, unknown_classes(tx, names), CLASSES)
 
 
 def learn_traits(tx: Tx, names: Iterable[str]) -> list[str]:
-    return _learn(tx, unknown_traits(tx, names), CUSTOM_TRAITS)
+    return _learn(tx, unknown_traits(tx, names), TRAITS)
 
 
-def _learn(tx: Tx, names: list[str], table: sa.Table) -> list[str]:
+def record(tx: Tx, action: str, store: Store, name: str) -> None:
+    """Words belong to no project, yet who brought or took one is written down as of anything else."""
+    journal.record(tx, f"{store.kind}.{action}", store.Row(name=name, created_at=tx.now))
+
+
+def _learn(tx: Tx, names: list[str], store: Store) -> list[str]:
     new = []
     for name in names:
         if not is_custom(name):
             raise ValueError(f"{name!r} is neither a standard name nor one that starts with CUSTOM_")
         # Another may be first.
-        if tx.add(table, {"name": name, "created_at": tx.now}):
+        if tx.add(store.table, {"name": name, "created_at": tx.now}):
+            record(tx, "create", store, name)
             new.append(name)
     return new

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
+import sqlalchemy as sa
+
+from skyhold.core.tables import JOURNAL
 from tests.story.placement.cloud import at, new_id, provider, using
 
 
@@ -257,6 +260,22 @@ async def test_resource_classes_are_preloaded_and_custom_ones_are_made(api):
     assert "CUSTOM_CARD" in (await api.get(f"/resource_providers/{one}/inventories")).json["inventories"]
     await api.delete("/resource_classes/CUSTOM_FPGA", status=204)
     await api.delete("/resource_classes/CUSTOM_FPGA", status=404)
+
+
+async def test_who_brought_or_took_a_word_is_in_the_journal(api, ctx):
+    await api.put("/traits/CUSTOM_ZINC", status=201)
+    await api.put("/traits/CUSTOM_ZINC", status=204)
+    await api.delete("/traits/CUSTOM_ZINC", status=204)
+    await api.post("/resource_classes", {"name": "CUSTOM_ONE"}, status=201)
+    await at(api, "1.6").put("/resource_classes/CUSTOM_ONE", {"name": "CUSTOM_TWO"}, status=200)
+    await api.delete("/resource_classes/CUSTOM_TWO", status=204)
+    words = JOURNAL.c.resource_id.in_(["CUSTOM_ZINC", "CUSTOM_ONE", "CUSTOM_TWO"])
+    told = sa.select(JOURNAL.c.action, JOURNAL.c.resource_id).where(words).order_by(JOURNAL.c.id)
+    assert [tuple(row) for row in await ctx.read(lambda tx, ctx: tx.all(told))] == [
+        ("trait.create", "CUSTOM_ZINC"), ("trait.delete", "CUSTOM_ZINC"), ("resource_class.create", "CUSTOM_ONE"),
+        ("resource_class.delete", "CUSTOM_ONE"), ("resource_class.create", "CUSTOM_TWO"),
+        ("resource_class.delete", "CUSTOM_TWO"),
+    ]
 
 
 async def test_aggregates_name_the_generation_since_1_19(api):
