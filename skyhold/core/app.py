@@ -26,6 +26,7 @@ from skyhold.core.loops import Loop, Loops
 from skyhold.core.policy.defaults import BASE
 from skyhold.core.policy.language import PolicyError
 from skyhold.core.policy.rules import Policy
+from skyhold.core.saga import rows
 from skyhold.core.saga.runner import Runner
 from skyhold.core.schema import prepare_schema
 from skyhold.core.service import Service
@@ -164,7 +165,9 @@ def own_loops(settings: Settings) -> list[Loop]:
         await asyncio.sleep(SEQUENCE_PAUSE_S)
 
     async def forget_journal(ctx: Context) -> None:
-        await ctx.write(journal.forget, ctx.now - settings.journal.retention_days * 86_400_000_000)
+        before_us = ctx.now - settings.journal.retention_days * 86_400_000_000
+        await ctx.write(journal.forget, before_us)
+        await ctx.write(rows.forget, before_us)
 
     loops = [Loop("core.journal_forget", 3600.0, forget_journal)]
     if not settings.database_url.startswith("sqlite"):

@@ -15,8 +15,9 @@ import pytest
 
 from skyhold.core import errors
 from skyhold.core.app import Core
-from skyhold.core.context import Context
+from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import LookAgain, Tx
+from skyhold.core.saga import rows
 from skyhold.core.saga.base import Abort, Again, Outcome, Rewind
 from skyhold.core.saga.runner import Run
 from tests.kit.patience import PATIENCE_S
@@ -126,6 +127,24 @@ async def test_an_outcome_may_come_from_the_commit(toys: Core, subject: str, ste
     await begin(toys, Build, subject)
     await quiet(toys)
     assert world.history.count(step) == 2
+
+
+async def test_what_ended_long_ago_is_forgotten_and_nothing_else(toys: Core, subject: str) -> None:
+    ended = await begin(toys, Build, subject)
+    assert await toys.sagas.wait(ended, 10) is None
+    hanging = asyncio.Event()
+
+    async def hang(s: Run) -> Outcome:
+        await hanging.wait()
+        return None
+
+    world.plan["one"] = [hang]
+    live = await begin(toys, Build, subject)
+    assert await internal(toys).write(rows.forget, (await row_of(toys, ended)).ended_at) == 0
+    assert await internal(toys).write(rows.forget, (await row_of(toys, ended)).ended_at + 1) == 1
+    assert await row_of(toys, ended) is None
+    hanging.set()
+    assert await toys.sagas.wait(live, 10) is None
 
 
 # ---- back -----------------------------------------------------------------------------------

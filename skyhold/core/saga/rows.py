@@ -183,6 +183,11 @@ def live_subjects(tx: Tx, ctx: Context) -> set[str]:
     return {row.subject for row in tx.all(sa.select(SAGAS.c.subject).where(SAGAS.c.ended_at.is_(None)))}
 
 
+def forget(tx: Tx, ctx: Context, before_us: int) -> int:
+    """Drop what ended before then; how many. Of what is under way nothing is ever dropped."""
+    return tx.changed(SAGAS.delete().where(SAGAS.c.ended_at < before_us))
+
+
 def ending(tx: Tx, ctx: Context, saga_id: str) -> tuple[bool, str | None]:
     """Whether a saga has ended, and why it failed if it did."""
     row = tx.first(sa.select(SAGAS.c.state, SAGAS.c.ended_at, SAGAS.c.error).where(SAGAS.c.id == saga_id))

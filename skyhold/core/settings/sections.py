@@ -282,7 +282,7 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    retention_days: Annotated[Positive, Meta(description="How long the journal is kept.")] = 30
+    retention_days: Annotated[Positive, Meta(description="How long the journal is kept, and sagas that ended.")] = 30
 
 
 class Outbound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,11 @@ class Images(Store):
         quotas.follow(tx, None, row)
         return row
 
+    def add(self, tx: Tx, **values: Any) -> Any | None:
+        row = super().add(tx, **values)
+        quotas.follow(tx, None, row)
+        return row
+
     def update(self, tx: Tx, row: Any, **values: Any) -> Any:
         new = super().update(tx, row, **values)
         quotas.follow(tx, row, new)

@@ -7,6 +7,7 @@ Setting limits is identity's; what is counted when is image/quotas.py.
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 from skyhold.core.context import internal
 from skyhold.image.drivers.fake import FakeStore
@@ -40,7 +41,7 @@ async def test_images_are_counted_gla_14(house: House) -> None:
     me = house.someone()
     house.bound(image_count_total=2)
     first = await me.image()
-    await me.image()
+    await me.image(id=str(uuid.uuid4()))
     assert over(await me.post("/v2/images", {"name": "third"}, status=413), "image_count_total", 1, 2, 2)
     await house.someone().image()
     await me.delete(f"/v2/images/{first['id']}", status=204)
