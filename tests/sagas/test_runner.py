@@ -15,6 +15,7 @@ import pytest
 
 from skyhold.core import errors
 from skyhold.core.app import Core
+from skyhold.core.bus import HostUnreachable
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import LookAgain, Tx
 from skyhold.core.saga import rows
@@ -235,9 +236,18 @@ async def test_a_step_that_hangs_does_not_hold_its_saga_beyond_the_deadline(toys
 
 
 async def test_a_deadline_names_the_last_trouble(toys: Core, subject: str) -> None:
-    world.plan["two"] = [RuntimeError("the host is on fire")] * 1000
+    world.plan["two"] = [HostUnreachable("the host is on fire")] * 1000
     saga = await begin(toys, Hasty, subject)
     assert "on fire" in str(await toys.sagas.wait(saga, 10))
+
+
+async def test_a_deadline_does_not_tell_users_what_was_not_written_for_them(toys: Core, subject: str) -> None:
+    world.plan["two"] = [RuntimeError("no such file: /srv/secret")] * 1000
+    saga = await begin(toys, Hasty, subject)
+    told = str(await toys.sagas.wait(saga, 10))
+    row = await row_of(toys, saga)
+    assert "/srv/secret" not in told
+    assert row.request_id in told
 
 
 # ---- locks and signals ----------------------------------------------------------------------

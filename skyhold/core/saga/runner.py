@@ -35,6 +35,8 @@ IDLE_S = 1.0
 RENEW_S = 4.0
 LAST_RETRY_S = 30.0
 ABORTED = "Aborted by an operator."
+UNFORESEEN = "Unforeseen:"
+"""Before the words of errors that were not written for users: operators read them, users are told where they stand."""
 DUE = "sagas"
 """Said to the other control processes when this one lets go of what it was at."""
 
@@ -251,7 +253,7 @@ class Runner:
         except Exception as error:
             run.take_effects()
             return None, given_up(run) if limit.expired() else error
-        metrics.SAGA_STEPS.labels(run.row["kind"], name, type(outcome).__name__).inc()
+        metrics.SAGA_STEPS.labels(run.row["kind"], name, "Done" if outcome is None else type(outcome).__name__).inc()
         return outcome, None
 
     # ---- commits -------------------------------------------------------------------------
@@ -366,7 +368,8 @@ class Runner:
             return True
         row = run.row
         row["attempt"] += 1
-        row["error"] = str(problem) or repr(problem)
+        foreseen = isinstance(problem, Abort | errors.Error | HostUnreachable)
+        row["error"] = str(problem) if foreseen else f"{UNFORESEEN} {str(problem) or repr(problem)}"
         if not isinstance(problem, HostUnreachable):
             log.warning("step failed", step=row["step"], attempt=row["attempt"],
                         trace="".join(traceback.format_exception(problem)))
@@ -394,7 +397,10 @@ def saved(row: dict[str, Any]) -> dict[str, Any]:
 def given_up(run: Run) -> Abort:
     log.error("saga passed its deadline", step=run.row["step"], error=run.error)
     minutes = run.saga.deadline_s / 60
-    return Abort(f"This took longer than {minutes:g} minutes and was given up. {run.error}".strip())
+    trouble = run.error
+    if trouble.startswith(UNFORESEEN):
+        trouble = f"Something went wrong on our side. The operator finds it in the log under {run.row['request_id']}."
+    return Abort(f"This took longer than {minutes:g} minutes and was given up. {trouble}".strip())
 
 
 def advance(row: dict[str, Any], steps: list[str], outcome: Outcome) -> None:
