@@ -36,7 +36,7 @@ from skyhold.core.siblings import Siblings
 
 log = structlog.get_logger("core")
 
-SEQUENCE_PAUSE_S = 0.02
+SEQUENCE_PAUSE_S = 0.004
 HEALTHY_S = 5.0
 
 

@@ -19,7 +19,7 @@ import orjson
 import sqlalchemy as sa
 
 from skyhold.core import errors, metrics
-from skyhold.core.db.glance import Glance, GlanceFailed
+from skyhold.core.db.glance import Change, Direct, DirectFailed, Glance
 from skyhold.core.db.tx import LookAgain, Proof, Tx, run_after
 
 if TYPE_CHECKING:
@@ -159,9 +159,10 @@ class ServerDatabase:
         self.name = url.split(":", 1)[0].split("+")[0]
         self._lane = asyncio.Lock()
         self._glances: dict[Any, Glance] = {}
+        self._changes: dict[Any, Change] = {}
         self._spawn = greenlet_spawn
         self._engine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=pool_overflow, isolation_level="READ COMMITTED",
+            url, pool_size=pool_size, max_overflow=pool_overflow, pool_use_lifo=True, isolation_level="READ COMMITTED",
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
             connect_args=on_connect(self.name),
         )
@@ -200,6 +201,16 @@ class ServerDatabase:
         if self.name != "postgresql":
             matched: int = await self.write(ctx, only_matched, statement, params)
             return matched
+        if not params:
+            found = self._changes.get(statement)
+            if found is None:
+                found = self._changes[statement] = Change(Direct(self._engine, statement))
+            metrics.QUERIES.inc()
+            try:
+                return await found.make()
+            except DirectFailed:
+                # The ordinary way knows how to try again.
+                pass
         # Whatever it met, nothing was read before that could be wrong by now: it is said again as it is.
         return await self._until_done(partial(self._change_once, ctx, statement, params), looks=TRIES)
 
@@ -320,17 +331,18 @@ class ServerDatabase:
         if self.name == "postgresql":
             found = self._glances.get(statement)
             if found is None:
-                found = self._glances[statement] = Glance(self._engine, statement)
+                found = self._glances[statement] = Glance(Direct(self._engine, statement))
             metrics.QUERIES.inc()
             try:
                 return await found.look()
-            except GlanceFailed:
+            except DirectFailed:
                 # The ordinary way knows how to try again, and what to say when it is in vain.
                 pass
         return await self.read(ctx, only_value, statement)
 
     async def close(self) -> None:
-        for each in self._glances.values():
+        direct: list[Glance | Change] = [*self._glances.values(), *self._changes.values()]
+        for each in direct:
             each.drop()
         await self._engine.dispose()
 

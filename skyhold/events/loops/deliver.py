@@ -10,6 +10,7 @@ goes with each commit, so one that was paused and is behind stops silently.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,9 @@ NAME = "events.deliver"
 EVERY_S = 1.0
 PAUSE_S = 0.02
 WRITE = writer(Event, Version(1, 0))
+LISTENING = sa.select(WEBHOOKS.c.id).where(WEBHOOKS.c.enabled).limit(1)
+NOBODY_UNTIL = "events.nobody_listens_until"
+"""Most clouds have no webhook, and need not look for one that is due at each commit."""
 DUE = (
     sa.select(WEBHOOKS.c.id)
     .where(
@@ -69,6 +73,8 @@ class Turn:
 
 async def run(ctx: Context) -> None:
     """Send to all webhooks that are due, at once; ends when none is. Rung by the journal while it runs."""
+    if time.monotonic() < ctx.core.shelf.get(NOBODY_UNTIL, 0.0):
+        return
     sending: dict[str, asyncio.Task[None]] = {}
     try:
         with ctx.core.news.heard() as news:
@@ -77,6 +83,8 @@ async def run(ctx: Context) -> None:
                 for id in await ctx.read(due, list(sending), AT_ONCE - len(sending)):
                     sending[id] = asyncio.create_task(deliver(ctx.core, id))
                 if not sending:
+                    if not await ctx.read(somebody_listens):
+                        ctx.core.shelf[NOBODY_UNTIL] = time.monotonic() + EVERY_S / 2
                     # A burst of commits is looked at once, not one by one.
                     await asyncio.sleep(PAUSE_S)
                     return
@@ -138,6 +146,10 @@ async def attempt(ctx: Context, outbound: Outbound, webhook: Any, event: Event) 
 
 
 # ---- operations ----------------------------------------------------------------------------
+
+
+def somebody_listens(tx: Tx, ctx: Context) -> bool:
+    return tx.first(LISTENING) is not None
 
 
 def due(tx: Tx, ctx: Context, busy: list[str], room: int) -> list[str]:
