@@ -31,7 +31,7 @@ from skyhold.core.shapes import Shape, field
 
 SEE = Rule("toy:see", "role:reader", scope=("project",))
 CHANGE = Rule("toy:change", "role:member", scope=("project",))
-SECRET = "the-password-of-the-database"
+SECRET = "what-the-database-is-opened-with"
 MIB = 1024 * 1024
 
 routes = Routes()
