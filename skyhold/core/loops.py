@@ -47,7 +47,7 @@ MINE_OR_FREE = sa.select(LEASES).where(
 class Loop:
     """`run(ctx)` every `every_s` seconds, and soon after `core.loops.ring(name)`.
 
-    One that isn't `leased` runs in every process: it takes turns by itself. `on_news` rings it also when
+    One that isn't `leased` runs in every process: any number may run it at once. `on_news` rings it also when
     there is more to read in the journal.
     """
 

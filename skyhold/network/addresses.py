@@ -20,7 +20,6 @@ from skyhold.network.tables import ADDRESSES, HOLES, POOLS, PORTS
 TRIES = 64
 SUBNET: Any = sa.bindparam("subnet")
 
-ADD = ADDRESSES.insert()
 NEXT_POOL = (
     sa.select(POOLS.c.position, POOLS.c.next, POOLS.c.last)
     .where(POOLS.c.subnet_id == SUBNET, POOLS.c.next <= POOLS.c.last)

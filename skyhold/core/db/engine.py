@@ -207,10 +207,13 @@ class ServerDatabase:
                 found = self._changes[statement] = Change(Direct(self._engine, statement))
             metrics.QUERIES.inc()
             try:
-                return await found.make()
+                matched = await found.make()
             except DirectFailed:
                 # The ordinary way knows how to try again.
                 pass
+            else:
+                metrics.COMMITS.inc()
+                return matched
         # Whatever it met, nothing was read before that could be wrong by now: it is said again as it is.
         return await self._until_done(partial(self._change_once, ctx, statement, params), looks=TRIES)
 
