@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Many more points where processes are killed.")
 
 
+LONG_S = 3600
+"""In place of pyproject.toml's limit on a single test."""
+
 KIT_DATABASES = ("", *chosen_for_kits())
 KITS = {"clients", "cluster", "contract", "race", "tenancy"}
 """Folders whose tests are made from the whole route table, or kill processes: quick runs leave them out."""
@@ -49,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.relative_to(HERE).parts[0] in KITS:
             item.add_marker(pytest.mark.kit)
+        if config.getoption("long"):
+            item.add_marker(pytest.mark.timeout(LONG_S))
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 

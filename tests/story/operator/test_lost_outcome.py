@@ -7,6 +7,7 @@ What is found out by the journal is tests/unit/core/test_lost.py's, on real serv
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -68,8 +69,7 @@ async def test_an_object(cloud: Cloud, lose: Callable[..., None], heard: bool) -
     advises(await user.delete(f"{account}/birds/crow", status=503))
     await user.delete(f"{account}/birds/crow", status=404 if heard else 204)
     await user.delete(f"{account}/birds", status=204)
-    while contents.GOING:
-        await next(iter(contents.GOING))
+    await asyncio.gather(*contents.GOING)
     assert (await cloud.admin.get("/admin/v1/audit", status=200)).json["findings"] == []
 
 
