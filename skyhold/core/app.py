@@ -130,7 +130,8 @@ class Core:
     async def health(self) -> str | None:
         """None when well, else what is wrong, in words for anybody: the database's own are for the log."""
         try:
-            await asyncio.wait_for(context.internal(self).read(lambda tx, ctx: tx.now), HEALTHY_S)
+            async with asyncio.timeout(HEALTHY_S):
+                await context.internal(self).read(lambda tx, ctx: tx.now)
         except TimeoutError:
             return f"database: it did not answer within {HEALTHY_S:g} s"
         except errors.Error as error:

@@ -139,7 +139,8 @@ class Link:
         self._waiting[call.id] = future
         try:
             write_frame(self._writer, call)
-            return await asyncio.wait_for(future, CALL_TIMEOUT_S)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await future
         except (ConnectionError, TimeoutError) as error:
             raise HostUnreachable(f"host {self.hello.name} did not answer {call.verb}: {error!r}") from None
         finally:
@@ -233,7 +234,8 @@ class Bus:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            hello = await asyncio.wait_for(read_frame(reader), HELLO_TIMEOUT_S)
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = await read_frame(reader)
             if isinstance(hello, Hello):
                 await self._serve(Link(hello, writer), reader)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):

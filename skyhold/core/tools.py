@@ -49,7 +49,8 @@ async def run_tool(*argv: str, cwd: Path, fence: Fence) -> str:
         env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"},
     )
     try:
-        out, err = await asyncio.wait_for(tool.communicate(), fence.wall_s)
+        async with asyncio.timeout(fence.wall_s):
+            out, err = await tool.communicate()
     except BaseException as stopped:
         if tool.returncode is None:
             tool.kill()

@@ -116,6 +116,8 @@ async def stream(ctx: Context, query: EventQuery, position: int, project_id: str
                 if events:
                     yield b"".join(map(sent, events))
                 if len(events) == BATCH:
+                    # SQLite answers at once: a client as fast would keep the event loop to itself.
+                    await asyncio.sleep(0)
                     continue
                 async for _ in until(bell):
                     yield b""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+import structlog
 
 from skyhold.core import context, errors, journal
 from skyhold.core.context import Context
@@ -21,6 +22,8 @@ from skyhold.core.tables import JOURNAL
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
+
+log = structlog.get_logger("events")
 
 STREAMS_PER_PROJECT = 20
 STREAMS = 1000
@@ -69,26 +72,35 @@ class Followers:
                 self._watch = None
 
     async def _look(self) -> None:
+        with self._core.news.heard() as news:
+            while True:
+                try:
+                    await self._look_on(news)
+                except Exception:
+                    # The streams that are open would hear nothing more.
+                    log.exception("what is new in the journal could not be read")
+                    await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look_on(self, news: asyncio.Event) -> None:
         pause_s = 5.0 if self._core.db.name == "sqlite" else LOOK_EVERY_S
         ctx = context.internal(self._core)
-        with self._core.news.heard() as news:
-            seen, rung = await ctx.read(journal.last_position), False
-            # What was written before now might have been read by nobody.
-            self._ring(None)
-            while True:
-                news.clear()
-                if len(self._bells) == 1 and rung:
-                    # Whether it concerns the only one there is, that one finds out by reading.
-                    self._ring(None)
-                else:
-                    seen, projects = await ctx.read(touched, seen)
-                    self._ring(projects)
-                rung = False
-                try:
-                    async with asyncio.timeout(pause_s):
-                        rung = await news.wait()
-                except TimeoutError:
-                    continue
+        seen, rung = await ctx.read(journal.last_position), False
+        # What was written before now might have been read by nobody.
+        self._ring(None)
+        while True:
+            news.clear()
+            if len(self._bells) == 1 and rung:
+                # Whether it concerns the only one there is, that one finds out by reading.
+                self._ring(None)
+            else:
+                seen, projects = await ctx.read(touched, seen)
+                self._ring(projects)
+            rung = False
+            try:
+                async with asyncio.timeout(pause_s):
+                    rung = await news.wait()
+            except TimeoutError:
+                continue
 
     def _ring(self, projects: set[str] | None) -> None:
         for bell, (_, project_id) in self._bells.items():

@@ -73,7 +73,8 @@ OLDEST = (
 async def meters(ctx: Context) -> list[metrics.Family]:
     """How many sagas of each kind are under way, and the age of the oldest; nothing when the database can't say."""
     try:
-        ages = await asyncio.wait_for(ctx.read(oldest), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            ages = await ctx.read(oldest)
     except Exception as error:
         log.warning("the ages of sagas could not be read", error=str(error))
         return []

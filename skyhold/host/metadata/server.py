@@ -93,6 +93,8 @@ class MetadataServer:
             talk = asyncio.get_running_loop().create_task(self._talk(door, reader, writer))
             door.talks.add(talk)
             talk.add_done_callback(door.talks.discard)
+            # A task that is cancelled before its first step does nothing at its end either.
+            talk.add_done_callback(lambda _: writer.close())
 
         sock.setblocking(False)
         door.listener = await asyncio.start_server(accept, sock=sock, limit=MAX_HEAD_BYTES)
@@ -134,7 +136,6 @@ class MetadataServer:
             door.per_peer[payer] -= 1
             if not door.per_peer[payer]:
                 del door.per_peer[payer]
-            writer.close()
 
     def _connections(self) -> int:
         return sum(len(door.talks) for door in self._doors.values())

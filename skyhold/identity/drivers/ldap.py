@@ -75,7 +75,8 @@ class LdapDirectory:
             self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="ldap")
         future = asyncio.get_running_loop().run_in_executor(self._threads, self._guarded, work, args)
         try:
-            return await asyncio.wait_for(future, wait_s or self._wait_s * 4)
+            async with asyncio.timeout(wait_s or self._wait_s * 4):
+                return await future
         except TimeoutError:
             raise Away("it does not answer in time") from None
 

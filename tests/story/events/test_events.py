@@ -10,6 +10,7 @@ import asyncio
 import socket
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from skyhold.core import context
+from skyhold.core import context, journal
 from skyhold.core.http.server import make_server
 from skyhold.core.journal import forget
 from skyhold.events import events as events_module
@@ -268,6 +269,59 @@ async def test_a_project_has_a_bounded_number_of_streams(
             await make_keypair(ben)
             await asyncio.sleep(0.05)
     assert held._watch is None
+
+
+async def test_a_reader_far_behind_leaves_others_their_turns(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast it takes what there is: each page of it is one turn of the event loop at least."""
+    monkeypatch.setattr(events_module, "BATCH", 2)
+    ana, turns, pages = await cloud.project(), 0, 0
+    first = await here(ana)
+    for _ in range(20):
+        await make_keypair(ana)
+    await journal.catch_up(cloud.core)
+    creds = await cloud.core.authenticate(ana.token)
+    ctx = context.Context(cloud.core, creds, rule=events_module.policy.EVENTS_LIST)
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(somebody_else())
+    async with aclosing(events_module.stream(ctx, events_module.EventQuery(), first, ana.project_id)) as stream:
+        async for piece in stream:
+            pages += b"data:" in piece
+            if pages == 9:
+                break
+    other.cancel()
+    assert turns >= pages - 2
+
+
+async def test_streams_hear_again_after_the_journal_could_not_be_read(
+    cloud: Cloud, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as it can, and not only with the next heartbeat."""
+    monkeypatch.setattr(events_module, "HEARTBEAT_S", 10 * PATIENCE_S)
+    ana, ben = await cloud.project(), await cloud.project()
+    read, failed = following.touched, asyncio.Event()
+
+    def away(*args: Any) -> Any:
+        failed.set()
+        raise OSError("the database went away")
+
+    streams = [follow(url, who) for who in (ana, ben)]
+    for stream in streams:
+        await anext(stream)
+    monkeypatch.setattr(following, "touched", away)
+    await make_keypair(ben)
+    async with asyncio.timeout(PATIENCE_S):
+        await failed.wait()
+        monkeypatch.setattr(following, "touched", read)
+        name = await make_keypair(ana)
+        assert orjson.loads((await anext(streams[0]))["data"])["state"]["name"] == name
+    for stream in streams:
+        await stream.aclose()
 
 
 async def test_a_reader_that_came_too_late_is_told_so(cloud: Cloud) -> None:

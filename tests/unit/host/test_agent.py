@@ -477,3 +477,21 @@ async def test_an_agent_stays_with_every_control_process_and_tells_all_of_them(p
     await other.stop()
     assert await pair.ask("quick", "c") == Done("C"), "one that stops takes nobody along"
     assert gone == [], "and doesn't call the host gone that the others still reach"
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_bus_that_stops_as_a_host_says_hello_stops(tmp_path: Path, turns: int) -> None:
+    """At whichever turn of the loop: no cancellation is lost in the moment when what was awaited has come."""
+    bus = Bus(tmp_path / "bus.sock", STRUCTS)
+    await bus.start()
+    _, writer = await asyncio.open_unix_connection(tmp_path / "bus.sock")
+    await until(lambda: bus._tasks, "the bus to see the connection")
+    await asyncio.sleep(0)
+    wire.write_frame(writer, Hello(host_id="h1", name="one", version="1"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stopping = asyncio.create_task(bus.stop())
+    _, late = await asyncio.wait([stopping], timeout=PATIENCE_S)
+    writer.close()
+    await stopping
+    assert not late

@@ -412,6 +412,16 @@ async def test_a_door_that_closes_drops_its_connections_and_its_port(service):
     writer.close()
 
 
+async def test_a_door_that_closes_as_somebody_comes_leaves_nobody_in_it(service):
+    """Whose task has not begun yet."""
+    reader, writer = await asyncio.open_connection(*service.address)
+    while not service.server._doors["network:n"].talks:
+        await asyncio.sleep(0)
+    await service.server.close("network:n")
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+    writer.close()
+
+
 async def test_a_door_opened_anew_replaces_the_old_one(service):
     fresh = socket.create_server(("127.0.0.1", 0))
     old, service.address = service.address, fresh.getsockname()

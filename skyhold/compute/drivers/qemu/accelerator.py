@@ -82,7 +82,8 @@ async def _measure() -> float | str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        out, err = await asyncio.wait_for(loop.communicate(), _LIMIT_S)
+        async with asyncio.timeout(_LIMIT_S):
+            out, err = await loop.communicate()
     except TimeoutError:
         loop.kill()
         await loop.wait()

@@ -55,7 +55,8 @@ class Monitor:
         client = QMPClient("guest")
         monitor = cls(client, wire.dup(), on_event)
         try:
-            await asyncio.wait_for(client.connect(wire), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await client.connect(wire)
         except (QMPError, OSError, TimeoutError, EOFError) as error:
             await monitor.close()
             raise Lost("The guest's process does not answer.") from error
@@ -71,7 +72,8 @@ class Monitor:
     ) -> object:
         """Answers QEMU's return value. Raises Refused or Lost."""
         try:
-            return await asyncio.wait_for(self._client.execute(verb, arguments), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._client.execute(verb, arguments)
         except ExecuteError as error:
             raise Refused(f"QEMU refused {verb}: {error}") from error
         except (QMPError, OSError, EOFError, TimeoutError) as error:
@@ -107,7 +109,8 @@ class Monitor:
             self._hearing.cancel()
         try:
             if self._client.runstate != Runstate.IDLE:
-                await asyncio.wait_for(self._client.disconnect(), 5)
+                async with asyncio.timeout(5):
+                    await self._client.disconnect()
         except (QMPError, OSError, EOFError, TimeoutError):
             pass  # it had gone already
         self._wire.close()

@@ -106,7 +106,8 @@ async def _is_off_within(guest: Guest, timeout_s: float) -> bool:
         if left <= 0:
             return False
         with suppress(TimeoutError):
-            await asyncio.wait_for(guest.stirred.wait(), min(left, 1.0))
+            async with asyncio.timeout(min(left, 1.0)):
+                await guest.stirred.wait()
     return True
 
 

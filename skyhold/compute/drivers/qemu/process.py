@@ -44,7 +44,8 @@ class GuestProcess:
     async def wait(self, timeout_s: float) -> bool:
         """Whether it ended in time."""
         try:
-            await asyncio.wait_for(self.ended.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self.ended.wait()
         except TimeoutError:
             return False
         return True
