@@ -34,7 +34,7 @@ class KeypairCreate(Shape):
     type: str = field(since="2.2", enum=("ssh", "x509"), default="ssh")
     public_key: str = field(until="2.91", default="")
     imported_key: str = field("public_key", since="2.92", min=1)
-    user_id: str | None = field(since="2.10", default=None)
+    user_id: str | None = field(since="2.10", default=None, max=64)
 
 
 class KeypairBrief(Shape):

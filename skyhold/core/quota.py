@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skyhold.core.db.tx import Tx
 
 UNLIMITED = -1
+LONGEST_ID = 64
 SAME_ROW = (QUOTA_USAGES.c.project_id == sa.bindparam("project")) & (
     QUOTA_USAGES.c.resource == sa.bindparam("what")
 )
@@ -120,7 +121,8 @@ class Quota:
         return found
 
     def set_limits(self, tx: Tx, project_id: str, limits: dict[str, int]) -> None:
-        """Of a project, or with "" of all that have none of their own."""
+        """Of a project, or with "" of all that have none of their own. Raises Invalid for no project's id."""
+        refuse_long(project_id)
         for resource, maximum in limits.items():
             params = {"project": project_id, "what": self._name(resource), "n": maximum}
             if tx.changed(SET_LIMIT, params):
@@ -131,6 +133,7 @@ class Quota:
         self._record(tx, "quota.update", project_id, limits)
 
     def clear_limits(self, tx: Tx, project_id: str) -> None:
+        refuse_long(project_id)
         self._record(tx, "quota.delete", project_id, self.limits(tx, project_id))
         tx.execute(
             QUOTA_LIMITS.delete().where(
@@ -203,6 +206,11 @@ class Quota:
         """Another transaction may be first to need this row; then it is there, too."""
         if tx.first(USED, {"project": project_id, "what": self._name(resource)}) is None:
             tx.add(QUOTA_USAGES, {"project_id": project_id, "resource": self._name(resource), "used": 0})
+
+
+def refuse_long(project_id: str) -> None:
+    if len(project_id) > LONGEST_ID:
+        raise errors.Invalid(f"{project_id[:80]} is no project: ids have at most {LONGEST_ID} characters.")
 
 
 def of_each(many: int, name: str) -> Any:

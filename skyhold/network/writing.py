@@ -7,6 +7,7 @@ the project of a thing that is being created.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,9 @@ from skyhold.network import policy
 from skyhold.network.tables import TAGS
 
 IF_MATCH = ("If-Match",)
-"""Bounds of names and descriptions."""
+REVISION = re.compile(r"revision_number=([0-9]{1,18})")
+OWNER_LENGTH = 64
+"""The longest id of a project that fits beside what it owns."""
 
 
 def given(value: Any, default: Any) -> Any:
@@ -34,6 +37,10 @@ def owner(ctx: Context, want: Any) -> str:
         raise errors.Invalid(
             "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request "
             "requires admin privileges"
+        )
+    if asked and len(asked) > OWNER_LENGTH:
+        raise errors.Invalid(
+            f"Invalid input for project_id. Reason: it has {len(asked)} characters; at most {OWNER_LENGTH} are kept."
         )
     return asked or ctx.project_id
 
@@ -53,9 +60,10 @@ def check_revision(row: Any, headers: Mapping[str, str | None]) -> None:
     text = headers.get("If-Match")
     if not text:
         return
-    name, _, number = text.strip().strip('"').partition("=")
-    if name != "revision_number" or not number.isdigit():
+    named = REVISION.fullmatch(text.strip().strip('"'))
+    if named is None:
         raise errors.Invalid(f"Invalid If-Match header: {text[:80]}; it must read revision_number=<number>.")
+    number = named[1]
     if int(number) != row.revision:
         raise errors.PreconditionFailed(
             f"Constrained to {number}, but current revision is {row.revision}", revision=row.revision

@@ -48,8 +48,8 @@ class Resources(Shape):
 
 
 class Owned(Shape):
-    project_id: str = field(since="1.8", min=1, max=255)
-    user_id: str = field(since="1.8", min=1, max=255)
+    project_id: str = field(since="1.8", min=1, max=64)
+    user_id: str = field(since="1.8", min=1, max=64)
     consumer_generation: int | None = field(since="1.28")
     mappings: dict[str, list[str]] | Absent = field(
         since="1.34", optional=True, min_items=1, format="uuid", keys="^[a-zA-Z0-9_-]{0,64}$"
@@ -143,6 +143,7 @@ def set_all(tx: Tx, ctx: Context, wanted: Wanted) -> None:
     Raises Conflict when a consumer's generation is another or something doesn't fit, Invalid for ids
     and classes that don't exist.
     """
+    wanted = named_once(wanted)
     amounts = {consumer_id: read_amounts(want) for consumer_id, want in wanted.items()}
     classes = {name for of in amounts.values() for resources in of.values() for name in resources}
     if unknown := vocabulary.unknown_classes(tx, classes):
@@ -155,6 +156,14 @@ def set_all(tx: Tx, ctx: Context, wanted: Wanted) -> None:
     for change in changes:
         if not change.wanted:
             ledger.forget_consumer(tx, change.consumer.id)
+
+
+def named_once(wanted: Wanted) -> Wanted:
+    """By the one spelling of each id that is kept; Invalid for a consumer that is there in two."""
+    found = {read_id(consumer_id): want for consumer_id, want in wanted.items()}
+    if len(found) < len(wanted):
+        raise errors.Invalid("JSON does not validate: the same consumer is named more than once")
+    return found
 
 
 def opened(
@@ -178,18 +187,18 @@ def opened(
 def owner(ctx: Context, consumer_id: str, want: AllocationsPut | AllocationsPost) -> Consumer:
     named = ctx.version >= versions.OWNER_REQUIRED
     return Consumer(
-        id=read_id(consumer_id), project_id=want.project_id if named else UNKNOWN_OWNER,
+        id=consumer_id, project_id=want.project_id if named else UNKNOWN_OWNER,
         user_id=want.user_id if named else UNKNOWN_OWNER,
         consumer_type=want.consumer_type if ctx.version >= versions.CONSUMER_TYPES else None,
     )
 
 
 def remove(tx: Tx, ctx: Context, consumer_id: str) -> None:
-    consumer = ledger.find_consumer(tx, consumer_id)
+    consumer = consumer_of(tx, consumer_id)
     if consumer is None:
         raise errors.NotFound(f"No allocations for consumer '{consumer_id}'")
     ledger.replace_all(tx, [Change(consumer, {})])
-    ledger.forget_consumer(tx, consumer_id)
+    ledger.forget_consumer(tx, consumer.id)
 
 
 def read_amounts(want: AllocationsPut | AllocationsPost) -> dict[str, dict[str, int]]:
@@ -207,6 +216,14 @@ def read_id(text: str) -> str:
         raise errors.Invalid(f"Malformed consumer_uuid: {text[:100]}") from None
 
 
+def consumer_of(tx: Tx, text: str) -> Consumer | None:
+    """In whichever spelling the id is given; nobody has one that isn't any."""
+    try:
+        return ledger.find_consumer(tx, str(uuid.UUID(text)))
+    except ValueError:
+        return None
+
+
 def generation_conflict(expected: object, got: object) -> errors.Conflict:
     return errors.Conflict(
         f"consumer generation conflict - expected {expected} but got {got}", code=CONCURRENT_UPDATE
@@ -218,10 +235,10 @@ def generation_conflict(expected: object, got: object) -> errors.Conflict:
 
 def of_consumer(tx: Tx, ctx: Context, consumer_id: str) -> tuple[OfConsumer, int | None]:
     """What one consumer uses; nobody's id is an error here, it just uses nothing."""
-    consumer = ledger.find_consumer(tx, consumer_id)
+    consumer = consumer_of(tx, consumer_id)
     if consumer is None:
         return OfConsumer(allocations={}), None
-    rows = tx.all(OF_CONSUMER, {"the_id": consumer_id})
+    rows = tx.all(OF_CONSUMER, {"the_id": consumer.id})
     resources: dict[str, dict[str, int]] = {}
     for row in rows:
         resources.setdefault(row.provider_id, {})[row.resource_class] = row.used

@@ -90,9 +90,11 @@ async def delete(ctx: Context, message_id: str) -> None:
 
 
 def get(tx: Tx, ctx: Context, message_id: str) -> Message:
-    find(tx, ctx, message_id)
     found = said(ctx, policy.MESSAGES_SHOW)
-    return dressed(tx, ctx, tx.all(sa.select(found).where(found.c.id == message_id)))[0]
+    row = tx.first(sa.select(found).where(found.c.id == message_id))
+    if row is None:
+        raise gone(message_id)
+    return dressed(tx, ctx, [row])[0]
 
 
 def remove(tx: Tx, ctx: Context, message_id: str) -> None:
@@ -109,7 +111,11 @@ def find(tx: Tx, ctx: Context, message_id: str) -> tuple[Store, Any]:
             continue
         if row.fault is not None:
             return store, row
-    raise errors.NotFound(f"Message {message_id} could not be found.", kind="message", id=message_id)
+    raise gone(message_id)
+
+
+def gone(message_id: str) -> errors.NotFound:
+    return errors.NotFound(f"Message {message_id} could not be found.", kind="message", id=message_id)
 
 
 # ---- queries -------------------------------------------------------------------------------
@@ -138,8 +144,8 @@ def listed(tx: Tx, ctx: Context, query: MessageQuery) -> Page:
         statement = statement.where(sa.or_(beyond, sa.and_(column == at, further)))
     rows = tx.all(statement)
     asked = {name: getattr(query, name) for name in query.__struct_fields__}
-    full = query.limit is not None and len(rows) == size
-    return Page(dressed(tx, ctx, rows), next_link(ctx, "messages", asked, rows[-1].id) if full else None)
+    following = next_link(ctx, "messages", asked, rows[-1].id) if len(rows) == size else None
+    return Page(dressed(tx, ctx, rows), following)
 
 
 def said(ctx: Context, rule: Rule) -> sa.Subquery:

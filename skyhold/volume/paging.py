@@ -54,9 +54,8 @@ def page(
         tx, ctx, filters=chosen, sort=sorting(query, sortable), limit=size + query.offset, marker=query.marker,
         may=may,
     )[query.offset:]
-    full = query.limit is not None and len(rows) == size
     asked = {name: getattr(query, name) for name in query.__struct_fields__}
-    return Page(show(rows), next_link(ctx, path, asked, rows[-1].id) if full else None, beside)
+    return Page(show(rows), next_link(ctx, path, asked, rows[-1].id) if len(rows) == size else None, beside)
 
 
 def whose(ctx: Context, query: Any, everyone: bool) -> list[Filter]:

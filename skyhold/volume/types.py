@@ -223,8 +223,12 @@ def specs(tx: Tx, ctx: Context, type_id: str) -> dict[str, str]:
 def spec(tx: Tx, ctx: Context, type_id: str, key: str) -> str:
     found = specs(tx, ctx, type_id)
     if key not in found:
-        raise errors.NotFound(f"Volume Type {type_id} has no extra specs with key {key[:100]}.")
+        raise no_spec(type_id, key)
     return found[key]
+
+
+def no_spec(type_id: str, key: str) -> errors.NotFound:
+    return errors.NotFound(f"Volume Type {type_id} has no extra specs with key {key[:100]}.")
 
 
 def set_specs(tx: Tx, ctx: Context, type_id: str, given: dict[str, str]) -> None:
@@ -237,8 +241,9 @@ def set_spec(tx: Tx, ctx: Context, type_id: str, key: str, value: str) -> None:
 
 
 def drop_spec(tx: Tx, ctx: Context, type_id: str, key: str) -> None:
-    spec(tx, ctx, type_id, key)
     row = asked(tx, ctx, type_id)
+    if key not in row.extra_specs:
+        raise no_spec(type_id, key)
     kept = {name: value for name, value in row.extra_specs.items() if name != key}
     journal.record(tx, "volume_type.update", store.update(tx, row, extra_specs=kept))
 
@@ -262,7 +267,7 @@ store = Store(TYPES, service="volume", kind="volume_type", label="Volume type")
 def asked(tx: Tx, ctx: Context, type_id: str) -> Any:
     """By id; `default` is the default type."""
     if type_id == "default":
-        return named(tx, DEFAULT)
+        type_id = named(tx, DEFAULT).id
     return store.get(tx, ctx, type_id)
 
 
@@ -297,8 +302,8 @@ def list_page(tx: Tx, ctx: Context, query: TypeQuery) -> Page:
         return Page([])
     filters = [("name", "eq", query.name)] if query.name else []
     rows = store.page(tx, ctx, filters=filters, sort=sorting(query, SORTABLE), limit=size, marker=query.marker)
-    full = query.limit is not None and len(rows) == size
-    following = next_link(ctx, "types", {"limit": query.limit, "sort": query.sort}, rows[-1].id) if full else None
+    asked = {name: getattr(query, name) for name in query.__struct_fields__}
+    following = next_link(ctx, "types", asked, rows[-1].id) if len(rows) == size else None
     return Page([shown(row) for row in rows], following)
 
 

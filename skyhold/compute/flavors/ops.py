@@ -134,7 +134,7 @@ def set_spec(tx: Tx, ctx: Context, flavor_id: str, key: str, given: dict[str, st
         raise errors.Invalid("The body must hold exactly one extra spec.")
     if key not in given:
         raise errors.Invalid("Request body and URI mismatch")
-    if not re.match(shape.SPEC_KEY, key):
+    if not re.fullmatch(shape.SPEC_KEY, key):
         raise errors.Invalid(f"Key Names {key[:50]!r} can only contain letters, digits, spaces, and -_:.")
     set_specs(tx, ctx, flavor_id, given)
     return given

@@ -8,6 +8,7 @@ from (ask, host) to a reason or None, under its name in Nova; the reasons reach 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -129,6 +130,9 @@ FILTERS: dict[str, Filter] = {
     "ResourcesFilter": room_filter,
 }
 
+AMOUNT = re.compile("[0-9]{1,255}")
+MOST_ASKED = 2**31 - 1
+"""Of a resource: no host has more, and databases count no further."""
 WEIGHTS = {"MEMORY_MB": 1.0, "VCPU": 1.0, "DISK_GB": 1.0}
 """More room ranks higher: servers spread, as Nova's default weighers have it."""
 
@@ -175,8 +179,8 @@ def resources(flavor: dict[str, Any], *, root_on_volume: bool = False) -> dict[s
     disk_gb = root_gb + flavor["ephemeral_gb"] + math.ceil(flavor["swap_mb"] / 1024)
     wanted = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram_mb"], "DISK_GB": disk_gb}
     for key, value in flavor["extra_specs"].items():
-        if key.startswith("resources:") and str(value).isdigit():
-            wanted[key.removeprefix("resources:")] = int(value)
+        if key.startswith("resources:") and AMOUNT.fullmatch(str(value)):
+            wanted[key.removeprefix("resources:")] = min(int(value), MOST_ASKED)
     return {name: amount for name, amount in wanted.items() if amount > 0}
 
 

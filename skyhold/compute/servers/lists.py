@@ -7,10 +7,12 @@ as Nova does; sorting is by keyset, so that pages stay stable while servers come
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
 from skyhold.compute import hosts, policy, states
+from skyhold.compute.links import next_links, page_size
 from skyhold.compute.servers import shape, store, views
 from skyhold.compute.tables import SERVERS
 from skyhold.core import errors
@@ -18,6 +20,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import Page
 from skyhold.core.store import Filter, like_escape
+from skyhold.core.wire.fields import fields_of
 from skyhold.core.wire.formats import microseconds
 from skyhold.network import facade as network
 
@@ -38,38 +41,35 @@ EQUAL = {
 HEAD = ("id", "host_id", "revision")
 BRIEF = ("id", "name")
 UNSEEN = ("keys", "properties", "admin_pass")
+POWER = re.compile("[0-9]{1,9}")
 LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
 
 
 def briefs(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
-    rows, more = rows_of(tx, ctx, query, only=BRIEF)
-    return Page([views.brief(ctx, row) for row in rows], next_link(ctx, query, rows, "") if more else None)
+    rows = rows_of(tx, ctx, query, only=BRIEF)
+    return Page([views.brief(ctx, row) for row in rows], following(ctx, query, rows, ""))
 
 
 def details(tx: Tx, ctx: Context, query: shape.ServerQuery) -> Page:
-    heads, more = rows_of(tx, ctx, query, only=HEAD)
+    heads = rows_of(tx, ctx, query, only=HEAD)
     everything = partial(store.ALL_STORE.many, tx, without=unseen(ctx))
-    return Page(
-        views.rendered(tx, ctx, heads, everything), next_link(ctx, query, heads, "/detail") if more else None
-    )
+    return Page(views.rendered(tx, ctx, heads, everything), following(ctx, query, heads, "/detail"))
 
 
-def rows_of(
-    tx: Tx, ctx: Context, query: shape.ServerQuery, only: tuple[str, ...]
-) -> tuple[list[Any], bool]:
-    """One page of rows with these columns, and whether there may be another."""
+def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery, only: tuple[str, ...]) -> list[Any]:
+    """One page of rows with these columns."""
     limit = page_size(ctx, query.limit)
     if limit == 0:
-        return [], False
+        return []
     everyone = all_projects(ctx, query)
     filters = filters_of(tx, ctx, query)
     if filters is None:
-        return [], False
+        return []
     if not everyone:
         filters.append(("project_id", "eq", ctx.project_id))
     kind = store.ALL_STORE if wants_deleted(ctx, query) else store.SERVERS_STORE
     try:
-        rows = kind.page(
+        return kind.page(
             tx, ctx, filters=filters, sort=sorting(query), limit=limit, marker=query.marker,
             where=tag_clauses(query), may=policy.SERVERS_ALL if everyone else None, only=only,
         )
@@ -77,17 +77,11 @@ def rows_of(
         if error.reason == "marker_not_found":
             raise errors.Invalid(f"marker [{query.marker}] not found", reason=error.reason) from None
         raise
-    return rows, query.limit is not None and len(rows) == limit
 
 
 def unseen(ctx: Context) -> tuple[str, ...]:
     """Columns that no list prints for this caller; user data is up to 64 KiB a server."""
     return UNSEEN if ctx.allows(policy.HOST_ATTRIBUTES, None) else (*UNSEEN, "user_data")
-
-
-def page_size(ctx: Context, asked: int | None) -> int:
-    most = ctx.core.settings.compute.max_limit
-    return most if asked is None else min(asked, most)
 
 
 def all_projects(ctx: Context, query: shape.ServerQuery) -> bool:
@@ -131,6 +125,10 @@ def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] |
         found.append(("locked_by", "notnull" if query.locked else "isnull", None))
     if query.deleted and is_admin(ctx):
         found.append(("deleted_at", "notnull", None))
+    if query.power_state is not None:
+        if not POWER.fullmatch(query.power_state):
+            raise errors.Invalid(f"Invalid power_state: {query.power_state[:50]} is no number.")
+        found.append(("power", "eq", int(query.power_state)))
     if not add_states(found, query) or not add_host(tx, ctx, found, query):
         return None
     add_times(found, query)
@@ -213,7 +211,8 @@ def sorting(query: shape.ServerQuery) -> list[tuple[str, str]]:
     return order
 
 
-def next_link(ctx: Context, query: shape.ServerQuery, rows: list[Any], tail: str) -> Any:
-    base = ctx.core.settings.public_url + "/compute/v2.1/servers" + tail
-    return [{"rel": "next", "href": f"{base}?limit={query.limit}&marker={rows[-1].id}"}]
+def following(ctx: Context, query: shape.ServerQuery, rows: list[Any], tail: str) -> Any:
+    """The link to the next page, which asks for everything that this one was asked."""
+    asked = {spec.wire: getattr(query, name) for name, spec in fields_of(shape.ServerQuery).items()}
+    return next_links(ctx, "servers" + tail, asked, page_size(ctx, query.limit), [row.id for row in rows])
 

@@ -30,6 +30,7 @@ from skyhold.core.saga.base import Abort
 from skyhold.core.shapes import ABSENT
 from skyhold.network import facade as network
 
+LONGEST_NAME = 255
 MOST_AT_ONCE = 1000
 """Servers of one request: they are made in one transaction, and others wait for it."""
 REHEARSED = 20
@@ -91,7 +92,7 @@ def create_one(
 ) -> Any:
     from skyhold.compute.sagas.boot import Boot
 
-    name = want.name if count == 1 else f"{want.name}-{index + 1}"
+    name = want.name if count == 1 else numbered(want.name, index + 1)
     server = SERVERS_STORE.insert(
         tx, id=ctx.new_id(), project_id=ctx.project_id, user_id=ctx.user_id, name=name,
         hostname=hostname(want.hostname or name), description=want.description, state=states.BUILDING,
@@ -117,6 +118,12 @@ def create_one(
     ))
     journal.record(tx, "server.create.start", server)
     return server
+
+
+def numbered(name: str, number: int) -> str:
+    """The name of one of several servers, no longer than any may be."""
+    tail = f"-{number}"
+    return name[:LONGEST_NAME - len(tail)] + tail
 
 
 def address(text: str | None) -> str:
@@ -286,8 +293,9 @@ def take_quota(tx: Tx, ctx: Context, flavor: dict[str, Any], least: int, most: i
     """Quota for as many servers as fit between the counts; OverQuota when not even the least do."""
     if most > least:
         limits, used = QUOTA.limits(tx, ctx.project_id), QUOTA.usage(tx, ctx.project_id)
-        left = most if limits["instances"] < 0 else limits["instances"] - used["instances"]
-        most = max(least, min(most, left))
+        of_one = {"instances": 1, **cost(flavor)}
+        left = [(limits[name] - used[name]) // n for name, n in of_one.items() if n and limits[name] >= 0]
+        most = max(least, min([most, *left]))
     for count in range(most, least - 1, -1):
         try:
             with tx.nested():

@@ -53,8 +53,8 @@ def put_tags(tx: Tx, ctx: Context, server_id: str, names: Sequence[str]) -> None
 
 def tagged(all_of: Sequence[str], any_of: Sequence[str]) -> list[Any]:
     """Clauses: servers that have all these tags, and one of those."""
-    clauses = [SERVERS.c.id.in_(having_any([name])) for name in all_of]
-    return [*clauses, SERVERS.c.id.in_(having_any(any_of))] if any_of else clauses
+    wanted = ([having_all(all_of)] if all_of else []) + ([having_any(any_of)] if any_of else [])
+    return [SERVERS.c.id.in_(each) for each in wanted]
 
 
 def having_any(names: Sequence[str]) -> Any:

@@ -7,6 +7,7 @@ Volumes that exist are reserved together with the server's row; those to be made
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,7 @@ from skyhold.volume import facade as volume
 
 BOOTABLE = ("raw", "qcow2")
 GIB = 1024**3
+MIN_RAM = re.compile("[0-9]{1,18}")
 POLL_S = 0.2
 
 
@@ -169,7 +171,7 @@ def root_properties(
     if not found.bootable:
         raise errors.Invalid(f"Block Device {root.id} is not bootable.", reason="not_bootable")
     said = found.image_metadata
-    check_memory(int(said["min_ram"]) if said.get("min_ram", "").isdigit() else 0, flavor)
+    check_memory(int(said["min_ram"]) if MIN_RAM.fullmatch(said.get("min_ram", "")) else 0, flavor)
     return said
 
 

@@ -193,3 +193,52 @@ async def test_a_renamed_servers_metadata_says_so(scene: Scene) -> None:
     await scene.user.put(f"{SERVERS}/{server['id']}", {"server": {"name": "after"}}, status=200)
     path = scene.host.state_dir / "metadata" / f"{server['id']}.msgpack"
     await until(lambda: b"after" in path.read_bytes())
+
+
+async def test_servers_of_one_request_have_names_no_longer_than_any(scene: Scene) -> None:
+    await scene.user.post(SERVERS, scene.wish("n" * 255, min_count=2), status=202)
+    await scene.settled()
+    listed = await scene.user.get(SERVERS, status=200)
+    assert sorted(server["name"] for server in listed.json["servers"]) == ["n" * 253 + "-1", "n" * 253 + "-2"]
+
+
+async def test_as_many_as_fit_are_made_when_cores_are_short(scene: Scene) -> None:
+    quota = {"quota_set": {"instances": 900, "cores": 3, "ram": 128 * 2 + 1, "force": True}}
+    await scene.cloud.admin.put(f"/compute/v2.1/os-quota-sets/{scene.user.project_id}", quota, status=200)
+    await scene.user.post(SERVERS, scene.wish("few", max_count=1000), status=202)
+    await scene.settled()
+    assert await scene.used() == {"instances": 2, "cores": 2, "ram": 256}
+
+
+async def test_the_next_page_is_of_the_same_list(scene: Scene) -> None:
+    for name in ("b", "a", "c", "other"):
+        await scene.server(name)
+    path = f"{SERVERS}/detail?limit=1&sort_key=display_name&sort_dir=asc&power_state=1&status=ACTIVE"
+    seen: list[str] = []
+    while path:
+        body = (await scene.user.get(path, headers=VERSION, status=200)).json
+        seen += [server["name"] for server in body["servers"]]
+        path = next((link["href"] for link in body.get("servers_links", ())), "")
+        path = path[path.find("/compute/"):] if path else ""
+    assert seen == ["a", "b", "c", "other"]
+    assert (await scene.user.get(f"{SERVERS}?power_state=4", status=200)).json["servers"] == []
+    await scene.user.get(f"{SERVERS}?power_state=%C2%B2", status=400)
+
+
+async def test_many_tags_are_one_question(scene: Scene) -> None:
+    server = await scene.server("tagged")
+    await scene.user.put(f"{SERVERS}/{server['id']}/tags", {"tags": ["red", "blue"]}, headers=VERSION, status=200)
+    for query, expected in (
+        ("tags=red,blue", 1), ("tags=red" + ",red" * 2000, 1), ("tags=red,green", 0), ("tags-any=green,blue", 1),
+        ("tags=" + ",".join(map(str, range(2000))), 0),
+    ):
+        found = (await scene.user.get(f"{SERVERS}?{query}", headers=VERSION, status=200)).json["servers"]
+        assert len(found) == expected, query[:40]
+
+
+@pytest.mark.parametrize("amount", ["\u00b2", "9" * 200])
+async def test_a_resource_that_no_host_could_have_finds_none(scene: Scene, amount: str) -> None:
+    flavor = await scene.flavor()
+    specs = {"extra_specs": {"resources:VCPU": amount}}
+    await scene.cloud.admin.post(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", specs, status=200)
+    await scene.server("asks", flavor=flavor, expect="ERROR" if amount.isascii() else "ACTIVE")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -57,3 +57,19 @@ def attributes_of(many: str) -> list[str]:
         floating_ips.FloatingIpCreate, security_groups.SecurityGroupCreate, security_rules.SecurityRuleCreate,
     ), strict=True))
     return [spec.wire for spec in fields_of(shapes[many]).values()]
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "--4", "-", "9" * 19, "1" * 5000, "\u0664"])
+async def test_what_looks_like_a_number_and_is_none(alice: Scene, number: str) -> None:
+    _, subnet = await alice.network("10.1.0.0/24")
+    assert (await alice.call("GET", f"subnets?ip_version={quote(number)}")).status == 400
+    if number.isascii():
+        told = {"If-Match": f"revision_number={number}"}
+        assert (await alice.call("PUT", f"subnets/{subnet}", {"subnet": {}}, headers=told)).status == 400
+
+
+async def test_an_owner_whose_id_is_no_id(admin: Scene) -> None:
+    for one in ("network", "router", "security_group"):
+        await admin.make(one, 400, name="x", project_id="p" * 65)
+    await admin.call("PUT", f"quotas/{'p' * 65}", {"quota": {"network": 1}}, 400)
+    await admin.call("DELETE", f"quotas/{'p' * 65}", None, 400)

@@ -146,6 +146,11 @@ async def test_tags_find_things(alice: Scene) -> None:
     assert [each["id"] for each in await alice.list("networks", f"not-tags=big&project_id={alice.project_id}")] == [
         two["id"]
     ]
+    many = ",".join(f"t{i}" for i in range(2000))
+    assert await alice.list("networks", f"tags={many}") == []
+    assert len(await alice.list("networks", f"tags-any={many},red")) == 2
+    assert await alice.list("networks", f"not-tags-any={many},red&project_id={alice.project_id}") == []
+    assert len(await alice.list("networks", f"tags=red{',red' * 2000}")) == 2
     await alice.call("GET", f"networks/{one['id']}/tags/red", None, 204)
     await alice.call("DELETE", f"networks/{one['id']}/tags/red", None, 204)
     answer = await alice.call("GET", f"networks/{one['id']}/tags/red", None, 404)

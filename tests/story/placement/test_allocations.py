@@ -188,3 +188,17 @@ async def test_a_rehearsed_claim_leaves_nothing(api):
     one, url = await provider(api, "one", VCPU=8), f"/allocations/{new_id()}"
     await api.put(url, using({one: {"VCPU": 8}}), headers={"X-Dry-Run": "true"}, status=204)
     assert (await api.get(url)).json == {"allocations": {}}
+
+
+async def test_a_consumer_is_the_same_in_every_spelling(api):
+    one, consumer = await provider(api, "one", VCPU=8), new_id()
+    await api.put(f"/allocations/{consumer.upper()}", using({one: {"VCPU": 2}}), status=204)
+    assert (await api.get(f"/allocations/{consumer}")).json == (await api.get(f"/allocations/{consumer.upper()}")).json
+    old, want = at(api, "1.13"), {"allocations": {one: {"resources": {"VCPU": 1}}}, **ME}
+    await old.post("/allocations", {consumer: want, consumer.upper(): want}, status=400)
+    other = new_id()
+    await old.post("/allocations", {other: want, other.replace("-", ""): want}, status=400)
+    await old.post("/allocations", {consumer.upper(): want}, status=204)
+    await api.delete(f"/allocations/{consumer.upper()}", status=204)
+    assert (await api.get(f"/allocations/{consumer}")).json == {"allocations": {}}
+    await api.put(f"/allocations/{other}", using({one: {"VCPU": 1}}) | {"project_id": "p" * 65}, status=400)

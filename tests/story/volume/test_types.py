@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
+from skyhold.volume import paging
 from tests.kit.cloud import Persona
 from tests.story.volume.scene import LATEST, Scene, V, fresh_id
 
@@ -136,3 +138,25 @@ async def test_what_was_deleted_while_its_host_was_away_goes_when_it_is_back(sce
     on = (await scene.on_host())[0]
     assert gone not in on and volume["id"] in on
     await scene.delete(volume)
+
+
+async def test_pages_of_types_keep_their_order_and_filter(scene: Scene) -> None:
+    for _ in range(2):
+        await make_type(scene.cloud.admin)
+    path, seen = f"{V}/types?limit=1&sort_key=name&sort_dir=asc", []
+    while path:
+        body = (await scene.user.get(path, status=200)).json
+        seen += [each["name"] for each in body["volume_types"]]
+        path = next((link["href"] for link in body.get("volume_type_links", ())), "")
+        path = path[path.find("/volume/"):] if path else ""
+    everyone = (await scene.user.get(f"{V}/types?sort=name:asc", status=200)).json["volume_types"]
+    assert seen == [each["name"] for each in everyone] and len(seen) >= 3
+
+
+async def test_a_list_that_is_cut_without_being_asked_to_says_so(scene: Scene, monkeypatch: Any) -> None:
+    """Clients follow the link; without one they take what they got for all there is."""
+    await scene.make()
+    await scene.make()
+    monkeypatch.setattr(paging, "page_size", lambda ctx, asked: 1)
+    body = (await scene.user.get(f"{V}/volumes", status=200)).json
+    assert len(body["volumes"]) == 1 and body["volumes_links"][0]["rel"] == "next"
