@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ LOOK_S = 0.05
 KEPT_S = 300.0
 ALIVE_S = 5.0
 VERSION = "1"
+NUMBERS = itertools.count(1)
+"""Of wishes without a key; none is used twice while the agent lives."""
 UNHEARD_BYTES = 1024 * 1024
 """A control process that leaves more than this unread is paused: what is reported meanwhile is dropped."""
 
@@ -179,8 +182,9 @@ class Agent:
             request_id=call.request_id, verb=call.verb, subject=call.subject
         )
         began = time.monotonic()
+        wish = identity_of(call)
         try:
-            answer = await self._do(call)
+            answer = await self._do(call, wish)
         except Exception as error:
             log.exception("verb failed")
             answer = accident(call.id, error)
@@ -191,16 +195,16 @@ class Agent:
             return
         write_frame(writer, fitting(answer))
         if answer.outcome != "working":
-            self._work.pop(identity_of(call), None)
+            self._work.pop(wish, None)
 
-    async def _do(self, call: Call) -> Answer:
+    async def _do(self, call: Call, wish: tuple[str, ...]) -> Answer:
         verb = self.verbs.get(call.verb)
         if verb is None:
             text = f"this host has no {call.verb}"
             return Answer(id=call.id, outcome="failed", kind="UnknownVerb", text=text)
         if call.subject and not self.fences.admit(call.subject, call.fence):
             return stale(call, self.fences.highest(call.subject))
-        work = self._joined(call, verb)
+        work = self._joined(call, verb, wish)
         done, _ = await asyncio.wait([work.task], timeout=PATIENCE_S)
         if not done:
             return Answer(id=call.id, outcome="working")
@@ -208,15 +212,14 @@ class Agent:
             return stale(call, self.fences.highest(call.subject))
         return outcome_of(call.id, work.task, verb)
 
-    def _joined(self, call: Call, verb: Verb) -> Work:
+    def _joined(self, call: Call, verb: Verb, wish: tuple[str, ...]) -> Work:
         self._sweep()
-        key = identity_of(call)
-        work = self._work.get(key)
+        work = self._work.get(wish)
         if work is not None:
             return work
         self._cancel_older(call)
         work = Work(call.subject, call.fence, self._spawn(self._perform(call, verb)))
-        self._work[key] = work
+        self._work[wish] = work
         return work
 
     def _sweep(self) -> None:
@@ -246,9 +249,14 @@ class Agent:
 
 
 def identity_of(call: Call) -> tuple[str, ...]:
-    """What makes two calls one wish: a step that asks twice may have changed its mind in between."""
-    body = hashlib.sha256(call.body).hexdigest()
-    return (call.verb, call.key, call.subject, body) if call.key else (call.verb, str(id(call)))
+    """What makes two calls one wish: a step that asks twice may have changed its mind in between.
+
+    A wish without a key is one of its own, and gets a number that no other ever has: were it known by anything that
+    comes again, like its address in memory, it could be given the answer that somebody else had stopped waiting for.
+    """
+    if not call.key:
+        return call.verb, str(next(NUMBERS))
+    return call.verb, call.key, call.subject, hashlib.sha256(call.body).hexdigest()
 
 
 def stale(call: Call, heard: int) -> Answer:

@@ -181,6 +181,26 @@ async def test_the_same_step_wishing_something_else_is_not_joined(pair: Pair) ->
     assert answers == [Done("A"), Done("B")]
 
 
+async def test_a_wish_without_a_key_never_gets_the_answer_of_another(pair: Pair) -> None:
+    """One that took too long for its caller is done later, and nobody comes back for what it found."""
+    early = [str(i) for i in range(20)]
+    asked = [pair.ask("slow", text, subject=text, fence=1) for text in early]
+    assert await asyncio.gather(*asked) == [Working()] * len(early)
+    pair.machine.gate.set()
+    await until(lambda: len(pair.machine.done) == len(early))
+    for text in [f"late {i}" for i in range(200)]:
+        assert await pair.ask("slow", text, subject=text, fence=1) == Done(text.upper())
+
+
+def a_call() -> wire.Call:
+    return wire.Call(id=0, verb="toy.slow", subject="", fence=0, key="", request_id="", body=msgspec.Raw(b"\x80"))
+
+
+def test_no_two_wishes_without_a_key_are_one_even_when_the_first_is_long_forgotten() -> None:
+    """Each call is gone before the next is made, as those are whose connection broke."""
+    assert len({agents.identity_of(a_call()) for _ in range(100)}) == 100
+
+
 async def test_an_expected_failure_names_its_kind(pair: Pair) -> None:
     assert await pair.ask("refuse") == Failed("Refused", "no room")
 
