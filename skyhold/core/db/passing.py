@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which errors of a database pass by themselves: whoever asked is told to try again, and that nothing is broken.
+And which are the asker's: more conditions in one statement than the database takes.
 
 What is tried again unseen is core/db/engine.py's business; here is what was in vain, or was never tried again. The one
 thing to know first: nothing here was committed. A connection that broke during COMMIT is the engine's to tell.
@@ -35,8 +36,16 @@ ENDED = {
 }
 
 
-def passing(error: BaseException) -> errors.Unavailable | None:
-    """What the user is told of this error; None if trying again would not help, or it is no database's."""
+TOO_MUCH = {
+    # Deeper than the server's stack, or more parameters, columns or text than it takes.
+    "54000", "54001", "54011", "54023", 1436, 1390,
+}
+SQLITE_TOO_MUCH = ("Expression tree is too large", "too many SQL variables", "parser stack overflow")
+"""Its errors in a statement have all one name."""
+
+
+def passing(error: BaseException) -> errors.Error | None:
+    """What the user is told of this error; None if it is our own defect, or no database's."""
     if isinstance(error, sa.exc.TimeoutError):
         return crowded()
     code = code_within(error)
@@ -51,6 +60,8 @@ def passing(error: BaseException) -> errors.Unavailable | None:
         return crowded()
     if code in ENDED:
         return errors.Unavailable("The database ended this before it was done; try again.", reason="database")
+    if code in TOO_MUCH or (code == "SQLITE_ERROR" and any(text in str(error.args[0]) for text in SQLITE_TOO_MUCH)):
+        return errors.Invalid("This asks for more at once than the database can look for.", reason="too_complex")
     return None
 
 

@@ -22,10 +22,13 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 def microseconds(text: str) -> int:
-    """An ISO 8601 time as microseconds since 1970 UTC; a time without a zone is UTC. ValueError."""
+    """An ISO 8601 time as microseconds since 1970 UTC; a time without a zone is UTC. ValueError, also for one in the
+    first or last hours of the calendar whose zone puts it outside, for it could never be printed again."""
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+    try:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"{text} is no time of the calendar") from None
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -161,7 +161,7 @@ def ec2_blob(text: str) -> dict[str, Any]:
     """Raises Invalid for what isn't a JSON object with `access`."""
     try:
         blob = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         blob = None
     if not isinstance(blob, dict):
         raise errors.Invalid("Invalid blob in credential: an EC2 key is a JSON object with access and secret.")

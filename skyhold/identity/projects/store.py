@@ -54,14 +54,21 @@ def of_user(tx: Tx, ctx: Context, user_id: str, query: ProjectQuery) -> Page:
 def by_tags(query: ProjectQuery) -> list[Any]:
     clauses = []
     if query.tags is not None:
-        clauses += [having([tag]) for tag in query.tags.split(",")]
+        clauses.append(having_all(query.tags.split(",")))
     if query.tags_any is not None:
         clauses.append(having(query.tags_any.split(",")))
     if query.not_tags is not None:
-        clauses.append(sa.not_(sa.and_(*[having([tag]) for tag in query.not_tags.split(",")])))
+        clauses.append(sa.not_(having_all(query.not_tags.split(","))))
     if query.not_tags_any is not None:
         clauses.append(sa.not_(having(query.not_tags_any.split(","))))
     return clauses
+
+
+def having_all(names: list[str]) -> Any:
+    """One clause however many are named: databases take only so many, one within the other."""
+    wanted = set(names)
+    many = sa.select(T.project_id).where(T.name.in_(wanted)).group_by(T.project_id)
+    return P.id.in_(many.having(sa.func.count() == len(wanted)))
 
 
 def having(names: list[str]) -> Any:

@@ -23,6 +23,8 @@ from skyhold.image.images.shape import HASH_ALGORITHM, INT32_MAX, VISIBILITIES
 
 DEFAULT_LIMIT: Final = 25
 MOST: Final = 1000
+MOST_CONDITIONS: Final = 200
+"""Of one list: each is a part of the statement, and a database takes only so many."""
 SECOND_US: Final = 1_000_000
 INT64_MAX: Final = 2**63 - 1
 
@@ -89,6 +91,8 @@ def listing(query: Texts) -> Listing:
                 filters.append(("sha512", "notnull" if value == HASH_ALGORITHM else "eq", ""))
             elif is_property(name):
                 terms.append(property_term(name, value))
+    if len(filters) + len(terms) + len(apart) > MOST_CONDITIONS:
+        raise errors.Invalid(f"A list is searched by at most {MOST_CONDITIONS} conditions.")
     if not hidden_asked:
         filters.append(("hidden", "eq", False))
     return Listing(
@@ -183,9 +187,19 @@ def moment(name: str, text: str) -> int:
 
 
 def number(name: str, value: str) -> int:
-    if not value.isascii() or not value.isdigit() or int(value[:20]) > INT64_MAX:
+    found = whole(value, INT64_MAX)
+    if found is None:
         raise errors.Invalid(f"Invalid filter value {value[:80]} for {name}: a whole number is needed.")
-    return int(value)
+    return found
+
+
+def whole(value: str, most: int) -> int | None:
+    """None for what isn't a whole number from 0 to `most`. Python reads no number of thousands of digits, zeros or not."""
+    digits = value.lstrip("0")
+    if not value.isascii() or not value.isdigit() or len(digits) > len(str(most)):
+        return None
+    found = int(digits or "0")
+    return found if found <= most else None
 
 
 def truth(name: str, value: str) -> bool:
@@ -216,9 +230,10 @@ def limit(query: Texts) -> int:
     value = last(query, "limit")
     if value is None:
         return DEFAULT_LIMIT
-    if not value.isascii() or not value.isdigit() or int(value[:20]) > INT32_MAX:
+    found = whole(value, INT32_MAX)
+    if found is None:
         raise errors.Invalid("limit param must be a whole number, zero or greater.")
-    return min(int(value), MOST)
+    return min(found, MOST)
 
 
 def last(query: Texts, name: str) -> str | None:

@@ -188,3 +188,10 @@ async def test_bad_input_for_application_credentials(cloud: Cloud) -> None:
         assert answer["error"]["code"] == 400
     unscoped = cloud.client(await cloud.token(user))
     await make(unscoped, user.user_id, 400, name="of no project")
+
+
+async def test_an_end_that_is_outside_the_calendar_in_utc_is_refused(cloud: Cloud) -> None:
+    """It would be kept, and could not be printed: not one list of the owner's would be answered any more."""
+    user = await cloud.project()
+    await make(user, user.user_id, 400, expires_at="9999-12-31T23:59:59-12:00")
+    await user.get(f"{V3}/users/{user.user_id}/application_credentials", status=200)

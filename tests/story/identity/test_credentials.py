@@ -35,6 +35,12 @@ async def make_key(who: Client, user_id: str, project_id: str, status: int = 201
     return answer.json.get("credential", answer.json)
 
 
+async def test_an_ec2_key_that_is_nested_too_deep_is_refused(cloud: Cloud) -> None:
+    user = await cloud.project()
+    for blob in ("[" * 20_000, '{"access": ' * 20_000):
+        await make(user, 400, type="ec2", blob=blob, user_id=user.user_id, project_id=user.project_id)
+
+
 async def sealed(cloud: Cloud) -> list[str]:
     return await internal(cloud.core).read(lambda tx, ctx: [row.blob for row in tx.all(sa.select(CREDENTIALS.c.blob))])
 

@@ -215,6 +215,8 @@ async def test_signatures_that_are_wrong_old_or_seen_before(cloud: Cloud) -> Non
         for path in (f"{V3}/auth/tokens", f"{O1}/request_token", f"{O1}/access_token"):
             body = AUTH if path.endswith("tokens") else None
             await cloud.client().post(path, body, headers={"Authorization": junk}, status=401)
+    headers = {"Requested-Project-Id": user.project_id, "Host": "[::1"}
+    await signed_post(cloud, f"{O1}/request_token", Client(made["id"], client_secret=made["secret"]), None, 401, **headers)
 
 
 async def test_the_public_address_may_be_signed_where_a_proxy_changes_the_host(cloud: Cloud) -> None:

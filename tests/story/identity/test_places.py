@@ -170,6 +170,10 @@ async def test_key_03_tags_are_set_found_and_removed(cloud: Cloud) -> None:
     assert await found(**{"tags-any": "big,blue"}) == {both["id"]}
     assert await found(**{"not-tags": "red,big"}) == {red["id"], none["id"]}
     assert await found(**{"not-tags-any": "red,big"}) == {none["id"]}
+    crowd = ",".join(f"t{n}" for n in range(1500))
+    assert await found(tags=f"red,red,{crowd}") == set(), "a project has never that many"
+    assert await found(tags="red,red") == {red["id"], both["id"]}
+    assert await found(**{"not-tags": f"red,{crowd}"}) == {red["id"], both["id"], none["id"]}
     base = f"{V3}/projects/{none['id']}/tags"
     added = await cloud.admin.put(f"{base}/new", status=201)
     assert added.headers["location"].endswith("/tags/new")

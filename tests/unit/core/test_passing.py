@@ -225,3 +225,17 @@ def test_a_full_disk_is_told_apart_although_mariadb_gives_it_the_state_of_many_o
 
 def test_only_a_databases_numbers_count() -> None:
     assert passing(OSError(1205, "x")) is None
+
+
+async def test_more_conditions_than_the_database_takes_are_the_askers_error(core: Core) -> None:
+    """The others take as many as SQLite refuses."""
+    if core.db.name != "sqlite":
+        return
+
+    def operation(tx: Any, ctx: Context) -> Any:
+        clauses = [LEASES.c.holder == str(n) for n in range(1500)]
+        return tx.all(sa.select(LEASES.c.holder).where(*clauses))
+
+    with pytest.raises(errors.Invalid) as caught:
+        await internal(core).read(operation)
+    assert caught.value.reason == "too_complex"

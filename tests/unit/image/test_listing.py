@@ -91,3 +91,24 @@ def test_every_state_can_be_left_or_rest() -> None:
     for state, after in states.IMAGE.moves.items():
         assert after and set(after) <= set(states.KNOWN) and state in states.KNOWN
     assert states.SAVING not in states.IMAGE.resting
+
+
+@pytest.mark.parametrize("name", ["size_min", "size", "min_ram", "limit"])
+@pytest.mark.parametrize("text", ["9" * 30, "0" * 25 + "9" * 30, "9" * 5000, "-1", "1.5", "", "٣"])
+def test_a_number_is_one_that_a_database_can_hold(name: str, text: str) -> None:
+    with pytest.raises(errors.Invalid):
+        listing({name: [text]})
+
+
+def test_zeros_before_a_number_change_nothing() -> None:
+    assert listing({"size": ["0" * 6000 + "7"]}).filters[0] == ("size_bytes", "eq", 7)
+    assert listing({"limit": ["000"]}).limit == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("tag", "a"), ("name", "a"), ("protected", "true"), ("created_at", "neq:2026-01-01"), ("mine", "a"),
+])
+def test_a_list_has_only_so_many_conditions(name: str, value: str) -> None:
+    listing({name: [value] * subject.MOST_CONDITIONS})
+    with pytest.raises(errors.Invalid, match="conditions"):
+        listing({name: [value] * (subject.MOST_CONDITIONS + 1)})

@@ -83,10 +83,10 @@ def is_right(signed: Signed, consumer_secret: str, token_secret: str) -> bool:
     verify = getattr(signature, METHODS[signed.params["signature_method"]])
     found = False
     for url in signed.urls:
-        request = Request(url, http_method="POST", headers={"Authorization": signed.header})
-        request.params = signature.collect_parameters(headers=request.headers, exclude_oauth_signature=True)
-        request.signature = signed.params.get("signature", "")
         try:
+            request = Request(url, http_method="POST", headers={"Authorization": signed.header})
+            request.params = signature.collect_parameters(headers=request.headers, exclude_oauth_signature=True)
+            request.signature = signed.params.get("signature", "")
             found = verify(request, consumer_secret, token_secret) or found
         except ValueError:
             # A Host that can be part of no address.
