@@ -115,7 +115,7 @@ def insert(tx: Tx, ctx: Context, want: EndpointCreate) -> Endpoint:
     row = store.insert(
         tx, id=permits.hex_id(ctx), service_id=want.service_id, interface=want.interface, url=want.url,
         region_id=region_of(tx, want.region_id, want.region), enabled=want.enabled,
-        extra=extra_of(want),
+        extra=free(want),
     )
     void(tx)
     journal.record(tx, "endpoint.create", row)
@@ -132,10 +132,19 @@ def change(tx: Tx, ctx: Context, endpoint_id: str, want: EndpointChange) -> Endp
     if want.region_id is not ABSENT or want.region is not ABSENT:
         asked = given(region_id=want.region_id, region=want.region)
         values["region_id"] = region_of(tx, asked.get("region_id"), asked.get("region"))
-    row = store.update(tx, row, **values, extra=row.extra | extra_of(want))
+    extra = row.extra | free(want)
+    if values.get("url", row.url) != row.url:
+        # From now on it is the operator's address: the next start of the cloud leaves it alone.
+        extra.pop("made_by", None)
+    row = store.update(tx, row, **values, extra=extra)
     void(tx)
     journal.record(tx, "endpoint.update", row)
     return view(ctx, row)
+
+
+def free(want: EndpointCreate | EndpointChange) -> dict[str, Any]:
+    """What a body says beside the fields; whether an endpoint is the bootstrap's is for that to say."""
+    return {name: value for name, value in extra_of(want).items() if name != "made_by"}
 
 
 def check_service(tx: Tx, service_id: str) -> None:
@@ -191,9 +200,7 @@ store = Store(ENDPOINTS, service="identity", kind="endpoint", label="Endpoint")
 def view(ctx: Context, row: Any) -> Endpoint:
     return Endpoint(
         id=row.id, interface=row.interface, region_id=row.region_id, region=row.region_id,
-        service_id=row.service_id, url=row.url, enabled=row.enabled, links=links.to(
-            ctx, f"endpoints/{row.id}"
-        ),
+        service_id=row.service_id, url=row.url, enabled=row.enabled, links=links.to(ctx, f"endpoints/{row.id}"),
         extra={name: value for name, value in row.extra.items() if name != "made_by"},
     )
 

@@ -53,6 +53,10 @@ LIMITS = {
 process that was paused in the middle of one must not keep its rows from the others. When it wakes, it does the
 operation again. One that paused in the midst of a statement is not idle to PostgreSQL: core/db/stalled.py."""
 
+IN_UTC = "time_zone = '+00:00'"
+"""Of MariaDB's sessions. It tells the time by the clock on its wall (core/db/clock.py), where in summer's last
+hour it would be the same time twice, and leases that are over would be held again."""
+
 STATEMENTS = 500
 """Prepared ones that a connection to PostgreSQL keeps: more than all of ours, for each one that it forgets costs a
 round trip and the planner's time again."""
@@ -64,7 +68,7 @@ def on_connect(name: str) -> dict[str, Any]:
         limits = {limit: str(value) for limit, value in LIMITS[name].items()}
         return {"server_settings": limits, "prepared_statement_cache_size": STATEMENTS}
     (command,) = limiting(name)
-    return {"init_command": command}
+    return {"init_command": f"{command}, {IN_UTC}"}
 
 
 def limiting(name: str, lifted: bool = False) -> list[str]:

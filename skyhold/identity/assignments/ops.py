@@ -19,6 +19,7 @@ from skyhold.core.shapes import Page
 from skyhold.core.store import Store
 from skyhold.identity import groups, links, permits, places, roles, users
 from skyhold.identity.auth.sessions import void
+from skyhold.identity.delegation.rows import app_credentials, discard_rows, discard_tail
 from skyhold.identity.grants import SYSTEM_ID
 from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, MEMBERSHIPS, ROLES
 
@@ -150,10 +151,9 @@ def forget_app_credentials(tx: Tx, named: Named) -> None:
     if named.place.actor == "group":
         m = MEMBERSHIPS.c
         owners = [row.user_id for row in tx.all(sa.select(m.user_id).where(m.group_id == named.actor.id))]
-    rows = tx.all(sa.select(c.id, c.roles).where(c.user_id.in_(owners), c.project_id == named.target_id))
-    gone = [row.id for row in rows if named.role.id in row.roles]
-    if gone:
-        tx.execute(APP_CREDENTIALS.delete().where(c.id.in_(gone)))
+    rows = tx.all(sa.select(*c).where(c.user_id.in_(owners), c.project_id == named.target_id))
+    gone = [app_credentials.Row._make(row) for row in rows if named.role.id in row.roles]
+    discard_tail(tx, discard_rows(tx, "app_cred_id", gone))
 
 
 def record(tx: Tx, action: str, named: Named) -> None:

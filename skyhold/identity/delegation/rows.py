@@ -77,8 +77,14 @@ def discard_made_with(tx: Tx, name: str, heads: list[str]) -> list[str]:
     store = KINDS[name]
     table = store.table
     found = [store.Row._make(row) for row in tx.all(sa.select(*table.c).where(table.c.made_with.in_(heads)))]
+    return discard_rows(tx, name, found)
+
+
+def discard_rows(tx: Tx, name: str, found: list[Any]) -> list[str]:
+    """What others made with these is named by; that another was first with one of them is all the same."""
+    store = KINDS[name]
     if found:
-        tx.execute(table.delete().where(table.c.id.in_([row.id for row in found])))
+        tx.execute(store.table.delete().where(store.table.c.id.in_([row.id for row in found])))
     for row in found:
         journal.record(tx, f"{store.kind}.delete", row)
         tell(tx, name, row)

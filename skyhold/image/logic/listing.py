@@ -194,7 +194,8 @@ def number(name: str, value: str) -> int:
 
 
 def whole(value: str, most: int) -> int | None:
-    """None for what isn't a whole number from 0 to `most`. Python reads no number of thousands of digits, zeros or not."""
+    """None for what isn't a whole number from 0 to `most`. Python reads no number of thousands of digits, were they
+    zeros."""
     digits = value.lstrip("0")
     if not value.isascii() or not value.isdigit() or len(digits) > len(str(most)):
         return None

@@ -94,6 +94,25 @@ async def test_invariant_4_roles_taken_from_the_owner_are_gone_from_the_credenti
     await sign_in(cloud, made, 401)
 
 
+async def test_a_credential_that_goes_with_a_role_takes_along_what_was_made_with_it_and_both_are_told(
+    cloud: Cloud,
+) -> None:
+    user = await cloud.project(["member", "reader"])
+    made = await make(user, user.user_id, unrestricted=True)
+    client = await client_of(cloud, made)
+    key = {"type": "ec2", "user_id": user.user_id, "project_id": user.project_id}
+    key["blob"] = '{"access": "a", "secret": "s"}'
+    key["id"] = (await client.post(f"{V3}/credentials", {"credential": key}, status=201)).json["credential"]["id"]
+    role = (await cloud.admin.get(f"{V3}/roles", {"name": "member"})).json["roles"][0]["id"]
+    await cloud.admin.delete(f"{V3}/projects/{user.project_id}/users/{user.user_id}/roles/{role}", status=204)
+    await cloud.admin.get(f"{V3}/credentials/{key['id']}", status=404)
+    told = (await cloud.admin.get("/events/v1/events", {"limit": 1000}, status=200)).json["events"]
+    ended = {event["resource_id"] for event in told if event["action"].endswith("credential.delete")}
+    assert {made["id"], key["id"]} <= ended
+    revoked = (await cloud.admin.get(f"{V3}/OS-REVOKE/events", status=200)).body
+    assert made["id"].encode() in revoked and key["id"].encode() in revoked
+
+
 async def test_invariant_4_a_role_not_held_can_not_be_delegated(cloud: Cloud) -> None:
     user = await cloud.project(["reader"])
     await make(user, user.user_id, 400, roles=[{"name": "member"}])

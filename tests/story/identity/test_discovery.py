@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from skyhold.identity import facade
 from skyhold.identity.json_home import is_wanted, relation
 from tests.kit.cloud import Cloud
 
@@ -63,3 +64,14 @@ def test_relations_have_upstreams_names(path: str, name: str) -> None:
 ])
 def test_accept_is_weighed(accept: str | None, wanted: bool) -> None:
     assert is_wanted(accept) is wanted
+
+
+async def test_an_address_that_the_operator_gave_an_endpoint_outlives_the_next_start(cloud: Cloud) -> None:
+    """One that no operator gave follows the cloud's own address; `made_by` is nobody's to say in a body."""
+    v3 = "/identity/v3"
+    found = (await cloud.admin.get(f"{v3}/endpoints", {"interface": "public"}, status=200)).json["endpoints"]
+    mine = f"{v3}/endpoints/{found[0]['id']}"
+    change = {"url": "https://edge.example/mine", "made_by": "bootstrap"}
+    await cloud.admin.patch(mine, {"endpoint": change}, status=200)
+    await facade.bootstrap(cloud.core, password="never used")
+    assert (await cloud.admin.get(mine, status=200)).json["endpoint"]["url"] == change["url"]

@@ -216,7 +216,8 @@ async def test_signatures_that_are_wrong_old_or_seen_before(cloud: Cloud) -> Non
             body = AUTH if path.endswith("tokens") else None
             await cloud.client().post(path, body, headers={"Authorization": junk}, status=401)
     headers = {"Requested-Project-Id": user.project_id, "Host": "[::1"}
-    await signed_post(cloud, f"{O1}/request_token", Client(made["id"], client_secret=made["secret"]), None, 401, **headers)
+    who = Client(made["id"], client_secret=made["secret"])
+    await signed_post(cloud, f"{O1}/request_token", who, status=401, **headers)
 
 
 async def test_the_public_address_may_be_signed_where_a_proxy_changes_the_host(cloud: Cloud) -> None:

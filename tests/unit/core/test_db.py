@@ -510,3 +510,16 @@ async def test_reads_that_are_cancelled_leave_every_connection_usable(core: Core
     async with asyncio.timeout(PATIENCE_S):
         answers = await asyncio.gather(*[ctx.read(lambda tx, ctx: tx.scalar(sa.select(1))) for _ in range(100)])
     assert answers == [1] * 100
+
+
+async def test_mariadb_is_asked_for_the_time_in_utc(core: Core) -> None:
+    """By a wall's clock the last hour of summer comes twice, and `unix_timestamp` goes back by one."""
+    if core.db.name != "mariadb":
+        return
+
+    def zone(tx: Any, ctx: Context) -> Any:
+        return tx.first(sa.text("SELECT @@session.time_zone"))[0]
+
+    assert await internal(core).read(zone) == "+00:00"
+    await core.db.alter(lambda conn: None)
+    assert await internal(core).write(zone) == "+00:00"
