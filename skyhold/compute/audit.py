@@ -197,7 +197,7 @@ def holds(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> list
         if server is None:
             wrong = f"is kept for server {each.server_id}, which is not there"
             remedy = f"`skyhold admin mend attachment {each.id}`: the volume is free then."
-        elif not each.attached and each.volume_id not in busy:
+        elif not each.attached and each.volume_id not in busy and not awaits_deletion(server, each):
             wrong = f"is reserved for server {each.server_id}, and no saga is at work to attach it"
         elif each.attached and disk is not None and server.host_id and disk.host_id != server.host_id:
             wrong = f"lies on host {disk.host_id}, but its server {server.id} is on {server.host_id}"
@@ -205,6 +205,11 @@ def holds(tx: Tx, ctx: Context, servers: dict[str, Any], busy: set[str]) -> list
             continue
         found.append(Finding("attachment", each.id, f"Volume {each.volume_id} {wrong}.", remedy))
     return found
+
+
+def awaits_deletion(server: Any, each: volume.Attachment) -> bool:
+    """What was given to a server that could not be built, to go with it, goes when the server is deleted."""
+    return bool(server.state == states.ERROR and server.host_id is None and each.delete_on_termination)
 
 
 def recount(tx: Tx, servers: dict[str, Any]) -> list[Finding]:

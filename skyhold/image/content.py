@@ -47,6 +47,9 @@ COMPLETE = BLOBS.update().where(MINE).values(
 )
 REST = BLOBS.update().where(MINE).values(size_bytes=sa.bindparam("n"), refs=1, seen_at=sa.bindparam("now"))
 DROP_UNFINISHED = BLOBS.delete().where(MINE)
+BEGUN_BY = sa.select(BLOBS.c.store, BLOBS.c.id).where(BLOBS.c.writer_id == sa.bindparam("writer"), BLOBS.c.refs == 0)
+SILENT = sa.select(BLOBS.c.store, BLOBS.c.id).where(BLOBS.c.refs == 0, BLOBS.c.seen_at < sa.bindparam("before"))
+DROP_SILENT = BLOBS.delete().where(MINE, BLOBS.c.seen_at < sa.bindparam("before"))
 LET_GO = BLOBS.update().where(BLOBS.c.id == sa.bindparam("key"), BLOBS.c.refs > 0).values(refs=BLOBS.c.refs - 1)
 DROP_UNUSED = BLOBS.delete().where(BLOBS.c.id == sa.bindparam("key"), BLOBS.c.refs == 0)
 TRIES: Final = 3
@@ -55,13 +58,29 @@ TRIES: Final = 3
 # ---- writing ---------------------------------------------------------------------------------
 
 
-def begin(tx: Tx, ctx: Context, store: str, key: str, writer_id: str) -> None:
-    """`writer_id` is going to write this blob; what it began before and didn't finish is nobody's from now on."""
-    tx.execute(BLOBS.delete().where(BLOBS.c.writer_id == writer_id, BLOBS.c.refs == 0))
+def begin(tx: Tx, ctx: Context, store: str, key: str, writer_id: str) -> list[Placed]:
+    """`writer_id` is going to write this blob; what it began before and didn't finish is nobody's from now on, and to
+    be discarded after the commit."""
+    gone = give_up(tx, writer_id)
     tx.execute(ADD, {
         "id": key, "store": store, "sha512": None, "size_bytes": None, "refs": 0, "seen_at": tx.now,
         "writer_id": writer_id, "created_at": tx.now,
     })
+    return gone
+
+
+def give_up(tx: Tx, writer_id: str) -> list[Placed]:
+    """What this writer began and didn't finish is nobody's: to be discarded after the commit."""
+    begun = tx.all(BEGUN_BY, {"writer": writer_id})
+    return [(row.store, row.id) for row in begun if tx.changed(DROP_UNFINISHED, {"key": row.id})]
+
+
+def give_up_silent(tx: Tx, before_us: int) -> list[Placed]:
+    """The same of all writers that were not heard of since."""
+    silent = tx.all(SILENT, {"before": before_us})
+    return [
+        (row.store, row.id) for row in silent if tx.changed(DROP_SILENT, {"key": row.id, "before": before_us})
+    ]
 
 
 def complete(tx: Tx, store: str, key: str, sha512: str, size_bytes: int) -> tuple[str, list[Placed]]:

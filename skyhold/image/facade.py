@@ -147,11 +147,19 @@ def create_empty(
 
 
 def abandon(tx: Tx, ctx: Context, image_id: str) -> None:
-    """Remove the image of a snapshot that failed; one that became active stays."""
+    """Remove the image of a snapshot that failed, with the bytes that came so far. One that became active stays:
+    somebody may have seen it, and deleted what it was made of (`is_made`)."""
     row = store.find(tx, image_id, lock=True)
     if row is not None and row.status in (states.QUEUED, states.SAVING):
-        ops.drop(tx, row)
-        tx.after_commit(lambda: ctx.core.loops.ring("image.orphans"))
+        gone, core = ops.drop(tx, row), ctx.core
+        tx.after_commit(lambda: blobs.discard_soon(core, gone))
+
+
+def is_made(tx: Tx, ctx: Context, image_id: str) -> bool:
+    """Whether the image of a snapshot is there with its content. Then it is its saga's outcome, whatever became of the
+    saga afterwards."""
+    row = store.find(tx, image_id)
+    return row is not None and row.status in (states.ACTIVE, states.DEACTIVATED)
 
 
 def add_source_of_descendants(core: Core, source: Source) -> None:

@@ -112,6 +112,7 @@ def answer_of(row: Any, reader: Reader, asked: str | None) -> Reply:
 class Claimed(msgspec.Struct, frozen=True):
     row: Any
     limit_bytes: int
+    store: str
 
 
 # ---- upload ----------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ def claim(
     ops.check_formats_set(row, "prior to saving data")
     row = claimed_by(tx, ctx, row, states.SAVING, store_name)
     journal.record(tx, "image.prepare", row)
-    return Claimed(row, min(limit_bytes, quotas.room_bytes(tx, row.project_id, quotas.SIZE, length)))
+    return Claimed(row, min(limit_bytes, quotas.room_bytes(tx, row.project_id, quotas.SIZE, length)), store_name)
 
 
 def claimed_by(tx: Tx, ctx: Context, row: Any, state: str, store_name: str) -> Any:
@@ -144,23 +145,26 @@ async def given_back(ctx: Context, claimed: Claimed) -> AsyncIterator[None]:
             yield
     except BaseException:
         # Shielded: a cancelled request must not leave half of this undone.
-        await asyncio.shield(give_back(ctx, claimed.row))
+        await asyncio.shield(give_back(ctx, claimed))
         raise
 
 
-async def give_back(ctx: Context, row: Any) -> None:
-    await blobs.discard(ctx.core, await ctx.write(unclaim, row.id, row.blob))
+async def give_back(ctx: Context, claimed: Claimed) -> None:
+    if await ctx.write(unclaim, claimed.row.id, claimed.row.blob):
+        await blobs.discard(ctx.core, [(claimed.store, claimed.row.blob)])
 
 
-def unclaim(tx: Tx, ctx: Context, image_id: str, key: str) -> list[content.Placed]:
+def unclaim(tx: Tx, ctx: Context, image_id: str, key: str) -> bool:
+    """Whether the bytes under this key are nobody's now. A row that is gone says so too: the image was deleted, or the
+    upload given up, perhaps before its last byte was written."""
     image, unfinished = store.find(tx, image_id, lock=True), (states.SAVING, states.UPLOADING)
     if image is not None and image.blob == key and image.status in unfinished:
         store.move(tx, image, unfinished, states.QUEUED, blob=None)
     row = tx.first(content.BY_KEY, {"key": key})
-    if row is None or row.refs:
-        return []
+    if row is not None and row.refs:
+        return False
     content.forget(tx, key)
-    return [(row.store, row.id)]
+    return True
 
 
 async def receive(ctx: Context, claimed: Claimed, stream: Stream, target: BlobStore) -> Received:

@@ -39,7 +39,7 @@ def claim(tx: Tx, ctx: Context, image_id: str, limit_bytes: int, length: int | N
     row = files.claimed_by(tx, ctx, row, states.UPLOADING, blobs.STAGING)
     journal.record(tx, "image.prepare", row)
     limits = (quotas.room_bytes(tx, row.project_id, each, length) for each in (quotas.SIZE, quotas.STAGED))
-    return files.Claimed(row, min(limit_bytes, *limits))
+    return files.Claimed(row, min(limit_bytes, *limits), blobs.STAGING)
 
 
 def settle(tx: Tx, ctx: Context, row: Any, size_bytes: int) -> None:

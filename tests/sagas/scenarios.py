@@ -302,12 +302,11 @@ async def nothing_is_stuck(scene: Scene) -> None:
 
 
 async def nothing_is_found(core: Core) -> None:
-    """The operator's audit of everything, after the sweep that comes every ten minutes: a writer that was killed leaves
-    bytes behind. What hosts repair by themselves when a bell rings may take its moment."""
-    await asyncio.gather(*blobs.DISCARDING)
+    """The operator's audit of everything, once it is known which writers of images were killed. What hosts repair by
+    themselves when a bell rings may take its moment; the sweep of images, every ten minutes, is not waited for."""
     ctx = internal(core)
     await ctx.write(uploads.requeue, ctx.now + 1)
-    await core.loops.run_once("image.orphans")
+    await asyncio.gather(*blobs.DISCARDING)
     end = time.monotonic() + QUIET_S
     while found := await audit.look(ctx):
         assert time.monotonic() < end, found

@@ -3,7 +3,7 @@
 
 Choosing is servers/placing.py, the guest's description servers/describe.py. A host that can't
 take the guest after all is left out and another is chosen; when none is left the server ends in
-ERROR with every host's reason, and holds neither room nor ports nor volumes.
+ERROR with every host's reason, and holds neither room nor ports, and no volumes but those that go with it.
 """
 
 from __future__ import annotations
@@ -16,24 +16,19 @@ from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers import describe, placing, volumes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core import errors
-from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Again, AnyKept, Kept, Outcome, Rewind, Saga
+from skyhold.core.saga import asking
+from skyhold.core.saga.base import Abort, Again, AnyKept, Outcome, Rewind, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image
 from skyhold.network import facade as network
 
-POLL_S = 0.2
-LOST_HOST_US = 30_000_000
 
-
-class BootKept(Kept, kw_only=True):
+class BootKept(asking.ChosenKept, kw_only=True):
     action_id: int = 0
-    host_id: str = ""
     excluded: list[str] = []
-    waiting_since: int = 0
     to_make: list[volumes.Wish] = []
     """Volumes that are made with the server."""
     has_volumes: bool = False
@@ -85,36 +80,21 @@ class Boot(Saga):
     async def _patiently(self, s: Run, verb: str, body: object, subject: str | None = None) -> Outcome:
         """Call the chosen host; one that stays away or has no room makes us choose another."""
         try:
-            answer = await s.call(s.kept.host_id, verb, body, subject=subject)
-        except HostUnreachable:
-            return self._wait_for_host(s)
-        if isinstance(answer, Working):
-            return Again(POLL_S)
-        if isinstance(answer, Failed) and answer.kind == "GuestFailed":
-            raise Abort(answer.text)
-        if isinstance(answer, Failed):
-            return self._elsewhere(s, answer.text)
+            answer = await asking.ask_chosen(s, verb, body, subject=subject, final="GuestFailed")
+        except asking.Elsewhere as why:
+            s.kept.excluded = [*s.kept.excluded, s.kept.host_id]
+            s.error = str(why)
+            return Rewind("choose_host")
         if isinstance(answer, GuestStatus):
             s.then(started, s, outcomes.power(answer))
-        return None
-
-    def _wait_for_host(self, s: Run) -> Outcome:
-        s.kept.waiting_since = s.kept.waiting_since or s.ctx.now
-        if s.ctx.now - s.kept.waiting_since < LOST_HOST_US:
-            return Again(1.0)
-        return self._elsewhere(s, "its agent stopped answering")
-
-    def _elsewhere(self, s: Run, reason: str) -> Outcome:
-        s.kept.excluded = [*s.kept.excluded, s.kept.host_id]
-        s.error = reason
-        return Rewind("choose_host")
+        return asking.done(answer)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         outcomes.done(tx, ctx, s, "compute__do_build_and_run_instance", s.kept.host_id)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
         network.release(tx, ctx, s.subject)
-        volumes.let_go(tx, ctx, s.subject, for_good=False)
+        volumes.free_staying(tx, ctx, s.subject)
         fault = outcomes.fault(s.error, tx.now)
         outcomes.settle(tx, ctx, s.subject, states.ERROR, "create", fault=fault, host_id=None)
         outcomes.not_done(tx, ctx, s, "compute__do_build_and_run_instance")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copying a server's root disk into an image: the host makes one file of it and sends it.
 
-The image was made with this saga (servers/images.py); if the copy fails it is taken away again.
+The image was made with this saga (servers/images.py); if the copy fails it is taken away again. Once it is active it
+stays, and the copy has succeeded, even if the saga is told to unwind in that very moment.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class CreateImage(Saga):
         outcomes.done(tx, ctx, s, "compute_snapshot_instance", s.kept.host_id)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if image_facade.is_made(tx, ctx, s.kept.image_id):
+            return self.ended(tx, ctx, s)
         outcomes.give_up(tx, ctx, s.subject, "create_image")
         outcomes.not_done(tx, ctx, s, "compute_snapshot_instance", s.kept.host_id)
 

@@ -56,7 +56,7 @@ def forget(tx: Tx, ctx: Context, server_id: str) -> None:
     if server is None:
         return
     network.release(tx, ctx, server.id)
-    volumes.let_go(tx, ctx, server.id, for_good=True)
+    volumes.let_go(tx, ctx, server.id)
     placement.release(tx, ctx, server.id)
     QUOTA.give(tx, server.project_id, instances=1, **ops.cost(server.flavor))
     tx.execute(SERVER_TAGS.delete().where(SERVER_TAGS.c.server_id == sa.bindparam("gone")), {"gone": server.id})

@@ -325,11 +325,20 @@ def complete(tx: Tx, ctx: Context, server_id: str, host_id: str) -> None:
 # ---- afterwards -----------------------------------------------------------------------------------
 
 
-def let_go(tx: Tx, ctx: Context, server_id: str, *, for_good: bool) -> None:
-    """The server's volumes are free again; those that were to go with it are deleted when it goes `for_good`."""
+def free_staying(tx: Tx, ctx: Context, server_id: str) -> None:
+    """The server could not be built: volumes that outlive it are free again. Those that go with it stay reserved for it
+    until then: by Nova's API reference they are deleted when the server is destroyed, and its owner may still say
+    otherwise."""
+    for attachment in volume.attachments_of(tx, ctx, [server_id]).get(server_id, ()):
+        if not attachment.delete_on_termination:
+            volume.release(tx, ctx, attachment.id)
+
+
+def let_go(tx: Tx, ctx: Context, server_id: str) -> None:
+    """The server is gone: its volumes are free again, or deleted where they were to go with it."""
     for attachment in volume.attachments_of(tx, ctx, [server_id]).get(server_id, ()):
         volume.release(tx, ctx, attachment.id)
-        if for_good and attachment.delete_on_termination:
+        if attachment.delete_on_termination:
             drop(tx, ctx, attachment.volume_id)
 
 

@@ -2,7 +2,8 @@
 """How a step has a host do something, and how long it waits for a host that is away.
 
 The call itself is core/bus.py's. A host that stays away makes the saga give up: the user gets the resource back as it
-was, with the reason, instead of a state that passes and lasts for hours.
+was, with the reason, instead of a state that passes and lasts for hours. One that was only chosen for something new
+(`ask_chosen`) is given up sooner, for another may take its place.
 """
 
 from __future__ import annotations
@@ -18,10 +19,25 @@ AWAY_US = 120_000_000
 """Long enough for a machine that restarts its agent, short enough for somebody who waits."""
 
 
+LOST_US = 30_000_000
+"""So long a new thing waits for the host that was chosen for it."""
+
+
 class AskKept(Kept, kw_only=True):
     """What a saga keeps that asks."""
 
     away_since: int = 0
+
+
+class ChosenKept(Kept, kw_only=True):
+    """What a saga keeps that chooses a host. Whoever chooses anew sets `waiting_since` to 0."""
+
+    host_id: str = ""
+    waiting_since: int = 0
+
+
+class Elsewhere(Exception):
+    """The chosen host can't, or stays away: another might. The text says why, for users."""
 
 
 async def ask(
@@ -40,6 +56,21 @@ async def ask(
     if isinstance(answer, Failed):
         raise Abort(answer.text)
     return Again(pause_s) if isinstance(answer, Working) else answer
+
+
+async def ask_chosen(s: Run, verb: str, body: object, *, final: str, subject: str | None = None) -> Any:
+    """What the host that was chosen answers to a verb; `Again` while it is away or still at it. Raises Abort for a
+    failure of the kind `final`, which no other host would spare, and Elsewhere for any other, or when it stays away."""
+    try:
+        answer = await s.call(s.kept.host_id, verb, body, subject=subject)
+    except HostUnreachable:
+        s.kept.waiting_since = s.kept.waiting_since or s.ctx.now
+        if s.ctx.now - s.kept.waiting_since >= LOST_US:
+            raise Elsewhere("its agent stopped answering") from None
+        return Again(1.0)
+    if isinstance(answer, Failed):
+        raise (Abort if answer.kind == final else Elsewhere)(answer.text)
+    return Again(POLL_S) if isinstance(answer, Working) else answer
 
 
 def done(answer: Any) -> Outcome:

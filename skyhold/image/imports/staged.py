@@ -85,9 +85,9 @@ async def path(s: Run) -> Path:
 
 
 async def begin_blob(s: Run, store_name: str) -> str:
-    """The key of a new blob that this saga is going to write."""
+    """The key of a new blob that this saga is going to write. What an attempt that was killed has left goes first."""
     key = f"{s.subject}/{s.ctx.new_id()}"
-    await s.ctx.write(content.begin, store_name, key, s.id)
+    await blobs.discard(s.ctx.core, await s.ctx.write(content.begin, store_name, key, s.id))
     return key
 
 
@@ -160,6 +160,12 @@ async def inspected(s: Run, row: Any) -> Received:
 def let_go(tx: Tx, ctx: Context, placed: list[content.Placed]) -> None:
     """Blobs that the image doesn't name any more; discarded after the commit when no other names them."""
     gone, core = content.release(tx, placed), ctx.core
+    tx.after_commit(lambda: blobs.discard_soon(core, gone))
+
+
+def give_up(tx: Tx, s: Run) -> None:
+    """What this import was writing when it ended; discarded after the commit."""
+    gone, core = content.give_up(tx, s.id), s.ctx.core
     tx.after_commit(lambda: blobs.discard_soon(core, gone))
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps true: an image is only being uploaded while somebody uploads it, and only the living write blobs.
 
-What an upload does is files.py and staging.py, an import sagas/; the bytes a dead one left behind are
-loops/orphans.py's. Whoever writes a blob says so regularly in its row, so that this also works when several processes
-share a database; where there is only one process, everything found at its start is dead.
+What an upload does is files.py and staging.py, an import sagas/. The bytes of a dead one go with its blob's row; should
+that fail, loops/orphans.py finds them. Whoever writes a blob says so regularly in its row, so that this also works when
+several processes share a database; where there is only one process, everything found at its start is dead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 from skyhold.core import context, journal
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.image import states
+from skyhold.image import blobs, content, states
 from skyhold.image.content import SILENT_S
 from skyhold.image.images.store import store
 from skyhold.image.tables import BLOBS, IMAGES
@@ -41,7 +41,8 @@ async def at_start(core: Core) -> None:
 
 def requeue(tx: Tx, ctx: Context, before_us: int) -> int:
     """Queue the images whose upload has been silent since `before_us`; returns how many."""
-    tx.execute(BLOBS.delete().where(BLOBS.c.refs == 0, BLOBS.c.seen_at < before_us))
+    gone, core = content.give_up_silent(tx, before_us), ctx.core
+    tx.after_commit(lambda: blobs.discard_soon(core, gone))
     ids = [row.id for row in tx.all(sa.select(IMAGES.c.id).where(abandoned()))]
     for image_id in ids:
         row = store.find(tx, image_id, lock=True)
@@ -49,8 +50,6 @@ def requeue(tx: Tx, ctx: Context, before_us: int) -> int:
             log.warning("an upload died; its image is queued again", image=image_id)
             row = store.move(tx, row, (states.SAVING, states.UPLOADING), states.QUEUED, blob=None)
             journal.record(tx, "image.upload.lost", row)
-    loops = ctx.core.loops
-    tx.after_commit(lambda: loops.ring("image.orphans") if ids else None)
     return len(ids)
 
 

@@ -3,7 +3,8 @@
 
 Which imports are allowed is imports/ops.py, where content comes from imports/sources.py, how it is made ready
 imports/plugins.py. Every attempt writes a blob of its own, so that a step may be done again after any crash; what an
-attempt left behind is nobody's, and swept. A deleted image ends its import with the next commit.
+attempt left behind is nobody's, and goes with the next one or the import's end. A deleted image ends its import with
+the next commit.
 """
 
 from __future__ import annotations
@@ -296,6 +297,7 @@ def take_back(tx: Tx, ctx: Context, image_id: str, copying: bool, placed: list[t
 
 def give_up(tx: Tx, ctx: Context, s: Run) -> None:
     """The image as it was before the import; what was staged is gone."""
+    staged.give_up(tx, s)
     row = store.find(tx, s.subject, lock=True)
     if row is None:
         return

@@ -10,27 +10,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from skyhold.core import journal
-from skyhold.core.bus import Failed, HostUnreachable, Working
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.asking import POLL_S
-from skyhold.core.saga.base import Abort, Again, Kept, Outcome, Rewind, Saga
+from skyhold.core.saga.asking import ChosenKept, Elsewhere, ask_chosen, done
+from skyhold.core.saga.base import Abort, Outcome, Rewind, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.volume import describing, pools, states
 from skyhold.volume.sagas import asking
 from skyhold.volume.volumes.store import VOLUMES_STORE, standing
 
-LOST_HOST_US = 30_000_000
 
-
-class CreateKept(Kept, kw_only=True):
+class CreateKept(ChosenKept, kw_only=True):
     only: str = ""
     """The one host that will do, where the source or the server is."""
-    host_id: str = ""
     refused: dict[str, str] = {}
     """Reasons of hosts that could not hold it, by id."""
-    waiting_since: int = 0
 
 
 class CreateVolume(Saga):
@@ -50,27 +45,13 @@ class CreateVolume(Saga):
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         spec = await s.read(describing.new_volume, s.subject, token)
         try:
-            answer = await s.call(s.kept.host_id, "volume.ensure", spec)
-        except HostUnreachable:
-            return self._wait_for_host(s)
-        if isinstance(answer, Failed) and answer.kind == "VolumeFailed":
-            raise Abort(answer.text)
-        if isinstance(answer, Failed):
-            return self._elsewhere(s, answer.text)
-        return Again(POLL_S) if isinstance(answer, Working) else None
+            return done(await ask_chosen(s, "volume.ensure", spec, final="VolumeFailed"))
+        except Elsewhere as why:
+            s.kept.refused = {**s.kept.refused, s.kept.host_id: str(why)}
+            return Rewind("choose_host")
 
     async def undo_make(self, s: Run) -> Outcome:
         return await asking.remove(s, s.kept.host_id, "volume", s.subject)
-
-    def _wait_for_host(self, s: Run) -> Outcome:
-        s.kept.waiting_since = s.kept.waiting_since or s.ctx.now
-        if s.ctx.now - s.kept.waiting_since < LOST_HOST_US:
-            return Again(1.0)
-        return self._elsewhere(s, "its agent stopped answering")
-
-    def _elsewhere(self, s: Run, reason: str) -> Outcome:
-        s.kept.refused = {**s.kept.refused, s.kept.host_id: reason}
-        return Rewind("choose_host")
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         settle(tx, s.subject, states.AVAILABLE, "volume.create.end", fault=None)

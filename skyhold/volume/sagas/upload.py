@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copying a volume into an image: its host makes one file of it and sends it.
 
-The image was made with this saga (volumes/uploads.py); if the copy fails it is taken away again.
+The image was made with this saga (volumes/uploads.py); if the copy fails it is taken away again. Once it is active it
+stays, and the upload has succeeded, even if the saga is told to unwind in that very moment.
 """
 
 from __future__ import annotations
@@ -54,4 +55,6 @@ class UploadVolume(Saga):
         settle(tx, s.subject, states.AVAILABLE, "volume.upload.end", fault=None)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if image_facade.is_made(tx, ctx, s.kept.image_id):
+            return self.ended(tx, ctx, s)
         settle(tx, s.subject, states.AVAILABLE, "volume.upload.error", fault=s.error[:1024])

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from skyhold.compute.drivers.base import GuestFailed
+from skyhold.core.context import internal
+from skyhold.core.operator import audit
 from skyhold.volume.drivers.base import VolumeFailed
 from tests.story.compute.scene import Scene
 
@@ -207,14 +209,38 @@ async def test_old_clients_see_only_the_ids_of_volumes(scene: Scene) -> None:
 async def test_a_boot_that_fails_takes_back_what_it_made_and_frees_what_it_was_given(scene: Scene) -> None:
     data = await volume(scene)
     scene.host.driver.fail_next("ensure", GuestFailed("no such luck"))
-    server = await boot(
-        scene, on("image", scene.image_id, volume_size=1), on("volume", data["id"], boot_index=None), expect="ERROR"
-    )
+    given = on("volume", data["id"], boot_index=None, delete_on_termination=False)
+    server = await boot(scene, on("image", scene.image_id, volume_size=1), given, expect="ERROR")
     assert "no such luck" in server["fault"]["message"]
     assert [each["id"] for each in await volumes(scene)] == [data["id"]]
     await shown(scene, data["id"], "available")
     await delete(scene, server)
     await shown(scene, data["id"], "available")
+
+
+async def test_a_given_volume_that_goes_with_its_server_stays_the_failed_servers_and_goes_with_it(scene: Scene) -> None:
+    """Nova's reference: "when the server is destroyed". A server in ERROR is not, and its owner may still change it."""
+    data, spared, kept = [await volume(scene) for _ in range(3)]
+    scene.host.driver.fail_next("ensure", GuestFailed("no such luck"))
+    server = await boot(
+        scene, on("image", scene.image_id, volume_size=1), on("volume", data["id"], boot_index=None),
+        on("volume", spared["id"], boot_index=None),
+        on("volume", kept["id"], boot_index=None, delete_on_termination=False), expect="ERROR",
+    )
+    await shown(scene, kept["id"], "available")
+    for each in (data, spared):
+        held = (await shown(scene, each["id"], "reserved"))["attachments"]
+        assert held == [] or held[0]["server_id"] == server["id"]
+    listed = {each["id"] for each in server["os-extended-volumes:volumes_attached"]}
+    assert listed == {data["id"], spared["id"]}
+    assert [each for each in await audit.look(internal(scene.cloud.core)) if data["id"] in each.sentence] == []
+    body = {"volumeAttachment": {"volumeId": spared["id"], "delete_on_termination": False}}
+    path = f"{SERVERS}/{server['id']}/os-volume_attachments/{spared['id']}"
+    await scene.user.put(path, body, headers={"OpenStack-API-Version": "compute 2.85"}, status=202)
+    await delete(scene, server)
+    assert {each["id"]: each["status"] for each in await volumes(scene)} == {
+        spared["id"]: "available", kept["id"]: "available"
+    }
 
 
 async def test_a_volume_that_can_not_be_made_fails_the_server_with_its_reason(scene: Scene) -> None:

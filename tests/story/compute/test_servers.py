@@ -13,6 +13,7 @@ import pytest
 
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
+from skyhold.image.drivers.sending import send
 from skyhold.image.tables import IMAGES
 from tests.kit.cloud import Persona
 from tests.story.compute.scene import VERSION, Scene
@@ -139,6 +140,36 @@ async def test_an_image_of_a_server_becomes_active_and_boots(scene: Scene) -> No
     assert image["made"] == "by hand"
     assert image["instance_uuid"] == server["id"]
     assert (await scene.server("second", image=image_id))["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("who", ["operator", "owner"])
+async def test_an_image_that_was_active_stays_whoever_ends_its_making(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """The last byte had come when it was told to unwind: an owner who sees the image active deletes the server."""
+    server = await scene.server("source")
+
+    async def send_and_end(*told: Any) -> None:
+        await send(*told)
+        if who == "owner":
+            await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
+        else:
+            live = (await scene.cloud.admin.get("/admin/v1/sagas", status=200)).json["sagas"]
+            (saga,) = [each["id"] for each in live if each["subject"] == server["id"]]
+            await scene.cloud.admin.post(f"/admin/v1/sagas/{saga}/abort", {}, status=202)
+
+    monkeypatch.setattr("skyhold.compute.drivers.fake.sending.send", send_and_end)
+    body = {"createImage": {"name": "copy"}}
+    path = f"/compute/v2.1/servers/{server['id']}"
+    made = await scene.user.post(f"{path}/action", body, headers=VERSION, status=202)
+    await scene.settled()
+    image = (await scene.user.get(f"/image/v2/images/{made.json['image_id']}", status=200)).json
+    assert image["status"] == "active"
+    done = (await scene.user.get(f"{path}/os-instance-actions", headers=VERSION, status=200)).json["instanceActions"]
+    (copied,) = [each for each in done if each["action"] == "createImage"]
+    assert copied["message"] is None
+    if who == "operator":
+        assert (await scene.show(server))["OS-EXT-STS:task_state"] is None
 
 
 async def test_a_locked_server_refuses_its_members_with_the_reason(scene: Scene) -> None:

@@ -6,6 +6,7 @@ The HTTP side of the same images is in the other stories.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,26 @@ async def test_an_upload_under_way_of_an_abandoned_snapshot_is_gone(house: House
     writer = facade.blobs.stores_of(house.core).default.create(claimed.row.blob)
     writer.write(b"x")
     await ctx.write(facade.abandon, made.id)
-    await house.core.loops.run_once("image.orphans")
+    await asyncio.gather(*facade.blobs.DISCARDING)
     assert house.files == []
     with pytest.raises(errors.Gone):
         await ctx.write(files.activate, claimed.row, files.Received(1, 1, "", ""), "file")
+
+
+async def test_the_last_byte_of_an_abandoned_snapshot_is_gone_too(house: House) -> None:
+    """It had been written, and only the image's row was still to say so: the upload takes its bytes away itself."""
+    from skyhold.image import files
+
+    ctx = await ctx_of(house, house.someone())
+    made = await snapshot(ctx)
+    claimed = await ctx.write(files.claim, made.id, 10**9, "file")
+    with pytest.raises(errors.Gone):
+        async with files.given_back(ctx, claimed):
+            await ctx.write(facade.abandon, made.id)
+            await asyncio.gather(*facade.blobs.DISCARDING)
+            writer = facade.blobs.stores_of(house.core).default.create(claimed.row.blob)
+            writer.write(b"x")
+            writer.commit()
+            assert len(house.files) == 1
+            await ctx.write(files.activate, claimed.row, files.Received(1, 1, "", ""), "file")
+    assert house.files == []

@@ -23,12 +23,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from skyhold.core.context import internal
+from skyhold.core.blobs.file import FileWriter
 from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.imports import staged as staged_bytes
-from skyhold.image.loops import uploads
 from tests.kit.patience import PATIENCE_S
 from tests.story.image.conftest import House, ImageUser, start_house
 
@@ -275,9 +274,32 @@ async def test_an_image_deleted_during_its_import_takes_everything_with_it(open_
     await open_house.core.sagas.stop()
     await open_house.core.sagas.start()
     await quiet(open_house)
-    ctx = internal(open_house.core)
-    await ctx.write(uploads.requeue, ctx.now + 1)
-    await open_house.core.loops.run_once("image.orphans")
+    await asyncio.gather(*blobs.DISCARDING)
+    assert open_house.files == []
+
+
+async def test_a_repeated_step_leaves_no_bytes_of_its_first_try(
+    open_house: House, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process can't take its half-written file away: the next attempt does, without waiting for a sweep."""
+    me = open_house.someone()
+    image = await me.image()
+    with monkeypatch.context() as killed:
+        killed.setattr(FileWriter, "abort", lambda writer: None)
+        body = {"method": {"name": "web-download", "uri": site + "/slow"}}
+        await me.post(f"/v2/images/{image['id']}/import", body, status=202)
+        while not open_house.files:
+            await asyncio.sleep(0.01)
+        (left,) = open_house.files
+        await open_house.core.sagas.stop()
+    await open_house.core.sagas.start()
+    while left in open_house.files or not open_house.files:
+        await asyncio.sleep(0.01)
+    await me.delete(f"/v2/images/{image['id']}", status=204)
+    await open_house.core.sagas.stop()
+    await open_house.core.sagas.start()
+    await quiet(open_house)
+    await asyncio.gather(*blobs.DISCARDING)
     assert open_house.files == []
 
 

@@ -213,7 +213,7 @@ async def test_a_restart_frees_the_images_of_dead_uploads(tmp_path: Path) -> Non
     try:
         me.app = house.core.asgi
         assert (await me.look(stuck["id"]))["status"] == "queued"
-        await house.core.loops.run_once("image.orphans")
+        await asyncio.gather(*blobs.DISCARDING)
         assert len(house.files) == 1
         assert (await me.get(f"/v2/images/{kept['id']}/file")).body == CONTENT
     finally:
@@ -221,15 +221,19 @@ async def test_a_restart_frees_the_images_of_dead_uploads(tmp_path: Path) -> Non
 
 
 async def test_a_silent_upload_is_given_up_by_the_loop_and_a_beating_one_is_not(house: House) -> None:
-    from skyhold.image import files
+    from skyhold.image import blobs, files
     from skyhold.image.loops import uploads
 
     me = house.someone()
     image = await me.image()
     ctx = internal(house.core)
     claimed = await ctx.write(files.claim, image["id"], 10**9, "file")
+    blobs.stores_of(house.core).default.create(claimed.row.blob).write(b"half of it")
     assert await ctx.write(uploads.requeue, ctx.now - 120_000_000) == 0
+    assert len(house.files) == 1
     assert await ctx.write(uploads.requeue, ctx.now + 1) == 1
+    await asyncio.gather(*blobs.DISCARDING)
+    assert house.files == []
     assert (await me.look(image["id"]))["status"] == "queued"
     received = files.Received(1, 1, "0" * 32, "0" * 128)
     with pytest.raises(Exception, match="another upload"):

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
+from skyhold.core.tables import JOURNAL
+from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import NoRoom, VolumeFailed
 from tests.kit.cloud import Persona
+from tests.kit.patience import PATIENCE_S
 from tests.story.volume.scene import LATEST, Scene, V, fresh_id
 
 
@@ -99,6 +106,57 @@ async def test_an_upload_that_fails_takes_its_image_away(scene: Scene) -> None:
     told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
     assert (await scene.show(volume["id"]))["status"] == "available"
     await scene.user.get(f"/image/v2/images/{told['os-volume_upload_image']['image_id']}", status=404)
+
+
+async def test_an_upload_aborted_when_its_image_was_active_has_succeeded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator's word came between the last byte and the saga's end: the image is there, and that is said."""
+    volume = await scene.make()
+
+    async def send_and_abort(*told: Any) -> None:
+        await send(*told)
+        await abort(scene, volume["id"])
+
+    monkeypatch.setattr("skyhold.volume.drivers.fake.send", send_and_abort)
+    told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
+    image_id = told["os-volume_upload_image"]["image_id"]
+    assert (await scene.user.get(f"/image/v2/images/{image_id}", status=200)).json["status"] == "active"
+    assert (await scene.show(volume["id"]))["status"] == "available"
+    assert await told_of(scene, volume["id"]) == "volume.upload.end"
+
+
+async def test_an_upload_aborted_before_its_image_was_active_leaves_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, refused = await scene.make(), asyncio.Event()
+
+    async def abort_and_send(*told: Any) -> None:
+        await abort(scene, volume["id"])
+        await scene.settled()
+        with pytest.raises(Refused, match="404"):
+            await send(*told)
+        refused.set()
+
+    monkeypatch.setattr("skyhold.volume.drivers.fake.send", abort_and_send)
+    told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
+    await scene.user.get(f"/image/v2/images/{told['os-volume_upload_image']['image_id']}", status=404)
+    assert (await scene.show(volume["id"]))["status"] == "available"
+    assert await told_of(scene, volume["id"]) == "volume.upload.error"
+    await asyncio.wait_for(refused.wait(), PATIENCE_S)
+
+
+async def abort(scene: Scene, volume_id: str) -> None:
+    """By the operator, of what is under way with this volume."""
+    live = (await scene.cloud.admin.get("/admin/v1/sagas", status=200)).json["sagas"]
+    (saga,) = [each["id"] for each in live if each["subject"] == volume_id]
+    await scene.cloud.admin.post(f"/admin/v1/sagas/{saga}/abort", {}, status=202)
+
+
+async def told_of(scene: Scene, volume_id: str) -> str:
+    """What the journal says last."""
+    of_it = sa.select(JOURNAL.c.action).where(JOURNAL.c.resource_id == volume_id).order_by(JOURNAL.c.id.desc())
+    return str(await scene.read(lambda tx, ctx: tx.scalar(of_it.limit(1))))
 
 
 @pytest.mark.parametrize(("wish", "status"), [
