@@ -14,10 +14,12 @@ import json
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -117,9 +119,9 @@ class FileVolumes:
         async with self._turn(want.volume_id), self._work() as work:
             made = work / "made"
             await self._copy(source, made, want.target.format)
-            with made.open("rb") as file:
+            with _opened(made) as file:
                 try:
-                    await send(file, made.stat().st_size, want.target, self._http())
+                    await send(file, os.fstat(file.fileno()).st_size, want.target, self._http())
                 except Refused as error:
                     raise VolumeFailed(str(error)) from error
                 except CantSend as error:
@@ -281,10 +283,25 @@ def _written_bytes(path: Path) -> int:
 
 def _keep(made: Path, path: Path) -> None:
     """On the disk before it has its name."""
-    with made.open("rb") as file:
+    with _opened(made) as file:
+        os.fchmod(file.fileno(), 0o600)
         os.fsync(file.fileno())
-    made.chmod(0o600)
     made.rename(path)
+
+
+def _opened(made: Path) -> BinaryIO:
+    """What a tool made, and nothing that it only names: we may be root, and a tool may have been taken over by what it
+    read."""
+    refused = VolumeFailed("The volume's file is not what the host made; it stays closed.")
+    try:
+        fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != (os.geteuid() or _NOBODY):
+        os.close(fd)
+        raise refused
+    return open(fd, "rb")
 
 
 def _give_away(brought: Path) -> None:

@@ -163,6 +163,30 @@ async def test_no_tool_that_reads_what_a_guest_wrote_is_more_than_nobody(
     assert sorted((await driver.list()).volumes) == ["blank", "copy", "other", "v"]
 
 
+async def test_what_a_tool_put_in_the_place_of_what_it_made_is_neither_kept_nor_sent(
+    driver: FileVolumes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken over by what it read, it could name a file that only the agent may read."""
+    secret = tmp_path / "secret"
+    secret.write_text("the machine's")
+    await driver.ensure(VolumeSpec(volume_id="v", size_bytes=MIB))
+
+    async def taken_over(*argv: str, cwd: Path, fence: Fence) -> str:
+        said = await run_tool(*argv, cwd=cwd, fence=fence)
+        (cwd / "made").unlink()
+        (cwd / "made").symlink_to(secret)
+        return said
+
+    monkeypatch.setattr("skyhold.volume.drivers.file.run_tool", taken_over)
+    for wish in (
+        driver.snapshot(SnapshotSpec(snapshot_id="s", volume_id="v")),
+        driver.upload(VolumeUpload(volume_id="v", target=nowhere("raw"))),
+    ):
+        with pytest.raises(VolumeFailed, match="not what the host made"):
+            await wish
+    assert (await driver.list()).snapshots == []
+
+
 async def test_no_refusal_tells_where_a_file_lies(driver: FileVolumes) -> None:
     """Tenants read it as the reason of a volume or a server in error."""
     for name in ("broken", "open"):

@@ -20,7 +20,7 @@ def clear_remains(guests: Path, images: ImageCache) -> None:
         if path.name.startswith(GONE):
             shutil.rmtree(path, ignore_errors=True)
         elif (path / "run").is_dir():
-            snapshots.remove_leftovers(path / "run")
+            snapshots.remove_leftovers(path)
             (path / "suspended.new").unlink(missing_ok=True)
     for path in images.leftovers():
         path.unlink(missing_ok=True)

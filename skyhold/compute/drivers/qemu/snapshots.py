@@ -2,19 +2,23 @@
 """Copies a root disk into one self-contained image and sends it to the image service.
 
 The copy of a running guest is its disk at one instant (a backup job); the guest runs on meanwhile.
-Copying needs the guest's turn, sending doesn't: send only what `copy` handed over, then close it.
+Copying needs the guest's turn, sending doesn't: send only what `copy` handed over, then close it. No
+tool that reads what a guest wrote is more than that guest's own user, and none sees any other file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import aiohttp
+import msgspec
 
 from skyhold.compute.drivers.base import GuestFailed, ImageTarget, NoRoom
 from skyhold.compute.drivers.qemu.command import volume_node
@@ -24,6 +28,8 @@ from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
 from skyhold.core.tools import Fence, ToolFailed, run_tool
 from skyhold.image.drivers import sending
 
+_COPY = "copy-"
+_BASE, _MADE = "base", "made"
 _COPY_S = 3600.0
 _ABANDON_S = 60.0
 _COPYING = Fence(memory_mb=4096, cpu_s=3600, wall_s=_COPY_S)
@@ -31,21 +37,25 @@ _COPYING = Fence(memory_mb=4096, cpu_s=3600, wall_s=_COPY_S)
 
 async def copy(guest: Guest, format_: str) -> BinaryIO:
     """An open file without a name: it is gone when it is closed, whatever happens."""
-    run = guest.folder.run
-    made: list[Path] = []
+    name = f"{_COPY}{uuid.uuid4().hex[:12]}"
+    live, work = guest.folder.run / name, guest.folder.path / name
     try:
-        check_space(run, (run / _root_of(guest).name).stat().st_blocks * 512)
-        whole = await _copy_live(guest, made) if guest.alive else await _convert_chain(guest, made, format_)
-        if guest.alive and format_ != "qcow2":
-            whole = await _convert(guest, made, _plain(whole.name), format_)
-        return whole.open("rb")
+        _check_space(guest)
+        if guest.alive:
+            await _copy_live(guest, name)
+            if format_ == "qcow2":
+                return _opened(live, guest)
+        _make_workshop(work, guest)
+        chain = _lend(live, work, "lent") if guest.alive else await _lend_chain(guest, work)
+        await _convert(guest, work, chain, format_)
+        return _opened(work / _MADE, guest)
     except ToolFailed as failed:
         raise NoRoom(f"The disk could not be copied: {failed}.") from failed
     except OSError as error:
         raise no_room(error) or error from error
     finally:
-        for path in made:
-            path.unlink(missing_ok=True)
+        live.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 async def send(file: BinaryIO, target: ImageTarget, session: aiohttp.ClientSession) -> None:
@@ -80,18 +90,18 @@ async def copy_volume(guest: Guest, volume_id: str, target: Path) -> None:
             await talk.drop_fd(name)
 
 
-def remove_leftovers(run: Path) -> None:
-    for path in run.glob("copy-*"):
+def remove_leftovers(folder: Path) -> None:
+    """Of copies that were cut short, in the folder of a guest."""
+    for path in (folder / "run").glob(f"{_COPY}*"):
         path.unlink(missing_ok=True)
+    for path in folder.glob(f"{_COPY}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
-async def _copy_live(guest: Guest, made: list[Path]) -> Path:
-    name = _fresh(guest, made)
-    size = trusted_header(guest.folder.run / _root_of(guest).name).virtual_size_bytes
+async def _copy_live(guest: Guest, name: str) -> None:
     fence = Fence(owner=guest.folder.owner)
-    await run_tool(
-        "qemu-img", "create", "-q", "-f", "qcow2", name, str(size), cwd=guest.folder.run, fence=fence
-    )
+    size = str(_size_of(guest))
+    await run_tool("qemu-img", "create", "-q", "-f", "qcow2", name, size, cwd=guest.folder.run, fence=fence)
     talk = await guest.talk()
     try:
         await talk.run("blockdev-add", {"driver": "file", "node-name": f"{name}-file", "filename": name})
@@ -101,7 +111,6 @@ async def _copy_live(guest: Guest, made: list[Path]) -> Path:
         for node in (name, f"{name}-file"):
             with suppress(GuestFailed):
                 await talk.run("blockdev-del", {"node-name": node})
-    return guest.folder.run / name
 
 
 async def _back_up(talk: Monitor, source: str, target: str) -> None:
@@ -137,31 +146,88 @@ async def _job(talk: Monitor, job_id: str) -> dict[str, object]:
     raise Refused("The copy of the disk was given up by QEMU.")
 
 
-async def _convert_chain(guest: Guest, made: list[Path], format_: str) -> Path:
+# Below: the tool that reads what a guest wrote. It is the guest's own user, in a folder with nothing but this disk.
+
+
+def _make_workshop(work: Path, guest: Guest) -> None:
+    """Beside `run` and not in it: there a guest that broke out of QEMU could put something in its place."""
+    work.mkdir(mode=0o700)
+    _hand_over(work, guest)
+
+
+async def _lend_chain(guest: Guest, work: Path) -> dict[str, object]:
+    """The disk of a stopped guest and the image below it, as QEMU's block layer is told of them."""
     file = _root_of(guest)
     trusted_header(guest.folder.run / file.name)
-    chain = _plain(file.name)
+    chain = _lend(guest.folder.run / file.name, work, "lent")
     if file.base is not None:
-        base: dict[str, object] = {"driver": file.base_format, "file": _file(file.base)}
+        await _lend_image(file.base, work, guest)
+        base: dict[str, object] = {"driver": file.base_format, "file": _file(_BASE)}
         if file.base_format == "qcow2":
             base["backing"] = None
         chain["backing"] = base
-    return await _convert(guest, made, chain, format_)
+    return chain
 
 
-async def _convert(guest: Guest, made: list[Path], source: dict[str, object], format_: str) -> Path:
-    name = _fresh(guest, made)
-    await run_tool(
-        "qemu-img", "convert", "-q", "-O", format_, "json:" + json.dumps(source), name,
-        cwd=guest.folder.run, fence=_COPYING,
-    )  # fmt: skip
-    return guest.folder.run / name
+def _lend(path: Path, work: Path, name: str) -> dict[str, object]:
+    os.link(path, work / name, follow_symlinks=False)
+    return _plain(name)
 
 
-def _fresh(guest: Guest, made: list[Path]) -> str:
-    name = f"copy-{uuid.uuid4().hex[:12]}"
-    made.append(guest.folder.run / name)
-    return name
+async def _lend_image(image: str, work: Path, guest: Guest) -> None:
+    """`image` as it is named from `run`, which is beside `work`. It may be another name of the image store's own
+    file, which is nobody else's to read and must not change hands: then it is copied, in no time where the file system
+    shares blocks."""
+    found = os.stat(work / image)
+    if guest.folder.owner is None or found.st_mode & stat.S_IROTH:
+        os.link(work / image, work / _BASE, follow_symlinks=False)
+        return
+    await run_tool("cp", "--reflink=auto", "--sparse=auto", "--", image, _BASE, cwd=work, fence=_COPYING)
+    _hand_over(work / _BASE, guest)
+
+
+async def _convert(guest: Guest, work: Path, source: dict[str, object], format_: str) -> None:
+    # A format's own tables come on top of what it holds.
+    most_mb = (_size_of(guest) >> 20) * 102 // 100 + 16
+    fence = msgspec.structs.replace(_COPYING, owner=guest.folder.owner, file_mb=most_mb)
+    node = "json:" + json.dumps(source)
+    await run_tool("qemu-img", "convert", "-q", "-O", format_, node, _MADE, cwd=work, fence=fence)
+
+
+def _opened(made: Path, guest: Guest) -> BinaryIO:
+    """What the guest's user made, and nothing that it only names: we are root, and this is sent to users."""
+    refused = GuestFailed("The copy of the disk is not what the host made; it is not sent.")
+    try:
+        fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or guest.folder.owner not in (None, found.st_uid):
+        os.close(fd)
+        raise refused
+    return open(fd, "rb")
+
+
+def _check_space(guest: Guest) -> None:
+    """For all that was written: in the overlay, and in the image that it lies on."""
+    file, run = _root_of(guest), guest.folder.run
+    wanted = _written_bytes(run / file.name)
+    if file.base is not None:
+        wanted += _written_bytes(run / file.base)
+    check_space(run, wanted)
+
+
+def _written_bytes(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def _size_of(guest: Guest) -> int:
+    return trusted_header(guest.folder.run / _root_of(guest).name).virtual_size_bytes
+
+
+def _hand_over(path: Path, guest: Guest) -> None:
+    if guest.folder.owner is not None:
+        os.chown(path, guest.folder.owner, guest.folder.owner, follow_symlinks=False)
 
 
 def _plain(name: str) -> dict[str, object]:
