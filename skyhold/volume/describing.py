@@ -40,3 +40,9 @@ def image(tx: Tx, ctx: Context, image_id: str, token: str) -> ImageSource:
 def grown_volume(tx: Tx, ctx: Context, volume_id: str) -> VolumeSpec:
     volume = standing(tx, VOLUMES_STORE, volume_id)
     return VolumeSpec(volume_id=volume.id, size_bytes=(volume.growing_gib or volume.size_gib) * GIB, anew=False)
+
+
+def ungrown_volume(tx: Tx, ctx: Context, volume_id: str) -> VolumeSpec:
+    """As it is shown while it grows: what a host has beyond that it keeps, and tells of."""
+    volume = standing(tx, VOLUMES_STORE, volume_id)
+    return VolumeSpec(volume_id=volume.id, size_bytes=volume.size_gib * GIB, anew=False)

@@ -43,7 +43,7 @@ async def image_conversion(s: Run, row: Any) -> None:
             f"Converted to {target} the image would have up to {found.virtual_size_bytes} bytes; at most {limit_bytes} "
             "are left for it."
         )
-    workshop = s.ctx.core.settings.image_workshop_dir / s.id
+    workshop = workshop_of(s)
     try:
         await blobs.in_thread(furnish, workshop, await staged.path(s))
         await convert(workshop, given, target, limit_bytes)
@@ -52,7 +52,16 @@ async def image_conversion(s: Run, row: Any) -> None:
     except ToolFailed as failed:
         raise Abort(f"The image can't be converted from {given} to {target}: {failed}.") from None
     finally:
-        await blobs.in_thread(shutil.rmtree, workshop, True)
+        await clear(s)
+
+
+def workshop_of(s: Run) -> Path:
+    return s.ctx.core.settings.image_workshop_dir / s.id
+
+
+async def clear(s: Run) -> None:
+    """A process that was killed while it converted can't: its workshop goes with the import."""
+    await blobs.in_thread(shutil.rmtree, workshop_of(s), True)
 
 
 def furnish(workshop: Path, source: Path) -> None:

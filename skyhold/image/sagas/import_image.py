@@ -25,7 +25,7 @@ from skyhold.image import blobs, content, files, quotas, states, tasks
 from skyhold.image.drivers.base import BlobStore, NoSuchBlob, Piece, StoreAway, StoreFull
 from skyhold.image.images import ops as images
 from skyhold.image.images.store import set_terms, store
-from skyhold.image.imports import plugins, sources, staged
+from skyhold.image.imports import conversion, plugins, sources, staged
 from skyhold.image.imports.shape import COPY_IMAGE, GLANCE_DOWNLOAD, WEB_DOWNLOAD
 from skyhold.image.intake import Received, read_through
 
@@ -86,6 +86,9 @@ class ImportImage(Saga):
         await plugins.run(s, row, name)
         s.kept.plugins_done += 1
         return Again(0) if s.kept.plugins_done < len(wanted) else None
+
+    async def undo_prepare(self, s: Run) -> None:
+        await conversion.clear(s)
 
     async def inspect(self, s: Run) -> Outcome:
         return await in_turn(s, self._inspect)

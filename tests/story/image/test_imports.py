@@ -421,6 +421,41 @@ async def test_imports_are_converted_to_the_stores_format_gla_13(tmp_path: Path)
         await house.core.stop()
 
 
+async def test_a_conversion_that_was_killed_leaves_no_workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is in it too, by another name, and no sweep of the stores looks there."""
+    from skyhold.image.imports import conversion
+
+    begun = asyncio.Event()
+
+    async def killed(*told: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def dead(*told: Any) -> None:
+        """Whoever was killed clears nothing away."""
+
+    (tmp_path / "home").mkdir()
+    house = await with_plugins(tmp_path / "home", "image_conversion")
+    workshops = house.core.settings.image_workshop_dir
+    try:
+        me = house.someone()
+        image = await staged(me, qcow2(tmp_path), disk_format="qcow2")
+        with monkeypatch.context() as patch:
+            patch.setattr(conversion, "convert", killed)
+            patch.setattr(conversion, "clear", dead)
+            body = {"method": {"name": "glance-direct"}}
+            await me.post(f"/v2/images/{image['id']}/import", body, status=202)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
+            await house.core.sagas.stop()
+        assert len(await asyncio.to_thread(os.listdir, workshops)) == 1
+        await me.delete(f"/v2/images/{image['id']}", status=204)
+        await house.core.sagas.start()
+        await quiet(house)
+        assert await asyncio.to_thread(os.listdir, workshops) == [] and house.files == []
+    finally:
+        await house.core.stop()
+
+
 async def test_what_is_not_what_it_is_said_to_be_never_reaches_the_converter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

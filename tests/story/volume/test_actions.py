@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from skyhold.core.tables import JOURNAL
 from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import NoRoom, VolumeFailed
+from skyhold.volume.drivers.fake import FakeVolumes
 from tests.kit.cloud import Persona
 from tests.kit.patience import PATIENCE_S
 from tests.story.volume.scene import LATEST, Scene, V, fresh_id
@@ -44,6 +45,18 @@ async def test_an_extension_that_fails_gives_its_gigabytes_back(scene: Scene) ->
     assert (await scene.show(volume["id"]))["status"] == "error_extending", "lost bytes are not replaced by empty ones"
     await scene.delete(volume)
     assert (await scene.used())["gigabytes"] == 0
+
+
+async def test_an_extension_aborted_when_its_host_was_at_it_has_succeeded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is shrunk again, so the volume is what it is on its host, and its gigabytes are counted."""
+    volume = await scene.make()
+    abort_during(scene, monkeypatch, "ensure", "volume.extend")
+    await scene.act(volume, {"os-extend": {"new_size": 3}})
+    shown = await scene.show(volume["id"])
+    assert (shown["status"], shown["size"]) == ("available", 3)
+    assert (await scene.used())["gigabytes"] == 3
 
 
 async def test_bootable_and_image_metadata(scene: Scene) -> None:
@@ -116,7 +129,7 @@ async def test_an_upload_aborted_when_its_image_was_active_has_succeeded(
 
     async def send_and_abort(*told: Any) -> None:
         await send(*told)
-        await abort(scene, volume["id"])
+        await abort(scene, "volume.upload")
 
     monkeypatch.setattr("skyhold.volume.drivers.fake.send", send_and_abort)
     told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
@@ -132,7 +145,7 @@ async def test_an_upload_aborted_before_its_image_was_active_leaves_none(
     volume, refused = await scene.make(), asyncio.Event()
 
     async def abort_and_send(*told: Any) -> None:
-        await abort(scene, volume["id"])
+        await abort(scene, "volume.upload")
         await scene.settled()
         with pytest.raises(Refused, match="404"):
             await send(*told)
@@ -146,11 +159,24 @@ async def test_an_upload_aborted_before_its_image_was_active_leaves_none(
     await asyncio.wait_for(refused.wait(), PATIENCE_S)
 
 
-async def abort(scene: Scene, volume_id: str) -> None:
-    """By the operator, of what is under way with this volume."""
+async def abort(scene: Scene, kind: str) -> None:
+    """By the operator, of the one saga of this kind."""
     live = (await scene.cloud.admin.get("/admin/v1/sagas", status=200)).json["sagas"]
-    (saga,) = [each["id"] for each in live if each["subject"] == volume_id]
+    (saga,) = [each["id"] for each in live if each["kind"] == kind]
     await scene.cloud.admin.post(f"/admin/v1/sagas/{saga}/abort", {}, status=202)
+
+
+def abort_during(scene: Scene, monkeypatch: pytest.MonkeyPatch, verb: str, kind: str) -> None:
+    """The next time that the host does `verb`, which it goes on with."""
+    honest = FakeVolumes._act
+
+    async def act(driver: FakeVolumes, told: str) -> None:
+        await honest(driver, told)
+        if told == verb:
+            monkeypatch.setattr(FakeVolumes, "_act", honest)
+            await abort(scene, kind)
+
+    monkeypatch.setattr(FakeVolumes, "_act", act)
 
 
 async def told_of(scene: Scene, volume_id: str) -> str:
@@ -265,6 +291,14 @@ async def test_a_snapshot_that_fails_rests_in_error(scene: Scene) -> None:
     await scene.cloud.admin.post(again, {"os-force_delete": None}, status=202)
     await scene.settled()
     assert (await scene.used())["snapshots"] == 0
+
+
+async def test_a_snapshot_in_error_has_no_bytes_on_its_host(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy was made though the saga was told to unwind: it goes with the failure, not with the user's delete."""
+    volume = await scene.make()
+    abort_during(scene, monkeypatch, "snapshot", "volume.create_snapshot")
+    snapshot = await scene.snapshot(volume, expect="error")
+    assert snapshot["id"] not in (await scene.on_host())[1]
 
 
 async def test_snapshots_of_volumes_in_use_are_forced_before_3_66(scene: Scene) -> None:
