@@ -25,6 +25,9 @@ PAUSE_S = 1.0
 """Before a process that ended is started anew: one that can't live must not take all of the machine."""
 LOOK_S = 0.1
 YOUNG_S = 60.0
+END_S = 17.0
+"""For one that was told to end: longer than it gives its requests, shorter than whoever ends us gives us (20 s). What
+was left behind, paused or hung, would hold the port and the lock of its number against the next of them."""
 
 
 def run(settings: Settings, sockets: Sequence[socket.socket]) -> None:
@@ -43,8 +46,9 @@ def run(settings: Settings, sockets: Sequence[socket.socket]) -> None:
     finally:
         for worker in workers:
             worker.tell_to_end()
+        end = time.monotonic() + END_S
         for worker in workers:
-            worker.wait()
+            worker.wait(end - time.monotonic())
         os.close(ours)
 
 
@@ -73,8 +77,15 @@ class Worker:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
 
-    def wait(self) -> None:
-        if self._process is not None:
+    def wait(self, timeout_s: float) -> None:
+        """Until it has ended; one that doesn't in time is killed."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, timeout_s))
+        except subprocess.TimeoutExpired:
+            log.warning("a control process did not end in time; it is killed", number=self._number)
+            self._process.kill()
             self._process.wait()
 
 

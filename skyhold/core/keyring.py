@@ -96,12 +96,16 @@ class KeySet:
 
     def _read(self) -> list[bytes]:
         """Newest first."""
+        gone: str | None = None
         while True:
             numbers = sorted(self._files(), reverse=True)
             try:
                 keys = [(self._directory / str(number)).read_bytes() for number in numbers]
-            except FileNotFoundError:
-                # Another process rotates at this moment.
+            except FileNotFoundError as error:
+                # Another process rotates at this moment; a link that leads nowhere is still there when looked at again.
+                if gone == str(error.filename):
+                    raise Damaged(Path(gone)) from None
+                gone = str(error.filename)
                 continue
             for number, key in zip(numbers, keys, strict=True):
                 if not FERNET.fullmatch(key):

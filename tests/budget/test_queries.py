@@ -7,7 +7,6 @@ then needs a seed below that makes it grow, or a word in STILL why nothing can.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -26,6 +25,7 @@ from skyhold.volume import types
 from skyhold.volume.volumes.store import VOLUMES_STORE
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.compute_rows import OFFERED, add_server
+from tests.kit.patience import until
 from tests.kit.saga_rows import forget_sagas, waiting_saga
 from tests.kit.volume_rows import add_volume
 from tests.story.identity import test_oauth1 as oauth1
@@ -256,8 +256,11 @@ class Seeds:
         octets = "application/octet-stream"
         await self.cloud.admin.put(path + "/stage", b"disk", content_type=octets, status=204)
         await self.cloud.admin.post(path + "/import", {"method": {"name": "glance-direct"}}, status=202)
-        while (await self.cloud.admin.get(path, status=200)).json["status"] != "active":
-            await asyncio.sleep(0.01)
+
+        async def active() -> bool:
+            return bool((await self.cloud.admin.get(path, status=200)).json["status"] == "active")
+
+        await until(active, "the import to end")
         await self.put("/image/v2/cache/" + path.rpartition("/")[2], status=202)
 
     async def image(self, name: str) -> None:

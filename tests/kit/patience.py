@@ -9,15 +9,26 @@ measures the machine. Where a test is about time itself it sets the product's, o
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 60.0
 
 
-async def until(holds: Callable[[], Any], what: str = "") -> Any:
-    """What the function says once it says something true."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := holds()):
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], Any], what: str = "this") -> Any:
+    """What the function, or the coroutine that it makes, says once it says something true."""
+    try:
+        async with asyncio.timeout(PATIENCE_S) as limit:
+            while not (found := await said(holds)):
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise AssertionError(f"waited {PATIENCE_S:g} s in vain for {what}") from None
     return found
+
+
+async def said(holds: Callable[[], Any]) -> Any:
+    answer = holds()
+    return await answer if inspect.isawaitable(answer) else answer

@@ -19,7 +19,7 @@ from skyhold.core.context import Context, internal
 from skyhold.core.saga import rows, runner
 from skyhold.core.saga.base import Outcome
 from skyhold.core.saga.runner import Run, Runner
-from tests.kit.patience import PATIENCE_S
+from tests.kit.patience import PATIENCE_S, until
 from tests.sagas import toy
 from tests.sagas.toy import (
     BUILT,
@@ -120,8 +120,7 @@ async def test_a_paused_process_that_wakes_up_changes_nothing(toys: Core, subjec
     await change_row(toys, saga, lease_until=1)
     assert await other.wait(saga, 10) is None
     go_on.set()
-    await asyncio.sleep(0.05)
-    assert not toys.sagas._running
+    await until(lambda: not toys.sagas._running, "the process that was paused to let go")
     assert await outcome_of(toys, subject) == BUILT
     await other.stop()
 
@@ -148,18 +147,21 @@ async def test_a_lease_is_renewed_while_a_step_takes_long(
     monkeypatch.setattr(runner, "RENEW_S", 0.02)
     await toys.sagas.stop()
     await toys.sagas.start()
-    leases: list[int] = []
 
     async def long(s: Run) -> Outcome:
-        for _ in range(2):
-            leases.append((await row_of(toys, s.id)).lease_until)
-            await asyncio.sleep(0.1)
+        first = (await row_of(toys, s.id)).lease_until
+
+        async def renewed() -> bool:
+            return bool((await row_of(toys, s.id)).lease_until > first)
+
+        await until(renewed, "the lease to be longer")
         return None
 
     world.plan["one"] = [long]
     await begin(toys, Build, subject)
     await quiet(toys)
-    assert leases[1] > leases[0]
+    assert await outcome_of(toys, subject) == BUILT
+    assert world.history.count("one") == 1
 
 
 async def test_a_host_that_heard_a_higher_fence_is_outrun(toys: Core, subject: str) -> None:

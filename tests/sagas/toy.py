@@ -20,6 +20,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.saga.base import Again, Kept, Outcome, Saga
 from skyhold.core.saga.runner import Run, Runner
 from skyhold.core.tables import SAGAS
+from tests.kit.patience import PATIENCE_S
 
 RESULTS = table(
     "test_saga_results",
@@ -209,7 +210,7 @@ async def kill(runner: Runner) -> None:
 
 
 async def quiet(core: Core) -> None:
-    assert await core.sagas.idle(15), world.history
+    assert await core.sagas.idle(PATIENCE_S), world.history
 
 
 async def wait_for(gate: asyncio.Event) -> None:

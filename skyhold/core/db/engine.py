@@ -19,6 +19,7 @@ import orjson
 import sqlalchemy as sa
 
 from skyhold.core import errors, metrics
+from skyhold.core.db import vanished
 from skyhold.core.db.glance import Change, Direct, DirectFailed, Glance
 from skyhold.core.db.tx import LookAgain, Proof, Tx, run_after
 
@@ -66,7 +67,9 @@ def on_connect(name: str) -> dict[str, Any]:
     """The driver's arguments that set the limits."""
     if name == "postgresql":
         limits = {limit: str(value) for limit, value in LIMITS[name].items()}
-        return {"server_settings": limits, "prepared_statement_cache_size": STATEMENTS}
+        return {
+            "server_settings": limits, "prepared_statement_cache_size": STATEMENTS, "timeout": vanished.CONNECT_S,
+        }
     (command,) = limiting(name)
     return {"init_command": f"{command}, {IN_UTC}"}
 
@@ -170,6 +173,9 @@ class ServerDatabase:
             json_serializer=dumps, json_deserializer=orjson.loads, hide_parameters=True,
             connect_args=on_connect(self.name),
         )
+
+        if self.name == "postgresql":
+            sa.event.listen(self._engine.sync_engine, "connect", vanished.notice)
 
         # Under READ COMMITTED each statement sees what is committed then, inside a transaction or not: on PostgreSQL,
         # where it costs nothing to ask for none, reads save the two round trips of one. MariaDB would be told twice.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from skyhold.core.db import vanished
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -44,7 +46,8 @@ class Direct:
         try:
             if self._conn is None:
                 _, options = self._engine.dialect.create_connect_args(self._engine.url)
-                self._conn = await asyncpg.connect(**options)
+                self._conn = await asyncpg.connect(**options, timeout=vanished.CONNECT_S)
+                vanished.watch(self._conn)
             return await getattr(self._conn, how)(self._text)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             self.drop()

@@ -183,12 +183,14 @@ class LdapDirectory:
     def _search(
         self, connection: Any, base: str, text: str, attributes: list[str], scope: str = ""
     ) -> list[Entry]:
-        """All entries, page by page. Raises ValueError when the directory gives only some."""
+        """All entries, page by page. Raises ValueError when the directory gives only some, or pages without end: who
+        asked has long gone away by then, and the thread would go on for ever."""
         scope = scope or {"one": "LEVEL", "sub": "SUBTREE"}[self.plan.options["query_scope"]]
         size = int(self.plan.options["page_size"]) or PAGE
         found: list[Entry] = []
         cookie: Any = None
-        while True:
+        end = time.monotonic() + LONG_S
+        while time.monotonic() < end:
             connection.search(
                 base, text, scope, dereference_aliases="ALWAYS", attributes=attributes, paged_size=size,
                 paged_cookie=cookie,
@@ -203,6 +205,7 @@ class LdapDirectory:
             cookie = control["value"]["cookie"] if control else None
             if not cookie:
                 return found
+        raise ValueError(f"a search in {base} does not end")
 
     # ---- connections -----------------------------------------------------------------------
 

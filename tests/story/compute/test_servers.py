@@ -16,6 +16,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.image.drivers.sending import send
 from skyhold.image.tables import IMAGES
 from tests.kit.cloud import Persona
+from tests.kit.patience import until
 from tests.story.compute.scene import VERSION, Scene
 
 
@@ -119,11 +120,11 @@ async def test_delete_wins_over_a_slow_build(scene: Scene) -> None:
 async def test_a_guest_that_dies_shows_as_shutoff(scene: Scene) -> None:
     server = await scene.server("mortal")
     scene.host.driver.crash(server["id"])
-    for _ in range(200):
-        if (await scene.show(server))["status"] == "SHUTOFF":
-            break
-        await asyncio.sleep(0.01)
-    assert (await scene.show(server))["status"] == "SHUTOFF"
+
+    async def shut_off() -> bool:
+        return bool((await scene.show(server))["status"] == "SHUTOFF")
+
+    await until(shut_off, "the server to be shown as off")
 
 
 async def test_an_image_of_a_server_becomes_active_and_boots(scene: Scene) -> None:

@@ -6,7 +6,6 @@ Servers that boot from volumes are test_boot_from_volume.py; what guests see of 
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from typing import Any
 
@@ -14,6 +13,7 @@ from skyhold.compute.drivers.base import GuestFailed
 from skyhold.core.context import internal
 from skyhold.volume import facade
 from tests.kit.cloud import Persona
+from tests.kit.patience import until
 from tests.story.compute.scene import Scene
 from tests.story.compute.test_boot_from_volume import boot, delete, guest, on, shown, volume, volumes
 
@@ -176,9 +176,7 @@ async def test_cve_2023_2088_a_volume_is_not_free_while_its_guest_could_not_be_r
     await attach(scene, server, disk)
     scene.host.driver.fail_next("absent", OSError("the process does not end"), times=2)
     await scene.user.delete(f"{SERVERS}/{server['id']}", status=204)
-    async with asyncio.timeout(20):
-        while (await shown(scene, disk["id"]))["status"] != "available":
-            await asyncio.sleep(0.01)
+    await until(lambda: freed(scene, disk), "the volume to be free")
     assert disk["id"] not in await volumes_of_guests(scene)
     await scene.settled()
     await scene.user.get(f"{SERVERS}/{server['id']}", status=404)
@@ -190,12 +188,16 @@ async def test_cve_2023_2088_a_boot_that_fails_gives_up_its_volumes_after_its_gu
     scene.host.driver.fail_next("absent", OSError("the process does not end"), times=2)
     wish = scene.wish("on a volume", imageRef="", block_device_mapping_v2=[on("volume", disk["id"])])
     made = await scene.user.post(SERVERS, wish, status=202)
-    for _ in range(5):
-        await asyncio.sleep(0.02)
-        await shown(scene, disk["id"], "reserved")
+    await shown(scene, disk["id"], "reserved")
+    await until(lambda: freed(scene, disk), "the volume to be free")
+    assert disk["id"] not in await volumes_of_guests(scene)
     await scene.settled()
     assert (await scene.show(made.json["server"]))["status"] == "ERROR"
     await shown(scene, disk["id"], "available")
+
+
+async def freed(scene: Scene, disk: dict[str, Any]) -> bool:
+    return bool((await shown(scene, disk["id"]))["status"] == "available")
 
 
 async def volumes_of_guests(scene: Scene) -> list[str]:

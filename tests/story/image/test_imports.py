@@ -28,7 +28,7 @@ from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.imports import staged as staged_bytes
-from tests.kit.patience import PATIENCE_S
+from tests.kit.patience import PATIENCE_S, until
 from tests.story.image.conftest import House, ImageUser, start_house
 
 CONTENT = bytes(range(256)) * 3000
@@ -267,8 +267,7 @@ async def test_an_image_deleted_during_its_import_takes_everything_with_it(open_
     image = await me.image()
     body = {"method": {"name": "web-download", "uri": site + "/slow"}}
     await me.post(f"/v2/images/{image['id']}/import", body, status=202)
-    while not open_house.files:
-        await asyncio.sleep(0.01)
+    await until(lambda: open_house.files, "the first bytes of the import")
     assert (await me.look(image["id"]))["os_glance_import_task"]
     await me.delete(f"/v2/images/{image['id']}", status=204)
     await open_house.core.sagas.stop()

@@ -14,6 +14,7 @@ import pytest
 
 from skyhold.core.context import internal
 from skyhold.image.drivers.fake import FakeStore
+from tests.kit.patience import until
 from tests.story.image.conftest import House, start_house
 from tests.story.image.held import HeldStore
 
@@ -150,8 +151,11 @@ async def test_an_image_deleted_during_its_upload_is_gone(house: House) -> None:
     house.keep_in(slow := HeldStore())
     image = await me.image()
     uploading = asyncio.create_task(me.upload(image["id"], CONTENT))
-    while (await me.look(image["id"]))["status"] != "saving":
-        await asyncio.sleep(0.005)
+
+    async def begun() -> bool:
+        return bool((await me.look(image["id"]))["status"] == "saving")
+
+    await until(begun, "the upload to begin")
     await me.upload(image["id"], b"a second one", status=409)
     await me.delete(f"/v2/images/{image['id']}", status=204)
     slow.go_on.set()

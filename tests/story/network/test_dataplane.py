@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from skyhold.network import facade
 from skyhold.network.drivers.base import PortEvent
 from skyhold.network.facade import PortAsk
 from skyhold.network.service import SERVICE as NETWORK
+from tests.kit import patience
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.databases import Servers, chosen
 from tests.story.network.host import FakeHost, until
@@ -44,11 +44,10 @@ async def boot(who: Scene, host_id: str, server: str, network: str, groups: tupl
 
 
 async def becomes(who: Scene, one: str, id: str, status: str) -> None:
-    for _ in range(200):
-        if (await who.get(one, id))["status"] == status:
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"{one} {id} never became {status}")
+    async def is_so() -> bool:
+        return bool((await who.get(one, id))["status"] == status)
+
+    await patience.until(is_so, f"{one} {id} to become {status}")
 
 
 async def test_a_bound_port_is_wired_and_says_so(alice: Scene, host: FakeHost) -> None:

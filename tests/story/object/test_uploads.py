@@ -24,6 +24,7 @@ from skyhold.object.engine.objects import Address
 from skyhold.object.loops import uploads
 from skyhold.object.swift import downloads
 from skyhold.object.tables import BLOBS
+from tests.kit.patience import until
 from tests.story.object.conftest import Account
 
 CONTENT = b"0123456789" * 1000
@@ -163,11 +164,17 @@ async def test_an_upload_says_that_it_is_alive(account: Account, monkeypatch: py
     ctx = internal(account.cloud.core)
     blob_id = await ctx.write(contents.begin)
     row = BLOBS.select().where(BLOBS.c.id == blob_id)
-    began = await ctx.read(lambda tx, ctx: tx.all(row)[0].seen_at)
+
+    async def seen_at() -> int:
+        return int(await ctx.read(lambda tx, ctx: tx.all(row)[0].seen_at))
+
+    async def beaten() -> bool:
+        return await seen_at() > began
+
+    began = await seen_at()
     with pytest.raises(errors.Conflict):
         async with contents.given_back(ctx, blob_id):
-            await asyncio.sleep(0.1)
-            assert await ctx.read(lambda tx, ctx: tx.all(row)[0].seen_at) > began
+            await until(beaten, "the upload to say so")
             raise errors.Conflict("enough")
     assert await ctx.read(lambda tx, ctx: tx.all(row)) == []
 

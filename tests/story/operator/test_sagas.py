@@ -6,7 +6,6 @@ The stuck one is a boot whose step fails for a reason that may pass.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from skyhold.compute.sagas.boot import Boot
 from skyhold.core.context import internal
 from skyhold.core.saga.runner import Run
 from skyhold.core.tables import SAGAS as SAGA_ROWS
+from tests.kit.patience import until
 from tests.story.compute.scene import Scene
 
 SAGAS = "/admin/v1/sagas"
@@ -44,14 +44,14 @@ async def stuck_boot(scene: Scene) -> tuple[str, dict[str, Any]]:
     wish = scene.wish("stuck", adminPass="very-secret-word")
     made = await scene.user.post("/compute/v2.1/servers", wish, status=202)
     id = made.json["server"]["id"]
-    for _ in range(400):
-        listed = await scene.cloud.admin.get(SAGAS, status=200)
-        mine = [one for one in listed.json["sagas"] if one["subject"] == id]
-        if mine and mine[0]["attempt"] >= 1:
-            assert mine[0]["request_id"] == made.headers["x-openstack-request-id"]
-            return id, mine[0]
-        await asyncio.sleep(0.01)
-    raise AssertionError("the saga never met its trouble")
+
+    async def troubled() -> list[dict[str, Any]]:
+        listed = (await scene.cloud.admin.get(SAGAS, status=200)).json["sagas"]
+        return [one for one in listed if one["subject"] == id and one["attempt"] >= 1]
+
+    [mine] = await until(troubled, "the saga to meet its trouble")
+    assert mine["request_id"] == made.headers["x-openstack-request-id"]
+    return id, mine
 
 
 async def status_of(scene: Scene, id: str) -> str:

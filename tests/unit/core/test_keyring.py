@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skyhold.core.keyring import KeySet
+from skyhold.core.keyring import Damaged, KeySet
 
 
 def test_what_is_sealed_can_be_opened_and_looks_like_nothing(tmp_path: Path) -> None:
@@ -93,3 +93,11 @@ def test_a_key_half_written_by_a_power_cut_is_not_one(tmp_path: Path) -> None:
     assert again.open(sealed) == b"x"
     again.rotate()
     assert again.open(sealed) == b"x"
+
+
+def test_a_key_that_is_a_link_to_nowhere_is_damaged(tmp_path: Path) -> None:
+    """And not looked for again and again, as one is that another process takes away at this moment."""
+    keys = KeySet(tmp_path)
+    (tmp_path / "1").symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(Damaged, match="backup"):
+        keys.reload()

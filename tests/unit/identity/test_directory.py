@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ldap3.utils.dn import escape_rdn
 
+from skyhold.identity.drivers import ldap
 from skyhold.identity.logic import directory
 from skyhold.identity.logic.directory import Plan, address, escaped, is_enabled, public_id, understand
 
@@ -129,3 +130,25 @@ def test_ignored_attributes_are_left_out() -> None:
 def test_mapped_attributes_never_stand_for_our_own() -> None:
     pairs = ["title:title", "mail:id", "mail:enabled", "mail:", "nothing:else"]
     assert directory.mapped(entry(title=[b"Dr"], mail=[b"m"]), pairs) == {"title": "Dr"}
+
+
+class Endless:
+    """A directory that has always one more page."""
+
+    result = {"result": 0, "controls": {"1.2.840.113556.1.4.319": {"value": {"cookie": b"more"}}}}
+    response = ()
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def search(self, *args: Any, **kw: Any) -> None:
+        self.asked += 1
+
+
+def test_pages_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked stops waiting by itself; the thread would go on for ever, and its memory grow."""
+    monkeypatch.setattr(ldap, "LONG_S", 0.05)
+    endless = Endless()
+    with pytest.raises(ValueError, match="does not end"):
+        ldap.LdapDirectory({})._search(endless, "ou=people", "(objectClass=*)", ["cn"])
+    assert endless.asked > 1

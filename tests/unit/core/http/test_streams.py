@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.kit.patience import PATIENCE_S
+from tests.kit.patience import PATIENCE_S, until
 from tests.unit.core.http.toy import GOOD, MIB, TIMEOUT_S, digests, raw, received
 
 
@@ -68,7 +68,7 @@ async def test_an_upload_cut_off_in_the_middle_is_no_whole_one(port: int) -> Non
         await writer.drain()
         await asyncio.sleep(0.05)
         writer.close()
-        await asyncio.sleep(0.05)
+    await until(lambda: len(received) == 2, "both uploads to end")
     assert received == ["client_gone"] * 2
 
 
