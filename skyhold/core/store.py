@@ -156,6 +156,14 @@ class Store:
             return False
         return ctx.core.policy.predicate(rule.name, ctx.creds)
 
+    def scope(self, ctx: Context) -> bool | Alternatives:
+        """What the caller may see, for statements of one's own that are built once: `scope_params` tells its shape
+        from its values, and `scope_clause` makes a WHERE clause of the shape."""
+        return self._scope(ctx, ctx.rule)
+
+    def scope_clause(self, shape: Any) -> Any:
+        return sa.true() if shape is True else self._scope_clause(shape or ())
+
     def _where_scope(self, statement: Any, shape: Any) -> Any:
         if shape is True:
             return statement

@@ -20,8 +20,6 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import Page, Shape, collection, field, writer
-from skyhold.core.store import Store
-from skyhold.core.tables import JOURNAL
 from skyhold.core.versions import Version
 from skyhold.events import policy, reading
 from skyhold.events.following import ANY_PROJECT, followers
@@ -154,12 +152,8 @@ WRITE = writer(Event, Version(1, 0))
 
 # ---- queries -------------------------------------------------------------------------------
 
-store = Store(JOURNAL, service="events", kind="event", key="position")
-
 
 def read_page(tx: Tx, ctx: Context, query: EventQuery, after: int, limit: int) -> tuple[list[Event], int]:
     wanted = Wanted(kinds=query.kind, actions=query.action, resources=query.resource)
-    visible = store.visible(ctx)
-    if query.project_id:
-        visible = visible & (JOURNAL.c.project_id == query.project_id)
-    return reading.page(tx, ctx, visible, wanted, after, limit, ctx.allows(policy.EVENTS_STATE))
+    whole = ctx.allows(policy.EVENTS_STATE)
+    return reading.page(tx, reading.store.scope(ctx), wanted, after, limit, whole, project_id=query.project_id or "")

@@ -8,15 +8,16 @@ a tenant; others get those attributes that are never a secret anywhere.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from skyhold.core import errors
-from skyhold.core.context import Context
+from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.shapes import JsonObject, Shape, TimeMicrosZ, field
-from skyhold.core.store import like_escape
+from skyhold.core.store import Alternatives, Store, like_escape, scope_params
 from skyhold.core.tables import JOURNAL
 
 OPEN_ATTRIBUTES = frozenset({
@@ -52,24 +53,28 @@ class Event(Shape):
     state: JsonObject
 
 
+store = Store(JOURNAL, service="events", kind="event", key="position")
+
+
+def of_project(project_id: str) -> Alternatives:
+    """As a scope: what happened in this project only."""
+    return ((("project_id", project_id),),)
+
+
 def page(
-    tx: Tx, ctx: Context, visible: Any, wanted: Wanted, after: int, limit: int, whole: bool
+    tx: Tx, scope: bool | Alternatives, wanted: Wanted, after: int, limit: int, whole: bool, *, project_id: str = ""
 ) -> tuple[list[Event], int]:
     """Events after a position, and the position up to which nothing was left out.
 
-    `visible` is a WHERE clause. Gone when events after the position were already forgotten.
+    `scope` is who may see them (`store.scope`, `of_project`), and `project_id`, unless it is empty, narrows it. Gone
+    when events after the position were already forgotten.
     """
-    found = (
-        sa.select(JOURNAL)
-        .where(JOURNAL.c.position > after, visible, *clauses(wanted))
-        .order_by(JOURNAL.c.position)
-        .limit(limit)
-        .subquery()
+    shape, params = scope_params(scope)
+    statement = statement_for(
+        shape, bool(project_id), bool(wanted.kinds), bool(wanted.resources), len(wanted.actions)
     )
-    # In one statement, which sees one state: a row that comes meanwhile must not be jumped over.
-    rows = tx.all(
-        sa.select(ENDS, found).select_from(ENDS.outerjoin(found, sa.true())).order_by(found.c.position)
-    )
+    asked = {"after": after, "the_limit": limit, "project": project_id, **told_of(wanted), **params}
+    rows = tx.all(statement, asked)
     refuse_forgotten(after, rows[0].oldest)
     events = [shown(row, whole) for row in rows if row.position is not None]
     if len(events) == limit:
@@ -90,21 +95,39 @@ def refuse_forgotten(after: int, oldest: int | None) -> None:
         )
 
 
-def clauses(wanted: Wanted) -> list[Any]:
-    found: list[Any] = []
-    if wanted.kinds:
-        found.append(JOURNAL.c.kind.in_(wanted.kinds))
-    if wanted.resources:
-        found.append(JOURNAL.c.resource_id.in_(wanted.resources))
-    if wanted.actions:
-        found.append(sa.or_(*[action_clause(action) for action in wanted.actions]))
-    return found
-
-
-def action_clause(action: str) -> Any:
-    return sa.or_(
-        JOURNAL.c.action == action, JOURNAL.c.action.like(like_escape(action) + ".%", escape="\\")
+@cache
+def statement_for(shape: Any, of_one: bool, kinds: bool, resources: bool, actions: int) -> sa.Select[Any]:
+    """Built once for each form of question, and for ever: building it costs more than the database's answer. One
+    statement, which sees one state: a row that comes meanwhile must not be jumped over."""
+    found = (
+        sa.select(JOURNAL)
+        .where(JOURNAL.c.position > sa.bindparam("after"), store.scope_clause(shape))
+        .order_by(JOURNAL.c.position)
+        .limit(sa.bindparam("the_limit"))
     )
+    if of_one:
+        found = found.where(JOURNAL.c.project_id == sa.bindparam("project"))
+    if kinds:
+        found = found.where(among(JOURNAL.c.kind, "kinds"))
+    if resources:
+        found = found.where(among(JOURNAL.c.resource_id, "resources"))
+    if actions:
+        found = found.where(sa.or_(*[action_clause(i) for i in range(actions)]))
+    rows = found.subquery()
+    return sa.select(ENDS, rows).select_from(ENDS.outerjoin(rows, sa.true())).order_by(rows.c.position)
+
+
+def action_clause(i: int) -> Any:
+    action = JOURNAL.c.action
+    return sa.or_(action == sa.bindparam(f"action_{i}"), action.like(sa.bindparam(f"under_{i}"), escape="\\"))
+
+
+def told_of(wanted: Wanted) -> dict[str, Any]:
+    """The statement's parameters."""
+    told: dict[str, Any] = {"kinds": wanted.kinds, "resources": wanted.resources}
+    for i, action in enumerate(wanted.actions):
+        told |= {f"action_{i}": action, f"under_{i}": like_escape(action) + ".%"}
+    return told
 
 
 def shown(row: Any, whole: bool) -> Event:
@@ -118,5 +141,3 @@ def shown(row: Any, whole: bool) -> Event:
 
 def open_part(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name in OPEN_ATTRIBUTES}
-
-

@@ -7,7 +7,7 @@ No upstream service answers here: the port is one that none of them uses.
 from __future__ import annotations
 
 from skyhold.core.service import Service
-from skyhold.events import discovery, events, policy, resealing, webhooks
+from skyhold.events import audit, discovery, events, listening, policy, resealing, webhooks
 from skyhold.events.loops import deliver
 
 SERVICE = Service(
@@ -20,5 +20,6 @@ SERVICE = Service(
     rules=policy.RULES,
     loops=[deliver.LOOP],
     reseals=[resealing.run],
-    on_start=[deliver.forget_leases],
+    audits=[audit.run],
+    on_start=[resealing.seal_plain, deliver.forget_leases, listening.hear],
 )

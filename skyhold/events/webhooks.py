@@ -2,14 +2,14 @@
 """Webhooks: URLs of a project that its events are posted to, one after another.
 
 Who posts is loops/deliver.py, and how a delivery is signed logic/signing.py. The one thing to know first:
-the secret is sealed by the master key and never shown again, and a webhook's first event is that it was
-made.
+the secret and the URL are sealed by the master key, for a URL's path or query often is a credential too. The secret is
+never shown again, and of the URL where it leads, but not the rest; a webhook's first event is that it was made.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from skyhold.core import errors, journal
 from skyhold.core.context import Context
@@ -19,7 +19,7 @@ from skyhold.core.outbound import Outbound
 from skyhold.core.quota import Quota
 from skyhold.core.shapes import ABSENT, Absent, Page, Shape, TimeMicrosZ, collection, envelope, field
 from skyhold.core.store import Store
-from skyhold.events import policy
+from skyhold.events import listening, policy
 from skyhold.events.reading import Wanted
 from skyhold.events.tables import WEBHOOKS
 
@@ -57,6 +57,8 @@ class Delivery(Shape):
 
 
 class Webhook(Shape):
+    """`url` is where it leads; a path or query is only hinted at."""
+
     id: str
     name: str
     project_id: str
@@ -91,7 +93,7 @@ async def index(ctx: Context, query: WebhookQuery) -> Page:
     if len(rows) == query.limit:
         asked = urlencode({"limit": query.limit, "marker": rows[-1].id})
         following = [{"rel": "next", "href": f"{ctx.core.settings.public_url}/events/v1/webhooks?{asked}"}]
-    return Page([shown(row) for row in rows], following)
+    return Page([shown(ctx, row) for row in rows], following)
 
 
 @routes.post(
@@ -102,13 +104,13 @@ async def create(ctx: Context, want: WebhookCreate) -> Webhook:
     """Create a webhook."""
     # What was written down before must not look as if it came later.
     await journal.catch_up(ctx.core)
-    return shown(await ctx.write(insert, want))
+    return shown(ctx, await ctx.write(insert, want))
 
 
 @routes.get("/v1/webhooks/{webhook_id}", policy=policy.WEBHOOKS_SHOW, reply=envelope("webhook", Webhook))
 async def show(ctx: Context, id: str) -> Webhook:
     """Show a webhook and how far it has come."""
-    return shown(await ctx.read(get, id))
+    return shown(ctx, await ctx.read(get, id))
 
 
 @routes.patch(
@@ -117,7 +119,7 @@ async def show(ctx: Context, id: str) -> Webhook:
 )
 async def update(ctx: Context, id: str, want: WebhookUpdate) -> Webhook:
     """Change a webhook; what it has not delivered yet is tried again at once."""
-    return shown(await ctx.write(change, id, want))
+    return shown(ctx, await ctx.write(change, id, want))
 
 
 @routes.delete("/v1/webhooks/{webhook_id}", policy=policy.WEBHOOKS_DELETE)
@@ -138,12 +140,13 @@ def insert(tx: Tx, ctx: Context, want: WebhookCreate) -> Any:
     Outbound(ctx.core.settings).check(want.url)
     QUOTA.take(tx, ctx.project_id, webhooks=1)
     row = store.insert(
-        tx, id=ctx.new_id(), project_id=ctx.project_id, user_id=ctx.user_id, name=want.name, url=want.url,
-        secret=ctx.core.keyring.seal(want.secret.encode()), enabled=want.enabled,
+        tx, id=ctx.new_id(), project_id=ctx.project_id, user_id=ctx.user_id, name=want.name,
+        url=seal(ctx, want.url), secret=seal(ctx, want.secret), enabled=want.enabled,
         all_projects=want.all_projects, wanted=kept(want.wanted), position=journal.last_position(tx, ctx),
         attempts=0, due_at=tx.now, lease_until=0, fence=0,
     )
     journal.record(tx, "webhook.create", row)
+    tell_soon(tx, row)
     return row
 
 
@@ -152,18 +155,28 @@ def change(tx: Tx, ctx: Context, id: str, want: WebhookUpdate) -> Any:
     if row.all_projects:
         check_all_projects(ctx)
     values: dict[str, Any] = {
-        name: value for name in ("name", "url", "enabled") if (value := getattr(want, name)) is not ABSENT
+        name: value for name in ("name", "enabled") if (value := getattr(want, name)) is not ABSENT
     }
-    if "url" in values:
-        Outbound(ctx.core.settings).check(values["url"])
+    # Whoever hands back what was shown to them changes nothing.
+    if want.url is not ABSENT and want.url != place_of(ctx, row):
+        Outbound(ctx.core.settings).check(want.url)
+        values["url"] = seal(ctx, want.url)
     if want.secret is not ABSENT:
-        values["secret"] = ctx.core.keyring.seal(want.secret.encode())
+        values["secret"] = seal(ctx, want.secret)
     if want.wanted is not ABSENT:
         values["wanted"] = kept(want.wanted)
     # Whoever is sending now still has the old address: it must neither go on nor acknowledge.
     row = store.update(tx, row, **values, attempts=0, due_at=tx.now, lease_until=0, fence=row.fence + 1)
     journal.record(tx, "webhook.update", row)
+    tell_soon(tx, row)
     return row
+
+
+def tell_soon(tx: Tx, row: Any) -> None:
+    """Once it is committed: who sends may believe that there is no webhook."""
+    if row.enabled:
+        core = tx.ctx.core
+        tx.after_commit(lambda: listening.tell(core))
 
 
 def remove(tx: Tx, ctx: Context, id: str) -> None:
@@ -189,9 +202,36 @@ def kept(wanted: Wanted) -> dict[str, list[str]]:
     return {"kinds": wanted.kinds, "actions": wanted.actions, "resources": wanted.resources}
 
 
+# ---- what is sealed ------------------------------------------------------------------------
+
+
+def seal(ctx: Context, text: str) -> str:
+    return ctx.core.keyring.seal(text.encode())
+
+
+def address_of(ctx: Context, row: Any) -> str:
+    """The whole URL. Raises ValueError when it can't be opened."""
+    return ctx.core.keyring.open(row.url).decode()
+
+
+def place_of(ctx: Context, row: Any) -> str:
+    """The URL as it is shown; empty when it can't be opened."""
+    try:
+        return place(address_of(ctx, row))
+    except ValueError:
+        return ""
+
+
+def place(url: str) -> str:
+    """Scheme, host and port; that there is more is said by `/…`, which can be in no URL."""
+    parts = urlsplit(url)
+    rest = "/…" if parts.path.strip("/") or parts.query or parts.fragment else parts.path
+    return f"{parts.scheme}://{parts.netloc}{rest}"
+
+
 # ---- queries -------------------------------------------------------------------------------
 
-# Often the address is the credential.
+# Sealed or not, they have no place in the journal; what a receiver answered may quote them.
 store = Store(
     WEBHOOKS, service="events", kind="webhook", label="Webhook", secrets=["secret", "url", "last_error"]
 )
@@ -205,10 +245,10 @@ def page(tx: Tx, ctx: Context, query: WebhookQuery) -> list[Any]:
     return store.page(tx, ctx, limit=query.limit, marker=query.marker)
 
 
-def shown(row: Any) -> Webhook:
+def shown(ctx: Context, row: Any) -> Webhook:
     waiting = row.enabled and row.attempts > 0
     return Webhook(
-        id=row.id, name=row.name, project_id=row.project_id, user_id=row.user_id, url=row.url,
+        id=row.id, name=row.name, project_id=row.project_id, user_id=row.user_id, url=place_of(ctx, row),
         enabled=row.enabled, all_projects=row.all_projects, wanted=Wanted(**row.wanted),
         delivery=Delivery(
             position=row.position, attempts=row.attempts, last_error=row.last_error,

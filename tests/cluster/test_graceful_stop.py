@@ -6,12 +6,15 @@ Being killed without a word is test_chaos.py and test_each_step.py.
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -30,7 +33,7 @@ STOPPED_S = 30.0
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    made = Processes(tmp_path_factory.mktemp("graceful"))
+    made = Processes(tmp_path_factory.mktemp("graceful"), '[outbound]\nallow = ["127.0.0.1/32"]\n')
     lift_limits(made)
     yield made
     made.close()
@@ -216,6 +219,95 @@ def test_a_stream_of_events_comes_to_its_end(running: Processes) -> None:
     told = began + rest_of(line)
     assert told.endswith(b"0\r\n\r\n"), "the last chunk: it was asked to end, and not cut off after ten seconds"
     ready_again(running, stopping)
+
+
+def test_down_waits_for_a_request_a_stream_and_a_delivery_under_way(running: Processes) -> None:
+    """Each comes to its end: a whole answer, a last chunk, and an event that is acknowledged once and for all."""
+    with slow_receiver() as (url, asked, answer, heard):
+        hook = {"name": "slow", "url": url, "secret": "a-secret-of-some-length", "wanted": {"kinds": ["network"]}}
+        status, made = running.call("POST", "/events/v1/webhooks", {"webhook": hook})
+        assert status == 201, made
+        at = f"/events/v1/webhooks/{made['webhook']['id']}"
+        network = running.call("POST", f"{N}/networks", {"network": {"name": "told of"}})[1]["network"]["id"]
+        assert asked.wait(PATIENCE_S)
+        image, size = queued_image(running, "with the rest"), 2 * 1024 * 1024
+        line = upload(running, image, size)
+        line.sendall(b"\0" * (size // 2))
+        saving(running, image)
+        stream = opened(running, "GET", "/events/v1/events", Accept="text/event-stream")
+        began = stream.recv(65536)
+        assert b"200 OK" in began
+        start, down = time.monotonic(), threading.Thread(target=lambda: done.append(running.skyhold("down")))
+        done: list[Any] = []
+        down.start()
+        # First it stops the agent, then it asks the control plane.
+        assert (began + rest_of(stream)).endswith(b"0\r\n\r\n")
+        line.sendall(b"\0" * (size // 2))
+        assert rest_of(line).startswith(b"HTTP/1.1 204")
+        time.sleep(0.5)
+        answer.set()
+        down.join()
+        assert done[0].returncode == 0 and time.monotonic() - start < STOPPED_S, done
+        log = (running.home / "log/serve.log").read_text()
+        assert "Traceback" not in log, log[-4000:]
+        assert heard == [network]
+        running.up()
+        assert running.call("GET", f"{I}/{image}")[1]["status"] == "active"
+        assert running.call("DELETE", f"{N}/networks/{network}")[0] == 204
+        end = time.monotonic() + PATIENCE_S
+        while len(heard) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        # The creation came once, and not again after the start.
+        assert heard == [network, network] and running.call("DELETE", at)[0] == 204
+    assert running.call("DELETE", f"{I}/{image}")[0] == 204
+    running.rest()
+
+
+def test_down_does_not_wait_longer_for_a_receiver_that_never_answers(running: Processes) -> None:
+    with slow_receiver() as (url, asked, answer, heard):
+        hook = {"name": "mute", "url": url, "secret": "a-secret-of-some-length", "wanted": {"kinds": ["network"]}}
+        status, made = running.call("POST", "/events/v1/webhooks", {"webhook": hook})
+        assert status == 201, made
+        network = running.call("POST", f"{N}/networks", {"network": {"name": "not told of"}})[1]["network"]["id"]
+        assert asked.wait(PATIENCE_S)
+        ready_again(running, terminate(running))
+        answer.set()
+        end = time.monotonic() + PATIENCE_S
+        while len(heard) < 2:
+            assert time.monotonic() < end, "it comes again after the start, at once"
+            time.sleep(0.02)
+        assert heard == [network, network]
+        assert running.call("DELETE", f"/events/v1/webhooks/{made['webhook']['id']}")[0] == 204
+    assert running.call("DELETE", f"{N}/networks/{network}")[0] == 204
+
+
+@contextmanager
+def slow_receiver() -> Iterator[tuple[str, threading.Event, threading.Event, list[str]]]:
+    """Its URL, whether it was asked, what it waits for before it answers, and the ids of what it was told of."""
+    asked, answer, heard = threading.Event(), threading.Event(), list[str]()
+
+    class Receive(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            heard.append(body["event"]["resource_id"])
+            asked.set()
+            answer.wait(2 * STOPPED_S)
+            with suppress(OSError):
+                self.send_response(204)
+                self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receive)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/", asked, answer, heard
+    finally:
+        answer.set()
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_step_under_way_goes_on_after_the_start(running: Processes) -> None:

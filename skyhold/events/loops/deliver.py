@@ -4,13 +4,13 @@
 What a webhook is, is webhooks.py. The one thing to know first: an event counts as delivered when the
 receiver answered 2xx *and* that is committed; until then it is sent again after a crash, with the same
 position, and nothing later is sent before it. A webhook is sent to by one sender at a time, whose fence
-goes with each commit, so one that was paused and is behind stops silently.
+goes with each commit, so one that was paused and is behind stops silently. When the program ends, what is on its way
+gets a few seconds to be acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from skyhold.core.outbound import Outbound
 from skyhold.core.shapes import writer
 from skyhold.core.tables import JOURNAL
 from skyhold.core.versions import Version
-from skyhold.events import reading, webhooks
+from skyhold.events import listening, reading, webhooks
 from skyhold.events.logic import signing
 from skyhold.events.reading import Event, Wanted
 from skyhold.events.tables import WEBHOOKS
@@ -39,15 +39,15 @@ log = structlog.get_logger("webhook")
 TIMEOUT_S = 10.0
 LEASE_US = 30_000_000
 """Longer than one attempt may take; renewed with each acknowledgement."""
+LAST_S = 5.0
+"""What an attempt under way gets when the program ends: less than what requests get, and all of it in `skyhold down`'s
+patience (cmd/processes.py)."""
 BATCH = 50
 AT_ONCE = 32
-NAME = "events.deliver"
 EVERY_S = 1.0
 PAUSE_S = 0.02
 WRITE = writer(Event, Version(1, 0))
 LISTENING = sa.select(WEBHOOKS.c.id).where(WEBHOOKS.c.enabled).limit(1)
-NOBODY_UNTIL = "events.nobody_listens_until"
-"""Most clouds have no webhook, and need not look for one that is due at each commit."""
 DUE = (
     sa.select(WEBHOOKS.c.id)
     .where(
@@ -73,18 +73,21 @@ class Turn:
 
 async def run(ctx: Context) -> None:
     """Send to all webhooks that are due, at once; ends when none is. Rung by the journal while it runs."""
-    if time.monotonic() < ctx.core.shelf.get(NOBODY_UNTIL, 0.0):
+    memory = listening.listening(ctx.core)
+    if memory.nobody():
         return
     sending: dict[str, asyncio.Task[None]] = {}
+    ending = asyncio.Event()
     try:
         with ctx.core.news.heard() as news:
             while True:
                 news.clear()
                 for id in await ctx.read(due, list(sending), AT_ONCE - len(sending)):
-                    sending[id] = asyncio.create_task(deliver(ctx.core, id))
+                    sending[id] = asyncio.create_task(deliver(ctx.core, id, ending))
                 if not sending:
+                    before = memory.before()
                     if not await ctx.read(somebody_listens):
-                        ctx.core.shelf[NOBODY_UNTIL] = time.monotonic() + EVERY_S / 2
+                        memory.remember_nobody(before)
                     # A burst of commits is looked at once, not one by one.
                     await asyncio.sleep(PAUSE_S)
                     return
@@ -92,9 +95,20 @@ async def run(ctx: Context) -> None:
                 for id in [id for id, task in sending.items() if task.done()]:
                     finish(sending.pop(id), id)
     finally:
-        for task in sending.values():
+        ending.set()
+        await finished(list(sending.values()))
+
+
+async def finished(tasks: list[asyncio.Task[None]]) -> None:
+    """As soon as none of them sends any more; those that still wait for their receiver then are cancelled, and their
+    event comes again after the start."""
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_S)
+    finally:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*sending.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def first_of(news: asyncio.Event, tasks: Any) -> None:
@@ -110,32 +124,47 @@ def finish(task: asyncio.Task[None], id: str) -> None:
         log.error("a webhook could not be served; it is tried again", webhook=id, error=repr(error))
 
 
-async def deliver(core: Core, id: str) -> None:
-    """Send what this webhook has not acknowledged, until there is nothing more or an attempt fails."""
+async def deliver(core: Core, id: str, ending: asyncio.Event) -> None:
+    """Send what this webhook has not acknowledged, until there is nothing more, an attempt fails or all ends."""
     ctx = internal(core)
     outbound = Outbound(core.settings)
-    while (turn := await ctx.write(take, id)) is not None and turn.events:
-        for event in turn.events:
-            problem = await attempt(ctx, outbound, turn.webhook, event)
-            if problem is not None:
-                await ctx.write(failed, id, turn.fence, problem)
+    while not ending.is_set() and (turn := await ctx.write(take, id)) is not None and turn.events:
+        try:
+            if not await send(ctx, outbound, turn, ending):
                 return
-            if not await ctx.write(acknowledged, id, turn.fence, event.position):
-                return
+        except asyncio.CancelledError:
+            # Else whoever comes next would wait until the lease has ended.
+            await ctx.write(let_go, id, turn.fence)
+            raise
         await ctx.write(let_go, id, turn.fence)
+
+
+async def send(ctx: Context, outbound: Outbound, turn: Turn, ending: asyncio.Event) -> bool:
+    """Whether all that was sent was acknowledged, and the turn is still ours."""
+    id = turn.webhook.id
+    for event in turn.events:
+        if ending.is_set():
+            break
+        problem = await attempt(ctx, outbound, turn.webhook, event)
+        if problem is not None:
+            await ctx.write(failed, id, turn.fence, problem)
+            return False
+        if not await ctx.write(acknowledged, id, turn.fence, event.position):
+            return False
+    return True
 
 
 async def attempt(ctx: Context, outbound: Outbound, webhook: Any, event: Event) -> str | None:
     """None when it was acknowledged, else what went wrong, in a sentence for the webhook's owner."""
     body = orjson.dumps({"webhook_id": webhook.id, "event": WRITE(event)})
     try:
-        secret = ctx.core.keyring.open(webhook.secret)
+        secret, url = ctx.core.keyring.open(webhook.secret), webhooks.address_of(ctx, webhook)
         headers = signing.headers(secret, webhook.id, event.position, ctx.now // 1_000_000, body)
         answer = await outbound.request(
-            "POST", webhook.url, headers=headers, body=body, redirects=0, timeout_s=TIMEOUT_S
+            "POST", url, headers=headers, body=body, redirects=0, timeout_s=TIMEOUT_S
         )
     except ValueError:
-        return "The secret can no longer be opened: set it anew."
+        return "The URL or the secret can no longer be opened: set both anew."
     except errors.TooLarge:
         return "The receiver's answer was too long."
     except errors.Error as error:
@@ -176,21 +205,25 @@ def take(tx: Tx, ctx: Context, id: str) -> Turn | None:
     if not project.enabled:
         webhooks.store.update(tx, row, due_at=now + signing.LONGEST_WAIT_S * 1_000_000)
         return None
-    visible = sa.true() if row.all_projects else JOURNAL.c.project_id == row.project_id
-    events, upto = unread(tx, ctx, row, visible)
+    events, upto = unread(tx, row)
     fence = row.fence + 1
     values = {"lease_until": now + LEASE_US, "fence": fence} if events else {"position": upto}
+    if events and not row.attempts:
+        # What it does not want is behind it. After a try in vain it stands still, so that an audit sees what it lost.
+        values["position"] = events[0].position - 1
     tx.execute(WEBHOOKS.update().where(WEBHOOKS.c.id == id).values(**values))
     return Turn(row, fence, events)
 
 
-def unread(tx: Tx, ctx: Context, row: Any, visible: Any) -> tuple[list[Event], int]:
+def unread(tx: Tx, row: Any) -> tuple[list[Event], int]:
+    scope = True if row.all_projects else reading.of_project(row.project_id)
+    wanted, whole = Wanted(**row.wanted), row.all_projects
     try:
-        return reading.page(tx, ctx, visible, Wanted(**row.wanted), row.position, BATCH, row.all_projects)
+        return reading.page(tx, scope, wanted, row.position, BATCH, whole)
     except errors.Gone as gone:
         # Longer unreachable than events are kept: what is left of them follows.
         after = int(gone.extra["oldest"]) - 1  # type: ignore[call-overload]
-        return reading.page(tx, ctx, visible, Wanted(**row.wanted), after, BATCH, row.all_projects)
+        return reading.page(tx, scope, wanted, after, BATCH, whole)
 
 
 def acknowledged(tx: Tx, ctx: Context, id: str, fence: int, position: int) -> bool:
@@ -230,4 +263,4 @@ def forget(tx: Tx, ctx: Context) -> None:
     tx.execute(WEBHOOKS.update().where(WEBHOOKS.c.lease_until > 0).values(lease_until=0))
 
 
-LOOP = Loop(NAME, EVERY_S, run, on_news=True)
+LOOP = Loop(listening.DELIVER, EVERY_S, run, on_news=True)

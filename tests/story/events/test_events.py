@@ -22,7 +22,7 @@ from skyhold.core import context, journal
 from skyhold.core.http.server import make_server
 from skyhold.core.journal import forget
 from skyhold.events import events as events_module
-from skyhold.events import following
+from skyhold.events import following, reading
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud, Persona
 from tests.kit.patience import PATIENCE_S
@@ -333,3 +333,13 @@ async def test_a_reader_that_came_too_late_is_told_so(cloud: Cloud) -> None:
     assert gone.json["error"]["reason"] == "forgotten"
     await ana.get(EVENTS, headers={"Accept": "text/event-stream", "Last-Event-ID": "1"}, status=410)
     await ana.get(EVENTS, status=200)
+
+
+async def test_a_form_of_question_is_put_into_words_once(cloud: Cloud) -> None:
+    ana, ben = await cloud.project(), await cloud.project()
+    asked = {"kind": ["keypair", "server"], "action": "keypair", "resource": "x"}
+    await ana.get(EVENTS, asked, status=200)
+    before = reading.statement_for.cache_info().misses
+    for who, kind, action in ((ana, "server", "server.create"), (ben, "volume", "a_%"), (ben, "port", "b")):
+        await who.get(EVENTS, {**asked, "kind": kind, "action": action, "limit": 7}, status=200)
+    assert reading.statement_for.cache_info().misses == before

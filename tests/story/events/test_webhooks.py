@@ -14,23 +14,33 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from skyhold.core import context
+from skyhold.core.tables import JOURNAL
+from skyhold.events import listening
 from skyhold.events import webhooks as webhooks_module
 from skyhold.events.logic import signing
 from skyhold.events.loops import deliver
+from skyhold.events.tables import WEBHOOKS as WEBHOOKS_TABLE
 from tests.kit.client import Client
 from tests.kit.cloud import Cloud
 from tests.kit.patience import PATIENCE_S
 from tests.story.events.receiver import SECRET, Receiver, receiving
 
 WEBHOOKS = "/events/v1/webhooks"
+KEYPAIRS_OF = (
+    sa.select(JOURNAL.c.position)
+    .where(JOURNAL.c.project_id == sa.bindparam("project"), JOURNAL.c.kind == "keypair")
+    .order_by(JOURNAL.c.position)
+)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -67,7 +77,7 @@ async def test_a_webhook_is_made_shown_changed_listed_and_removed(cloud: Cloud) 
     assert (made["name"], made["project_id"], made["enabled"]) == ("one", ana.project_id, True)
     assert made["wanted"] == {"kinds": ["server"], "actions": [], "resources": []}
     shown = await ana.get(f"{WEBHOOKS}/{made['id']}", status=200)
-    assert shown.json["webhook"]["url"] == "https://hooks.example.org/x"
+    assert shown.json["webhook"]["url"] == "https://hooks.example.org/…"
     changed = await ana.patch(
         f"{WEBHOOKS}/{made['id']}", {"webhook": {"name": "two", "enabled": False}}, status=200
     )
@@ -88,10 +98,83 @@ async def test_the_secret_is_never_shown_and_sealed_at_rest(cloud: Cloud) -> Non
         await cloud.admin.get("/events/v1/events", {"resource": id}, status=200),
     ]
     assert all(secret.encode() not in answer.body for answer in answers)
-    assert b"a.example.org" not in answers[-1].body, "the address may be a credential too"
     row = await context.internal(cloud.core).read(lambda tx, ctx: webhooks_module.store.find(tx, id))
     assert secret not in row.secret
     assert cloud.core.keyring.open(row.secret) == (secret + "2").encode()
+
+
+async def kept_url(cloud: Cloud, id: str) -> tuple[str, str]:
+    """As it is in the database, and opened."""
+    row = await context.internal(cloud.core).read(lambda tx, ctx: webhooks_module.store.find(tx, id))
+    return row.url, cloud.core.keyring.open(row.url).decode()
+
+
+@pytest.mark.parametrize(("url", "place"), [
+    ("https://a.example.org/services/T0/{}", "https://a.example.org/…"),
+    ("https://a.example.org:8443?token={}", "https://a.example.org:8443/…"),
+    ("https://a.example.org/#{}", "https://a.example.org/…"),
+])
+async def test_what_of_an_address_may_be_a_credential_is_sealed_and_never_shown(
+    cloud: Cloud, url: str, place: str
+) -> None:
+    ana, secret = await cloud.project(), uuid.uuid4().hex
+    made = await ana.post(WEBHOOKS, {"webhook": {"url": url.format(secret), "secret": SECRET}}, status=201)
+    id = made.json["webhook"]["id"]
+    assert made.json["webhook"]["url"] == place
+    answers = [
+        made, await ana.get(f"{WEBHOOKS}/{id}"), await ana.get(WEBHOOKS), await cloud.admin.get(f"{WEBHOOKS}/{id}"),
+        await cloud.admin.get("/events/v1/events", {"resource": id}, status=200),
+    ]
+    assert all(secret.encode() not in answer.body for answer in answers)
+    assert b"a.example.org" not in answers[-1].body
+    kept, opened = await kept_url(cloud, id)
+    assert (secret in kept, opened) == (False, url.format(secret))
+    # Handing back what was shown changes nothing; another address does.
+    at = f"{WEBHOOKS}/{id}"
+    await ana.patch(at, {"webhook": {"url": place, "name": "n"}}, status=200)
+    assert (await kept_url(cloud, id))[1] == url.format(secret)
+    await ana.patch(at, {"webhook": {"url": "https://b.example.org/…"}}, status=400)
+    changed = await ana.patch(at, {"webhook": {"url": "https://b.example.org/"}}, status=200)
+    assert changed.json["webhook"]["url"] == "https://b.example.org/"
+    assert (await kept_url(cloud, id))[1] == "https://b.example.org/"
+
+
+async def test_an_address_that_an_earlier_release_kept_in_plain_words_is_sealed_at_the_start(cloud: Cloud) -> None:
+    ana, url = await cloud.project(), "https://hooks.example.org/earlier"
+    id = (await make_webhook(ana, url, enabled=False))["id"]
+    plain = WEBHOOKS_TABLE.update().where(WEBHOOKS_TABLE.c.id == id).values(url=url)
+    await context.internal(cloud.core).write(lambda tx, ctx: tx.execute(plain))
+    for prepare in cloud.core.services["events"].on_start:
+        await prepare(cloud.core)
+    kept, opened = await kept_url(cloud, id)
+    assert (kept == url, opened) == (False, url)
+    await ana.delete(f"{WEBHOOKS}/{id}", status=204)
+
+
+async def test_the_first_webhook_hears_at_once_though_nobody_listened_before(
+    cloud: Cloud, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That nobody does is remembered; here it would be for ever."""
+    ana = await cloud.project()
+    monkeypatch.setattr(listening, "SILENCE_S", 1e6)
+    off = WEBHOOKS_TABLE.update().values(enabled=False)
+    await context.internal(cloud.core).write(lambda tx, ctx: tx.execute(off))
+    await until_nobody_listens(cloud)
+    made = await make_webhook(ana, receiver.url)
+    assert (await receiver.heard(1))[0]["action"] == "webhook.create"
+    await ana.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"enabled": False}}, status=200)
+    await until_nobody_listens(cloud)
+    before = len(receiver.seen)
+    await ana.patch(f"{WEBHOOKS}/{made['id']}", {"webhook": {"enabled": True}}, status=200)
+    await receiver.heard(before + 1)
+    await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
+
+
+async def until_nobody_listens(cloud: Cloud) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not listening.listening(cloud.core).nobody():
+            cloud.core.loops.ring(listening.DELIVER)
+            await asyncio.sleep(0.02)
 
 
 async def test_a_project_has_its_own_webhooks(cloud: Cloud) -> None:
@@ -205,6 +288,59 @@ async def test_a_slow_receiver_does_not_hold_up_another(
     for made in (slow, fast):
         await ana.delete(f"{WEBHOOKS}/{made['id']}", status=204)
     server.close()
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["that answers", "that never answers"])
+async def test_when_the_program_ends_an_attempt_under_way_gets_its_time_and_lets_go(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    ana, ctx = await cloud.project(), context.internal(cloud.core)
+    monkeypatch.setattr(deliver, "TIMEOUT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(deliver, "LAST_S", 2 * PATIENCE_S if answers else 0.1)
+    async with waiting_receiver() as (url, asked, answer):
+        id = (await make_webhook(ana, url, wanted={"kinds": ["keypair"]}, enabled=False))["id"]
+        for _ in range(2):
+            await make_keypair(ana)
+        on = WEBHOOKS_TABLE.update().where(WEBHOOKS_TABLE.c.id == id)
+        before = await ctx.read(lambda tx, ctx: webhooks_module.store.find(tx, id))
+        ending = asyncio.Event()
+        monkeypatch.setattr(deliver, "due", lambda *_: [])
+        await ctx.write(lambda tx, ctx: tx.execute(on.values(enabled=True, due_at=0)))
+        task = asyncio.create_task(deliver.deliver(cloud.core, id, ending))
+        async with asyncio.timeout(PATIENCE_S):
+            await asked.wait()
+        ending.set()
+        stopped = asyncio.create_task(deliver.finished([task]))
+        if answers:
+            answer.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await stopped
+        row = await ctx.read(lambda tx, ctx: webhooks_module.store.find(tx, id))
+        assert row.lease_until == 0
+        # The second event is left for the next start.
+        came = await ctx.read(lambda tx, ctx: tx.all(KEYPAIRS_OF, {"project": ana.project_id}))
+        assert row.position == (came[0].position if answers else came[0].position - 1) >= before.position
+        answer.set()
+    await ana.delete(f"{WEBHOOKS}/{id}", status=204)
+
+
+@asynccontextmanager
+async def waiting_receiver() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event]]:
+    """Its URL, whether it was asked, and what it waits for before it answers."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", asked, answer
+    finally:
+        server.close()
 
 
 async def test_webhooks_go_with_their_project_and_rest_while_it_is_off(cloud: Cloud, receiver: Receiver) -> None:

@@ -21,10 +21,11 @@ import sqlalchemy as sa
 
 from skyhold.compute.drivers import base as guests
 from skyhold.compute.tables import SERVERS
-from skyhold.core import context
+from skyhold.core import context, journal
 from skyhold.core.operator import audit
 from skyhold.core.operator.findings import Finding
 from skyhold.core.tables import QUOTA_USAGES, SAGAS
+from skyhold.events.tables import WEBHOOKS
 from skyhold.image import blobs
 from skyhold.image.tables import IMAGES
 from skyhold.network.loops import dataplane
@@ -251,10 +252,13 @@ async def test_ports_of_servers_or_hosts_that_are_gone_are_found(scene: Scene) -
 
 
 @pytest.mark.parametrize(
-    "resource", ["compute:cores", "network:port", "network:security_group", "image:image_count_total"]
+    "resource", ["compute:cores", "network:port", "network:security_group", "image:image_count_total",
+                 "events:webhooks"]
 )
 async def test_a_quota_that_drifted_is_found(scene: Scene, resource: str) -> None:
     await scene.server("counted")
+    wish = {"name": "counted", "url": "http://8.8.8.8/", "secret": "a-secret-of-some-length", "enabled": False}
+    await scene.user.post("/events/v1/webhooks", {"webhook": wish}, status=201)
     project = scene.user.project_id
     row = QUOTA_USAGES.update().where(QUOTA_USAGES.c.project_id == project, QUOTA_USAGES.c.resource == resource)
     await found_then_clean(
@@ -298,6 +302,26 @@ async def test_bytes_nobody_names_and_a_store_that_can_not_be_read_are_found(
         patch.setattr(store, "keys", away)
         assert await findings(scene.cloud) == [("image store", store.name)]
     assert await findings(scene.cloud) == []
+
+
+async def test_webhooks_that_lost_events_or_are_ahead_of_the_journal_are_found(scene: Scene) -> None:
+    wish = {"name": "w", "url": "http://8.8.8.8/", "secret": "a-secret-of-some-length", "enabled": False}
+    made = (await scene.user.post("/events/v1/webhooks", {"webhook": wish}, status=201)).json["webhook"]
+    id, there = made["id"], made["delivery"]["position"]
+    # Not due for a long time, so that nobody tries to send anything.
+    far = scene.cloud.core.clock() * 2
+    await context.internal(scene.cloud.core).write(journal.forget, far)
+    rested = change(WEBHOOKS, id, position=there, attempts=0, enabled=False)
+    refused = change(WEBHOOKS, id, position=1, attempts=9, enabled=True, due_at=far)
+    await found_then_clean(scene.cloud, refused, rested, [("webhook", id)])
+    for harmless in ({"attempts": 0, "enabled": True, "due_at": far}, {"attempts": 9, "enabled": False}):
+        async with planted(scene.cloud, change(WEBHOOKS, id, position=1, **harmless), rested):
+            assert await findings(scene.cloud) == [], "it has nothing to tell, or shall not"
+    await found_then_clean(
+        scene.cloud, change(WEBHOOKS, id, position=there + 1_000_000), change(WEBHOOKS, id, position=there),
+        [("webhook", id)],
+    )
+    await scene.user.delete(f"/events/v1/webhooks/{id}", status=204)
 
 
 async def test_a_saga_past_its_deadline_is_found(scene: Scene) -> None:

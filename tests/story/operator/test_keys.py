@@ -21,8 +21,8 @@ from tests.kit.cloud import Cloud, admin_of
 ROTATE = "/admin/v1/rotate-keys"
 
 
-async def sealed(cloud: Cloud, id: str) -> str:
-    found = sa.select(WEBHOOKS.c.secret).where(WEBHOOKS.c.id == id)
+async def sealed(cloud: Cloud, id: str, column: str = "secret") -> str:
+    found = sa.select(WEBHOOKS.c[column]).where(WEBHOOKS.c.id == id)
     return str(await context.internal(cloud.core).read(lambda tx, ctx: tx.scalar(found)))
 
 
@@ -44,6 +44,8 @@ async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -
         after = await sealed(cloud, id)
         assert after != before and signs_with_newest(cloud, after) and not signs_with_newest(cloud, before), round
         assert cloud.core.keyring.open(after) == b"a-secret-of-some-length"
+        url = await sealed(cloud, id, "url")
+        assert signs_with_newest(cloud, url) and cloud.core.keyring.open(url) == b"http://127.0.0.1:9/"
         await ana.get("/compute/v2.1/servers", status=200)
         before = after
     # A third would drop a key whose tokens are good: it is refused, and nothing is changed by trying.

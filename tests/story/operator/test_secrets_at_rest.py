@@ -91,7 +91,8 @@ def identity_providers(running: Running) -> None:
 
 
 def a_webhook(running: Running, token: str) -> None:
-    hook = {"name": "h", "url": "https://hooks.test/h", "secret": running.secret("webhook"), "enabled": False}
+    url = f"https://hooks.test/{running.secret('path')}?token={running.secret('query')}"
+    hook = {"name": "h", "url": url, "secret": running.secret("webhook"), "enabled": False}
     status, made, _ = running.ask("POST", "/events/v1/webhooks", {"webhook": hook}, token)
     assert status == 201, made
 
