@@ -9,15 +9,17 @@ is its name, and "" the cloud's own. Rows say what is cached; a file without one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import msgspec
 import sqlalchemy as sa
 
-from skyhold.core import errors
+from skyhold.core import errors, journal
 from skyhold.core.blobs.file import FileStore
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
+from skyhold.core.store import Store
 from skyhold.image import policy, states
 from skyhold.image.images.store import store
 from skyhold.image.tables import CACHED
@@ -32,6 +34,33 @@ FILL: Final = "image.caching"
 MINE: Final = (CACHED.c.site == sa.bindparam("at_site")) & (CACHED.c.image_id == sa.bindparam("image"))
 ONE: Final = sa.select(CACHED).where(MINE)
 HIT: Final = CACHED.update().where(MINE).values(hits=CACHED.c.hits + 1, used_at=sa.bindparam("now"))
+
+
+# ---- what the journal keeps ------------------------------------------------------------------
+
+cached_images = Store(CACHED, service="image", kind="cached_image", key="image_id")
+
+
+class CacheStore:
+    """As much of a Store as the journal asks for: of a cache as a whole."""
+
+    service, kind, key = "image", "image_cache", "name"
+
+    @staticmethod
+    def public(row: Cache) -> dict[str, Any]:
+        return {"name": row.name, **row.done}
+
+
+class Cache(msgspec.Struct, frozen=True):
+    """`done` is what was done to it, in figures."""
+
+    name: str
+    done: dict[str, Any]
+    store: ClassVar[type[CacheStore]] = CacheStore
+
+
+def record(tx: Tx, verb: str, site: str, **done: Any) -> None:
+    journal.record(tx, f"image_cache.{verb}", Cache(site or "cloud", done))
 
 
 # ---- the disk --------------------------------------------------------------------------------
@@ -89,7 +118,7 @@ def routes_of(site: str) -> Routes:
     @routes.post("/v2/cache/prune", policy=policy.CACHE_DELETE)
     async def prune(ctx: Context) -> Reply:
         """Remove what was longest unused until the cache is within its size."""
-        return Reply(told_of(await ctx.write(shrink, site)))
+        return Reply(await ctx.write(prune_now, site))
 
     return routes
 
@@ -108,6 +137,7 @@ async def tidy(ctx: Context, site: str) -> None:
     if not ctx.dry_run:
         async with caching.turn(ctx.core):
             await caching.sweep(ctx, site)
+        await ctx.write(lambda tx, ctx: record(tx, "clean", site))
 
 
 def told_of(gone: list[Any]) -> dict[str, int]:
@@ -151,33 +181,41 @@ def enqueue(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
     image = store.get(tx, ctx, image_id, may=policy.CACHE_IMAGE, lock="stay")
     if image.status != states.ACTIVE or not image.locations:
         raise errors.Invalid(f"Image {image_id} is {image.status}: only active images can be cached.")
-    wait_for(tx, ctx, site, image.id)
+    row = wait_for(tx, ctx, site, image.id)
+    if row is not None:
+        journal.record(tx, "cached_image.queue", row)
 
 
-def wait_for(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
-    """What is cached or waits already stays as it is."""
+def wait_for(tx: Tx, ctx: Context, site: str, image_id: str) -> Any | None:
+    """The new row; what is cached or waits already stays as it is."""
     loops = ctx.core.loops
     tx.after_commit(lambda: loops.ring(FILL))
     if tx.first(ONE, {"at_site": site, "image": image_id}) is not None:
-        return
-    row = {
-        "site": site, "image_id": image_id, "sha512": None, "size_bytes": None, "hits": 0, "used_at": None,
-        "created_at": tx.now, "updated_at": tx.now,
-    }
+        return None
     # Another may ask for it in the same moment, or the image has just been deleted.
-    tx.add(CACHED, row)
+    return cached_images.add(tx, site=site, image_id=image_id, hits=0)
 
 
 def remove(tx: Tx, ctx: Context, site: str, image_id: str) -> None:
-    if not tx.changed(CACHED.delete().where(MINE), {"at_site": site, "image": image_id}):
+    mine = {"at_site": site, "image": image_id}
+    row = tx.first(ONE, mine)
+    if row is None or not tx.changed(CACHED.delete().where(MINE), mine):
         raise errors.NotFound(f"Image {image_id} is neither cached nor queued for it.")
+    journal.record(tx, "cached_image.delete", cached_images.Row._make(row))
     sweep_soon(tx, ctx)
 
 
 def empty(tx: Tx, ctx: Context, site: str, target: str) -> None:
     wanted = {"cache": CACHED.c.size_bytes.is_not(None), "queue": CACHED.c.size_bytes.is_(None)}.get(target, sa.true())
-    tx.execute(CACHED.delete().where(CACHED.c.site == site, wanted))
+    gone = tx.changed(CACHED.delete().where(CACHED.c.site == site, wanted))
+    record(tx, "clear", site, target=target or "both", images=gone)
     sweep_soon(tx, ctx)
+
+
+def prune_now(tx: Tx, ctx: Context, site: str) -> dict[str, int]:
+    told = told_of(shrink(tx, ctx, site))
+    record(tx, "prune", site, **told)
+    return told
 
 
 def shrink(tx: Tx, ctx: Context, site: str) -> list[Any]:

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 from aiohttp import web
 
+from skyhold.core import context
 from skyhold.core.settings.sections import Image, Outbound
+from skyhold.core.tables import JOURNAL
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from tests.story.image.conftest import House, ImageUser, start_house, user_of
@@ -315,6 +318,29 @@ async def test_the_administrator_fills_and_empties_the_cache(house: House) -> No
     await admin.delete(f"/v2/cache/{image['id']}", status=204)
     await admin.delete(f"/v2/cache/{image['id']}", status=404)
     assert await cached(house, admin) == []
+
+
+async def test_what_is_done_to_the_cache_stands_in_the_journal(house: House) -> None:
+    """Once for each request that changed something, under its id; what the loop does by itself does not."""
+    me, admin = house.someone(), house.someone("admin")
+    image = await me.image(CONTENT)
+    path = f"/v2/cache/{image['id']}"
+    asked = [
+        (await admin.put(path, status=202), "cached_image.queue", image["id"]),
+        (await admin.delete(path, status=204), "cached_image.delete", image["id"]),
+        (await admin.put(path, status=202), "cached_image.queue", image["id"]),
+        (await admin.delete("/v2/cache", status=204), "image_cache.clear", "cloud"),
+        (await admin.post("/v2/cache/clean", status=204), "image_cache.clean", "cloud"),
+        (await admin.post("/v2/cache/prune", status=200), "image_cache.prune", "cloud"),
+    ]
+    rehearsed = await admin.put(path, headers={"X-Dry-Run": "true"}, status=202)
+    await cached(house, admin)
+    told = sa.select(JOURNAL).where(JOURNAL.c.kind.in_(["cached_image", "image_cache"])).order_by(JOURNAL.c.id)
+    rows = await context.internal(house.core).read(lambda tx, ctx: tx.all(told))
+    assert [(row.action, row.resource_id) for row in rows] == [(action, id) for _, action, id in asked]
+    assert [row.request_id for row in rows] == [answer.headers["x-openstack-request-id"] for answer, _, _ in asked]
+    assert rows[3].state == {"name": "cloud", "target": "both", "images": 1}
+    assert rehearsed.headers["x-openstack-request-id"] not in {row.request_id for row in rows}
 
 
 async def test_the_cache_keeps_to_its_size(house: House) -> None:
