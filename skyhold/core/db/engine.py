@@ -263,6 +263,7 @@ class ServerDatabase:
             with self._engine.sync_engine.begin() as conn:
                 tx = Tx(conn, ctx, writing=True, careful=careful)
                 answer = operation(tx, ctx, *args, **kw)
+                tx.refuse_spoilt()
                 if ctx.dry_run:
                     raise DryRun(answer)
                 tx.look_alive()

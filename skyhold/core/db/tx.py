@@ -46,10 +46,13 @@ class Tx:
     """`ctx` is whoever the transaction runs for; `queries` counts the statements.
 
     In one that is not `careful`, the first try on a database server, an operation may count on the ordinary and raise
-    LookAgain where it meets something else.
+    LookAgain where it meets something else. Such a one is `spoilt` once something failed that should go back alone: it
+    has no savepoint to go back to, so it may end with a refusal, but neither ask the database anything more nor commit.
     """
 
-    __slots__ = ("_after", "_asked_s", "careful", "conn", "ctx", "dialect", "now", "proof", "queries", "writing")
+    __slots__ = (
+        "_after", "_asked_s", "careful", "conn", "ctx", "dialect", "now", "proof", "queries", "spoilt", "writing",
+    )
 
     def __init__(self, conn: sa.Connection, ctx: Context, *, writing: bool, careful: bool = True) -> None:
         self.conn = conn
@@ -58,12 +61,14 @@ class Tx:
         self.now = ctx.now
         self.writing = writing
         self.careful = careful
+        self.spoilt = False
         self.queries = 0
         self.proof: Proof | None = None
         self._after: list[Callable[[], None]] = []
         self._asked_s = time.monotonic()
 
     def execute(self, statement: sa.Executable, params: Params = None) -> sa.CursorResult[*Columns]:
+        self.refuse_spoilt()
         self.queries += 1
         metrics.QUERIES.inc()
         # Before, not after: an answer may lie here for long before a process that stood still reads it.
@@ -105,12 +110,14 @@ class Tx:
     @contextmanager
     def nested(self) -> Iterator[None]:
         """What fails in here goes back alone, and leaves the transaction usable: by a savepoint, whose two round trips
-        are saved as long as nothing fails."""
+        are saved as long as nothing fails. Where it fails and the operation ends with a refusal right away, as when a
+        name is taken, that is the answer: all goes back anyhow."""
         if not self.careful:
             try:
                 yield
-            except Exception as error:
-                raise LookAgain from error
+            except Exception:
+                self.spoilt = True
+                raise
             return
         before, first = self.proof, None
         try:
@@ -126,6 +133,11 @@ class Tx:
                 # A deadlock on MariaDB has ended the whole transaction, and there is no savepoint to go back to.
                 raise first from None
             raise
+
+    def refuse_spoilt(self) -> None:
+        """Raises LookAgain: what failed would have to be undone first."""
+        if self.spoilt:
+            raise LookAgain
 
     def clock(self) -> int:
         """The database's own time, in microseconds (core/db/clock.py)."""

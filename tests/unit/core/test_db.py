@@ -123,6 +123,49 @@ async def test_what_a_first_try_counted_on_is_looked_at_on_the_second(counters: 
     assert await ctx.read(names) == {"a"}
 
 
+def taken(tx: Any, ctx: Context, tries: list[bool], then: str) -> str:
+    """`a` is there already, and what follows upon that is `then`."""
+    tries.append(tx.careful)
+    put(tx, ctx, "c")
+    try:
+        with tx.nested():
+            put(tx, ctx, "b")
+            put(tx, ctx, "a")
+    except sa.exc.IntegrityError:
+        if then == "refuse":
+            raise errors.Conflict("a is taken.") from None
+        if then == "go on":
+            put(tx, ctx, "d")
+    return "done"
+
+
+async def test_a_refusal_that_is_certain_on_the_first_try_needs_no_second(counters: Core) -> None:
+    ctx, tries = internal(counters), list[bool]()
+    await ctx.write(put, "a")
+    with pytest.raises(errors.Conflict, match="a is taken"):
+        await ctx.write(taken, tries, "refuse")
+    assert tries == [counters.db.name == "sqlite"]
+    assert await ctx.read(names) == {"a"}
+
+
+@pytest.mark.parametrize(("then", "left"), [("go on", {"a", "c", "d"}), ("end", {"a", "c"})])
+async def test_what_failed_on_a_first_try_is_never_committed(counters: Core, then: str, left: set[str]) -> None:
+    ctx, tries = internal(counters), list[bool]()
+    await ctx.write(put, "a")
+    assert await ctx.write(taken, tries, then) == "done"
+    assert tries == ([True] if counters.db.name == "sqlite" else [False, True])
+    assert await ctx.read(names) == left
+
+
+async def test_a_rehearsal_does_not_answer_from_what_failed_on_a_first_try(counters: Core) -> None:
+    ctx, tries = internal(counters), list[bool]()
+    await ctx.write(put, "a")
+    ctx.dry_run = True
+    assert await ctx.write(taken, tries, "end") == "done"
+    assert tries[-1] is True
+    assert await ctx.read(names) == {"a"}
+
+
 async def test_a_deadlock_in_a_savepoint_is_a_deadlock(counters: Core) -> None:
     """It ends the transaction and all of its savepoints; both of the two that met are done in the end."""
     ctx = internal(counters)
