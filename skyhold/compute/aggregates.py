@@ -228,6 +228,8 @@ def refuse_moving(tx: Tx, row: Any, metadata: dict[str, str]) -> None:
     if after is not None and ":" in after:
         raise errors.Invalid("The name of an availability zone must not contain ':'.")
     inside = [host.id for host in hosts_in(tx, [row.id])]
+    # Locked as by take_host: meanwhile no other aggregate puts one of them into a zone.
+    tx.all(sa.select(HOSTS.c.id).where(HOSTS.c.id.in_(inside)).order_by(HOSTS.c.id).with_for_update())
     if has_servers(tx, inside):
         raise errors.Invalid(f"Cannot update aggregate {row.number}: One or more hosts contain instances in this zone.")
     elsewhere = [zone for zone in zones.named_of(tx, inside, without=row.id) if zone != after]

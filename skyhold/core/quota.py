@@ -98,6 +98,12 @@ class Quota:
         if less:
             tx.execute(giving(len(less)), self._each(less) | {"project": project_id})
 
+    def count(self, tx: Tx, project_id: str, **amounts: int) -> None:
+        """Takes what a project has whatever its limit, so that giving it back comes out even."""
+        for resource in amounts:
+            self._ensure_row(tx, project_id, resource)
+        self.give(tx, project_id, **{resource: -amount for resource, amount in amounts.items()})
+
     def usage(self, tx: Tx, project_id: str) -> dict[str, int]:
         rows = tx.all(USAGES, {"project": project_id, "names": self._names()})
         used = {row.resource.partition(":")[2]: row.used for row in rows}

@@ -29,6 +29,8 @@ Filter = tuple[str, str, Any]
 
 Lock = bool | Literal["stay"]
 
+MOST_PAGES, LONGEST_KEPT = 500, 20
+"""Statements of pages that a store keeps, and the values in the lists of one: users choose filters and order."""
 MOST_IDS = 20_000
 """Of one statement: databases bound its parameters."""
 
@@ -81,6 +83,7 @@ class Store:
         self._insert = table.insert()
         self._delete = table.delete().where(table.c[key] == sa.bindparam("the_id"))
         self._statements: dict[Any, Any] = {}
+        self._pages: dict[Any, Any] = {}
 
     # ---- one row -------------------------------------------------------------------------
 
@@ -233,11 +236,19 @@ class Store:
                 "page", shape, tuple((c, op, len(v) if op in ("in", "notin") else 0) for c, op, v in filters),
                 tuple(sort), tuple(v is None for v in after) if after else None, limit is not None, without, only,
             )
-            statement = self._statements.get(key)
+            statement = self._pages.get(key)
             if statement is None:
-                statement = self._statements[key] = made()
+                statement = made()
+                self._keep_page(key, statement, sum(len(v) for _, op, v in filters if op in ("in", "notin")))
         rows = tx.all(statement, params | page_params(filters, after, limit))
         return list(rows) if only else self._made(rows)
+
+    def _keep_page(self, key: Any, statement: Any, values: int) -> None:
+        if values > LONGEST_KEPT:
+            return
+        if len(self._pages) >= MOST_PAGES:
+            self._pages.clear()
+        self._pages[key] = statement
 
     def many(self, tx: Tx, ids: Sequence[str], *, without: tuple[str, ...] = ()) -> list[Any]:
         """The rows with these ids, in no order and whoever asks: for ids that a scoped query has just given."""

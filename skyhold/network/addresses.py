@@ -38,6 +38,11 @@ FILL_PLACE = HOLES.delete().where(HOLES.c.subnet_id == SUBNET, HOLES.c.place == 
 BEHIND_CURSOR = sa.select(POOLS.c.position).where(
     POOLS.c.subnet_id == SUBNET, POOLS.c.first <= sa.bindparam("spot"), POOLS.c.next > sa.bindparam("spot")
 )
+POOL_AROUND = (
+    sa.select(POOLS.c.next)
+    .where(POOLS.c.subnet_id == SUBNET, POOLS.c.first <= sa.bindparam("spot"), POOLS.c.last >= sa.bindparam("spot"))
+    .with_for_update(read=True)
+)
 FOLLOWING = ADDRESSES.alias("following")
 END_OF_RUN = (
     # The first free place at or after `spot`, where `spot` itself is taken.
@@ -133,8 +138,14 @@ def _take_hole(tx: Tx, subnet: Any, port_id: str, rank: int) -> str | None:
 
 def _leave_hole(tx: Tx, subnet_id: str, spot: int | None) -> None:
     """Beyond the cursor nothing need be remembered: it comes by there."""
-    if spot is None or tx.first(BEHIND_CURSOR, {"subnet": subnet_id, "spot": spot}) is None:
+    if spot is None:
         return
+    where = {"subnet": subnet_id, "spot": spot}
+    if tx.first(BEHIND_CURSOR, where) is None:
+        # Unless it is just stepping over this address, in a transaction that has seen it taken.
+        pool = tx.first(POOL_AROUND, where)
+        if pool is None or pool.next <= spot:
+            return
     tx.add(HOLES, {"subnet_id": subnet_id, "place": spot})
 
 

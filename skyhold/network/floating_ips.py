@@ -17,7 +17,7 @@ from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.shapes import ABSENT, Absent, Shape, collection, envelope, field
-from skyhold.core.store import Store
+from skyhold.core.store import Store, locked
 from skyhold.network import changes, networks, policy, subnets
 from skyhold.network.answers import Collection, Common, Dressed, Query, chunks
 from skyhold.network.logic import addresses as logic
@@ -223,6 +223,9 @@ def router_for(tx: Tx, row: Any, port: Any, entry: dict[str, str]) -> str:
                ROUTERS.c.gateway_network_id == row.network_id)
         .order_by(ROUTERS.c.created_at, ROUTERS.c.id)
     )
+    # Neither leg nor gateway goes before the commit: whoever takes one away locks the router.
+    routers = sa.select(ROUTERS.c.id).where(ROUTERS.c.id.in_([each.id for each in tx.all(statement)]))
+    tx.all(locked(routers.order_by(ROUTERS.c.id), "stay"))
     found = tx.all(statement)
     if not found:
         raise errors.NotFound(

@@ -254,6 +254,8 @@ def change(tx: Tx, ctx: Context, id: str, want: NetworkChange, headers: dict[str
         refuse_losing_outside(tx, row)
     if want.shared is False and row.shared:
         refuse_losing_others(tx, row)
+    if want.is_default is True and not row.is_default:
+        refuse_second_default(tx, given(want.external, row.external))
     values = wanted_columns(
         want, "name", "description", "admin_up", "shared", "external", "is_default", "mtu", "port_security",
         "dns_domain",

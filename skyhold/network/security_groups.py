@@ -139,11 +139,8 @@ def ensure_default(tx: Tx, ctx: Context, project_id: str) -> str:
     except sa.exc.IntegrityError:
         # Another request of the project was first.
         return str(default_id(tx, ctx, project_id))
-    try:
-        quota.take(tx, project_id, security_group=1, security_group_rule=4)
-    except errors.OverQuota:
-        # No project can do without its default group, whatever its quota.
-        return str(row.id)
+    # No project can do without its default group, whatever its quota.
+    quota.count(tx, project_id, security_group=1, security_group_rule=4)
     return str(row.id)
 
 

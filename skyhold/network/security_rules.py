@@ -156,7 +156,9 @@ def remove(tx: Tx, ctx: Context, id: str) -> None:
 def forget_remote(tx: Tx, group_id: str) -> None:
     """Rules of other groups that let in the members of a group which goes."""
     where = SECURITY_RULES.c.remote_group_id == group_id
-    rows = tx.all(sa.select(SECURITY_RULES.c.group_id, SECURITY_RULES.c.project_id).where(where))
+    found = sa.select(SECURITY_RULES.c.group_id, SECURITY_RULES.c.project_id).where(where).order_by(SECURITY_RULES.c.id)
+    # Locked: one that another deletes at this moment is given back by that one.
+    rows = tx.all(found.with_for_update())
     if rows:
         tx.execute(SECURITY_RULES.delete().where(where))
         for row in rows:

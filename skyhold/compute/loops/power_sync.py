@@ -17,7 +17,7 @@ from skyhold.compute.drivers.base import GuestDetach, GuestList, GuestRef, Guest
 from skyhold.compute.servers import announce
 from skyhold.compute.servers.store import SERVERS_STORE, known, on_host
 from skyhold.core import journal
-from skyhold.core.bus import HostUnreachable
+from skyhold.core.bus import HostUnreachable, StaleFence
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
@@ -43,6 +43,9 @@ async def run(ctx: Context) -> None:
                 await announce.send_all(ctx, host.host_id)
         except HostUnreachable:
             log.info("host went away while it was asked", host=host.name)
+        except StaleFence as stale:
+            # A saga has told this host more since: the next look is for it, and the other hosts have their turn.
+            log.info("host has heard newer words", host=host.name, error=str(stale))
 
 
 async def sync_host(ctx: Context, host_id: str) -> None:

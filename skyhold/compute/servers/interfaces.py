@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from skyhold.compute import actions, policy
 from skyhold.compute.sagas.ports import AttachPort, DetachPort
 from skyhold.compute.servers import ops
@@ -106,12 +108,15 @@ def begin_attach(tx: Tx, ctx: Context, server_id: str, want: InterfaceAttach) ->
     ask = network.PortAsk(
         network_id=want.net_id, port_id=want.port_id, fixed_ip=fixed_ip, tag=want.tag,
     )
-    asks = network.plan(tx, ctx, [ask] if want.net_id or want.port_id else None)
+    named = want.net_id or want.port_id
+    if fixed_ip and not named:
+        raise errors.Invalid("Must input network_id when request IP address")
+    asks = network.plan(tx, ctx, [ask] if named else None)
     if not asks:
         raise errors.Invalid("There is no network to attach: create one, or name one with net_id.")
     port_id, = network.create_ports(
-        tx, ctx, asks[:1], server_id=server.id, project_id=server.project_id, hostname=server.hostname,
-        security_groups=[],
+        tx, ctx, [msgspec.structs.replace(asks[0], tag=want.tag)], server_id=server.id, project_id=server.project_id,
+        hostname=server.hostname, security_groups=[],
     )
     port = next(one for one in network.views(tx, ctx, [server.id])[server.id] if one.id == port_id)
     network.bind(tx, ctx, server.id, server.host_id)

@@ -28,6 +28,7 @@ from skyhold.object.tables import OBJECTS
 
 store = Store(OBJECTS, service="object", kind="object", label="Object")
 
+SHARE_TRIES = 8
 BY_NAME = sa.select(OBJECTS).where(
     OBJECTS.c.container_id == sa.bindparam("container"), OBJECTS.c.name == sa.bindparam("the_name")
 )
@@ -95,9 +96,14 @@ def copy(
     found = show(tx, ctx, source)
     before = find(tx, container.id, at.name, lock=True)
     check_put(before, conditions)
-    check_quotas(tx, container, before, found.size_bytes)
-    if not contents.share(tx, found.blob_id):
+    for _ in range(SHARE_TRIES):
+        if contents.share(tx, found.blob_id):
+            break
+        # It was just replaced, and what it was is gone.
+        found = show(tx, ctx, source)
+    else:
         raise missing(source.name)
+    check_quotas(tx, container, before, found.size_bytes)
     said = Described(
         content_type=changed.content_type or found.content_type,
         metadata={**({} if fresh else found.metadata), **changed.metadata},

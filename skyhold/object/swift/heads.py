@@ -26,8 +26,8 @@ UNDONE: Final = {
     "x-versions-location": "versions of objects", "x-history-location": "versions of objects",
     "x-versions-enabled": "versions of objects", "x-container-sync": "synchronised containers",
     "x-account-access-control": "access lists of accounts", "x-container-meta-temp-url-key": "temporary URLs",
-    "x-account-meta-temp-url-key": "temporary URLs", "x-container-meta-web": "static websites",
-    "x-container-meta-access-control": "cross-origin requests", "x-account-quota-bytes-policy": "storage policies",
+    "x-account-meta-temp-url-key": "temporary URLs", "x-container-meta-web-": "static websites",
+    "x-container-meta-access-control-": "cross-origin requests", "x-account-quota-bytes-policy": "storage policies",
     "x-account-quota-count-policy": "storage policies",
 }
 """By how headers begin."""

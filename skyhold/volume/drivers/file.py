@@ -26,6 +26,7 @@ import aiohttp
 import msgspec
 
 from skyhold.core import qcow2
+from skyhold.core.blobs.file import sync_directory
 from skyhold.core.tools import Fence, ToolFailed, run_tool
 from skyhold.image.drivers.bringing import BadImage, CantBring, bring
 from skyhold.image.drivers.sending import CantSend, Refused, send
@@ -43,6 +44,8 @@ from skyhold.volume.drivers.base import (
 )
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_LOCKED = re.compile("Failed to get .*lock|Failed to lock byte")
+"""As QEMU says it; many a reason has something to do with blocks."""
 _WORK = ".work-"
 _SUFFIX = ".qcow2"
 _SPARE_BYTES = 64 << 20
@@ -194,7 +197,7 @@ class FileVolumes:
         try:
             await run_tool("qemu-img", *argv, cwd=cwd, fence=msgspec.structs.replace(fence or Fence(), owner=owner))
         except ToolFailed as failed:
-            if "lock" in str(failed):
+            if _LOCKED.search(str(failed)):
                 raise VolumeFailed("A running guest has the volume open: detach it, or stop the guest.") from failed
             raise NoRoom(f"the volume can't be made there: {failed}") from failed
 
@@ -237,7 +240,8 @@ class FileVolumes:
         except OSError as error:
             raise NoRoom(f"its disk can't take the volume: {error.strerror or error}") from error
         finally:
-            _discard(work)
+            # To free gigabytes takes a file system a while.
+            await asyncio.to_thread(_discard, work)
 
 
 def _safe(id: str) -> str:
@@ -287,6 +291,7 @@ def _keep(made: Path, path: Path) -> None:
         os.fchmod(file.fileno(), 0o600)
         os.fsync(file.fileno())
     made.rename(path)
+    sync_directory(path.parent)
 
 
 def _opened(made: Path) -> BinaryIO:

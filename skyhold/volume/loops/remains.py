@@ -7,6 +7,7 @@ another database's: only an audit tells of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,16 +29,19 @@ AT_ONCE = 100
 
 
 async def run(ctx: Context) -> None:
-    for row in await ctx.read(waiting):
-        if ctx.core.bus.connected(row.host_id):
-            await remove(ctx, row)
+    here, after = [hello.host_id for hello in ctx.core.bus.hosts()], ""
+    while found := await ctx.read(waiting, here, after):
+        busy = await ctx.read(rows.live_subjects)
+        for row in found:
+            if row.id not in busy:
+                await remove(ctx, row)
+        after = found[-1].id
 
 
-def waiting(tx: Tx, ctx: Context) -> list[Any]:
-    """Those that no saga is at work on."""
-    busy = rows.live_subjects(tx, ctx)
-    found = tx.all(sa.select(REMAINS).order_by(REMAINS.c.created_at, REMAINS.c.id).limit(AT_ONCE))
-    return [row for row in found if row.id not in busy]
+def waiting(tx: Tx, ctx: Context, hosts: Sequence[str], after: str) -> list[Any]:
+    """The next ones on these hosts: one that can't be removed, or whose host never comes back, stops no other."""
+    there = REMAINS.c.host_id.in_(hosts) & (REMAINS.c.id > after)
+    return list(tx.all(sa.select(REMAINS).where(there).order_by(REMAINS.c.id).limit(AT_ONCE)))
 
 
 async def remove(ctx: Context, row: Any) -> None:

@@ -275,7 +275,8 @@ def refuse_attached(tx: Tx, volume: Any) -> None:
 
 
 def doom_snapshots(tx: Tx, volume: Any, cascade: bool) -> None:
-    snapshots = snapshots_of(tx, volume.id)
+    # Locked, so that no volume comes to be made of one of them while it is looked who does.
+    snapshots = snapshots_of(tx, volume.id, lock=True)
     if snapshots and not cascade:
         raise errors.Invalid(
             f"Invalid volume: Volume still has {len(snapshots)} dependent snapshots. Delete them, or give cascade.",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.store import Lock, Store
+from skyhold.core.store import Lock, Store, locked
 from skyhold.volume import states
 from skyhold.volume.tables import ATTACHMENTS, SNAPSHOTS, VOLUMES
 
@@ -41,9 +41,9 @@ def of_ids(tx: Tx, ids: Iterable[str]) -> list[Any]:
     return [VOLUMES_STORE.Row._make(row) for row in tx.all(sa.select(VOLUMES).where(VOLUMES.c.id.in_(wanted)))]
 
 
-def snapshots_of(tx: Tx, volume_id: str) -> list[Any]:
+def snapshots_of(tx: Tx, volume_id: str, *, lock: bool = False) -> list[Any]:
     found = sa.select(SNAPSHOTS).where(SNAPSHOTS.c.volume_id == volume_id).order_by(SNAPSHOTS.c.id)
-    return [SNAPSHOTS_STORE.Row._make(row) for row in tx.all(found)]
+    return [SNAPSHOTS_STORE.Row._make(row) for row in tx.all(locked(found, lock))]
 
 
 def copied_by(tx: Tx, *, volume_id: str | None = None, snapshot_id: str | None = None) -> str | None:

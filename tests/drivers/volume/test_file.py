@@ -344,3 +344,17 @@ async def test_cve_2024_40767_what_a_guest_writes_is_content_whatever_it_looks_l
     async with image_service("raw") as (target, _):
         with pytest.raises(VolumeFailed, match="415"):
             await driver.upload(VolumeUpload(volume_id="v", target=target))
+
+
+async def test_only_a_lock_is_told_as_a_lock(driver: FileVolumes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to do with blocks has nothing to do with a guest."""
+    for reason, told in (
+        ("qemu-img: error while writing block 7: No space left", NoRoom),
+        ('qemu-img: Could not open \'lent\': Failed to get shared "write" lock', VolumeFailed),
+    ):
+        async def failing(*argv: str, reason: str = reason, **more: object) -> None:
+            raise ToolFailed(reason)
+
+        monkeypatch.setattr("skyhold.volume.drivers.file.run_tool", failing)
+        with pytest.raises(told):
+            await driver.ensure(VolumeSpec(volume_id="v", size_bytes=MIB, anew=True))

@@ -15,6 +15,7 @@ import pytest
 from skyhold.compute.drivers.base import GuestStatus, InstanceMetadata
 from skyhold.compute.loops import power_sync
 from skyhold.compute.servers import describe
+from skyhold.core.bus import StaleFence
 from skyhold.core.context import internal
 from skyhold.core.saga import asking
 from skyhold.host.metadata.server import MetadataServer
@@ -242,3 +243,26 @@ async def test_a_resource_that_no_host_could_have_finds_none(scene: Scene, amoun
     specs = {"extra_specs": {"resources:VCPU": amount}}
     await scene.cloud.admin.post(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", specs, status=200)
     await scene.server("asks", flavor=flavor, expect="ERROR" if amount.isascii() else "ACTIVE")
+
+
+async def test_an_address_without_a_network_is_refused_and_a_tag_is_kept(scene: Scene) -> None:
+    server = await scene.server("cards")
+    path = f"{SERVERS}/{server['id']}/os-interface"
+    alone = {"interfaceAttachment": {"fixed_ips": [{"ip_address": "10.20.30.77"}]}}
+    await scene.user.post(path, alone, headers=VERSION, status=400)
+    made = await scene.user.post(path, {"interfaceAttachment": {"tag": "second"}}, headers=VERSION, status=200)
+    assert made.json["interfaceAttachment"]["tag"] == "second"
+
+
+async def test_a_host_that_heard_newer_words_keeps_no_other_from_being_looked_at(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def stale(ctx: Any, host_id: str) -> None:
+        asked.append(host_id)
+        raise StaleFence("newer words", 7)
+
+    monkeypatch.setattr(power_sync, "sync_host", stale)
+    await power_sync.run(internal(scene.cloud.core))
+    assert asked

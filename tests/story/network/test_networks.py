@@ -204,3 +204,11 @@ async def test_a_list_asks_the_same_number_of_queries_whatever_its_length(alice:
         await alice.make("port", network_id=other)
         await alice.make("security_group", name="g")
     assert [await cost(many) for many in ("networks", "subnets", "ports", "security-groups")] == few
+
+
+async def test_there_is_one_default_external_network_however_it_became_one(admin: Scene) -> None:
+    first, second = [await admin.make("network", **{"router:external": True}) for _ in range(2)]
+    await admin.put("network", first["id"], is_default=True)
+    await admin.put("network", first["id"], is_default=True)
+    assert kind(await admin.put("network", second["id"], 409, is_default=True)) == "DefaultExternalNetworkExists"
+    await admin.put("network", first["id"], is_default=False)

@@ -24,6 +24,9 @@ async def test_swi_01_a_container_lives(account: Account) -> None:
     assert seen["x-container-meta-color"] == "blue" and "x-container-meta-age" not in seen
     await account.ask("POST", "birds", 204, X_Container_Meta_Color="")
     assert "x-container-meta-color" not in await account.head("birds")
+    await account.ask("POST", "birds", 204, X_Container_Meta_Webmaster="ada")
+    assert (await account.head("birds"))["x-container-meta-webmaster"] == "ada"
+    await account.ask("POST", "birds", 400, X_Container_Meta_Web_Index="index.html")
     await account.put("birds/crow")
     assert b"delete them first" in (await account.ask("DELETE", "birds", 409)).body
     await account.ask("DELETE", "birds/crow", 204)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from skyhold.core.context import internal
 from skyhold.core.tables import JOURNAL
 from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import NoRoom, VolumeFailed
 from skyhold.volume.drivers.fake import FakeVolumes
+from skyhold.volume.loops import remains
 from tests.kit.cloud import Persona
 from tests.kit.patience import PATIENCE_S
 from tests.story.volume.scene import LATEST, Scene, V, fresh_id
@@ -314,3 +316,18 @@ async def test_snapshots_of_volumes_in_use_are_forced_before_3_66(scene: Scene) 
     for bad in ({}, {"volume_id": None}, {"volume_id": "x"}, {"volume_id": fresh_id(), "raven": 1}):
         await scene.user.post(f"{V}/snapshots", {"snapshot": bad}, status=400)
     await scene.user.post(f"{V}/snapshots", {"snapshot": {"volume_id": fresh_id()}}, status=404)
+
+
+async def test_what_is_left_on_a_host_that_never_comes_back_stops_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remains, "AT_ONCE", 1)
+    at = {"there": scene.host.host_id, "never": "host-that-is-no-more"}
+    left = [{"id": fresh_id(), "host_id": at[where], "kind": "volume", "created_at": 1}
+            for where in ("never", "there", "never", "there")]
+    ctx = internal(scene.cloud.core)
+    await ctx.write(lambda tx, ctx: tx.execute(remains.REMAINS.insert(), left))
+    await remains.run(ctx)
+    kept = await ctx.read(lambda tx, ctx: [row.host_id for row in tx.all(remains.REMAINS.select())])
+    assert kept == ["host-that-is-no-more"] * 2
+    await ctx.write(lambda tx, ctx: tx.execute(remains.REMAINS.delete()))

@@ -402,3 +402,14 @@ async def test_a_dry_run_leaves_no_trace(things: Core) -> None:
 
     assert await rehearsal.write(everything)
     assert await rows_of(things, THINGS) == before
+
+
+async def test_statements_of_pages_that_users_make_up_are_not_kept_for_ever(things: Core) -> None:
+    store = Store(THINGS, service="toy", kind="thing")
+    ctx = internal(things)
+    for n in range(1, 60):
+        await ctx.read(lambda tx, c, n=n: store.page(tx, c, filters=[("name", "in", ["x"] * n)]))
+    assert len(store._pages) < 30
+    store._pages |= dict.fromkeys(range(600))
+    await ctx.read(lambda tx, c: store.page(tx, c, filters=[("name", "eq", "x")]))
+    assert len(store._pages) == 1

@@ -60,6 +60,9 @@ class Monitor:
         except (QMPError, OSError, TimeoutError, EOFError) as error:
             await monitor.close()
             raise Lost("The guest's process does not answer.") from error
+        except asyncio.CancelledError:
+            await monitor.close()
+            raise
         monitor._hearing = asyncio.create_task(monitor._hear())
         return monitor
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -136,7 +137,13 @@ class NativeEngine:
         while True:
             try:
                 async with self._turn:
-                    fd = await self._in_thread(lambda: self._writer.open_tap(port_id))
+                    opening = asyncio.ensure_future(self._in_thread(lambda: self._writer.open_tap(port_id)))
+                    try:
+                        fd = await asyncio.shield(opening)
+                    except asyncio.CancelledError:
+                        # The thread goes on, and what it opens is nobody's: the tap would be busy for ever.
+                        opening.add_done_callback(_let_go)
+                        raise
                 self._tell(PortEvent(port_id=port_id, up=True))
                 return fd
             except OSError as error:
@@ -255,6 +262,11 @@ class NativeEngine:
     def _report(self, problems: list[str]) -> None:
         for problem in problems:
             log.warning("network.problem", problem=problem)
+
+
+def _let_go(opened: asyncio.Future[int]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        os.close(opened.result())
 
 
 __all__ = ["NativeEngine"]
