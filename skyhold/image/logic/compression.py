@@ -19,6 +19,11 @@ XZ_MEMORY_BYTES: Final = 192 * 1024 * 1024
 """What unpacking `xz -9` takes is a third of it."""
 MOST_MEMBERS: Final = 100_000
 READ_BYTES: Final = 256 * 1024
+ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Those that zipfile unpacks in pieces. Of the others it makes all at once whatever a piece holds: gigabytes of a few
+hundred bytes, or a dictionary as large as the archive says."""
+ZIP_DIRECTORY_BYTES: Final = 1024 * 1024
+"""What an archive may say about its files: zipfile has it all in memory, and several times as much of each."""
 TROUBLES: Final = (
     OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError,
 )
@@ -42,13 +47,28 @@ def unpacked(kind: str, file: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
 
 def members(kind: str, file: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
     """The one file in a zip archive."""
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(InPieces(file, max(ZIP_DIRECTORY_BYTES, piece_bytes))) as archive:  # type: ignore[arg-type]
         found = [each for each in archive.infolist() if not each.is_dir()]
         if len(found) != 1:
             raise Damaged(f"A zip archive must hold exactly one file; this one holds {len(found)}.")
+        if found[0].compress_type not in ZIP_METHODS:
+            raise Damaged("The file in a zip archive must be compressed by deflate, or not at all.")
         with archive.open(found[0]) as member:
             while piece := member.read(piece_bytes):
                 yield piece
+
+
+class InPieces:
+    """A file of which nobody takes more than that at once."""
+
+    def __init__(self, file: IO[bytes], most_bytes: int) -> None:
+        self._file, self._most_bytes = file, most_bytes
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self._most_bytes:
+            raise Damaged("The zip archive says too much about its files.")
+        return self._file.read(self._most_bytes if size < 0 else size)
 
 
 MAKE: Final[dict[str, Callable[[], Any]]] = {
