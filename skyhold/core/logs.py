@@ -102,4 +102,16 @@ def without_secrets_of_urls(text: str) -> str:
 
 
 def json_line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:
+        return orjson.dumps({name: in_words(value) for name, value in event.items()}, default=str).decode()
+
+
+def in_words(value: Any) -> Any:
+    """What JSON can't say, half a character or a number beyond 64 bits, as Python would: whoever logs must not fail."""
+    try:
+        orjson.dumps(value, default=str)
+    except TypeError:
+        return repr(value)
+    return value

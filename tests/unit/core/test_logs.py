@@ -40,6 +40,13 @@ def test_an_event_is_one_line_with_time_and_level(lines: io.StringIO) -> None:
     assert event["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("odd", ["half a \udc80 character", 2**70, {1: "a"}, ["\ud800"]])
+def test_what_json_can_not_say_costs_whoever_logs_nothing(lines: io.StringIO, odd: Any) -> None:
+    structlog.get_logger("toy").info("it happened", request_id="req-1", odd=odd)
+    event = last(lines)
+    assert (event["event"], event["request_id"], event["odd"]) == ("it happened", "req-1", repr(odd))
+
+
 def test_below_the_level_nothing_is_written(lines: io.StringIO) -> None:
     structlog.get_logger("toy").debug("quiet")
     assert lines.getvalue() == ""
