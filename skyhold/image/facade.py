@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from skyhold.core import errors, journal
+from skyhold.core.blobs.flow import finished
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.image import blobs, cache, content, descendants, files, policy, signatures, states
@@ -26,7 +27,6 @@ from skyhold.image.logic.signing import Unverified
 
 if TYPE_CHECKING:
     from skyhold.core.app import Core
-
 
 __all__ = ["Descendant", "Found"]
 
@@ -93,8 +93,8 @@ async def check_trusted(ctx: Context, image_id: str, certificate_ids: list[str])
 async def read_through(ctx: Context, row: Any, verifier: signatures.Verifier) -> None:
     reader, at = await files.opened(ctx, row), 0
     try:
-        while piece := await blobs.in_thread(reader.read, at, CHUNK_BYTES):
-            await blobs.in_thread(verifier.feed, piece)
+        while piece := await finished(blobs.in_thread(reader.read, at, CHUNK_BYTES)):
+            await finished(blobs.in_thread(verifier.feed, piece))
             at += len(piece)
     finally:
         await asyncio.shield(blobs.in_thread(reader.close))

@@ -25,6 +25,9 @@ BITS = 2048
 DAY_US = 86_400 * 1_000_000
 ROTATE_AFTER_US = 30 * DAY_US
 KNOWN_FOR_US = 60 * 1_000_000
+FRESH_US = 1_000_000
+"""Another process may have made a key just now, and signed with it: who asks for all keys, or shows what was signed
+with one that we don't know, is answered by what was true within this time."""
 SHELF = "identity.oidc_keys"
 
 
@@ -38,10 +41,10 @@ def issuer_url(ctx: Context) -> str:
     return f"{ctx.core.settings.public_url}/identity/oidc"
 
 
-async def keys(ctx: Context) -> list[Key]:
-    """Newest first; the first one is made when it is first needed. Other processes' are seen within a minute."""
+async def keys(ctx: Context, known_for_us: int = KNOWN_FOR_US) -> list[Key]:
+    """Newest first; the first one is made when it is first needed. Other processes' are seen within that time."""
     known: tuple[int, list[Key]] | None = ctx.core.shelf.get(SHELF)
-    if known is None or not known[1] or known[0] + KNOWN_FOR_US < ctx.now:
+    if known is None or not known[1] or known[0] + known_for_us < ctx.now:
         known = (ctx.now, await asyncio.to_thread(opened, ctx, await ctx.read(rows)))
         if not known[1]:
             await rotate(ctx)
@@ -116,16 +119,25 @@ async def opened_access_token(ctx: Context, text: str) -> dict[str, Any]:
 
     try:
         header = jwt.get_unverified_header(text[:16_384])
-        key = next(key for key in await keys(ctx) if key.kid == header.get("kid"))
+        key = await key_called(ctx, header.get("kid"))
         claims: dict[str, Any] = jwt.decode(
             text, key.private.public_key(), algorithms=[ALGORITHM], issuer=issuer_url(ctx),
             options={"verify_aud": False, "verify_exp": False, "verify_iat": False, "require": ["exp", "sub"]},
         )
-    except (jwt.PyJWTError, StopIteration):
+    except jwt.PyJWTError:
         raise no_good() from None
     if header.get("typ") != "at+jwt" or claims["exp"] * 1_000_000 <= ctx.now:
         raise no_good()
     return claims
+
+
+async def key_called(ctx: Context, kid: Any) -> Key:
+    """Raises Unauthorized when there is none."""
+    for known_for_us in (KNOWN_FOR_US, FRESH_US):
+        for key in await keys(ctx, known_for_us):
+            if key.kid == kid:
+                return key
+    raise no_good()
 
 
 def no_good() -> errors.Unauthorized:
@@ -137,5 +149,5 @@ async def public_keys(ctx: Context) -> list[dict[str, Any]]:
 
     return [
         {**RSAAlgorithm.to_jwk(key.private.public_key(), as_dict=True), "kid": key.kid, "use": "sig", "alg": ALGORITHM}
-        for key in await keys(ctx)
+        for key in await keys(ctx, FRESH_US)
     ]

@@ -347,6 +347,27 @@ async def test_keys_rotate_and_what_the_last_one_signed_stays_good(cloud: Cloud)
         cloud.core.shelf.pop(signing.SHELF, None)
 
 
+async def test_what_another_process_signed_with_a_new_key_is_good_here_at_once(cloud: Cloud) -> None:
+    user, client = await cloud.project(), await register(cloud)
+    await signing.keys(internal(cloud.core))
+    await signing.rotate(internal(cloud.core))
+    got = await redeem(cloud, client, await a_code(cloud, user, client))
+    kid = jwt.get_unverified_header(got["access_token"])["kid"]
+    shelf, clock, now = cloud.core.shelf, cloud.core.clock, cloud.core.clock()
+    before = now, [key for key in shelf[signing.SHELF][1] if key.kid != kid]
+    assert before[1], "none at all would be read anew anyway"
+    try:
+        cloud.core.clock = lambda: now + 2 * signing.FRESH_US
+        shelf[signing.SHELF] = before
+        await userinfo(cloud, got["access_token"])
+        shelf[signing.SHELF] = before
+        told = (await cloud.client().get(f"{OIDC}/jwks", status=200)).json["keys"]
+        assert kid in [key["kid"] for key in told]
+    finally:
+        cloud.core.clock = clock
+        shelf.pop(signing.SHELF, None)
+
+
 async def test_tokens_of_others_and_tokens_of_ours_for_other_things_are_no_access_tokens(cloud: Cloud) -> None:
     user, client = await cloud.project(), await register(cloud)
     got = await redeem(cloud, client, await a_code(cloud, user, client))

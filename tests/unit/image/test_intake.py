@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
+from skyhold.image import facade
 from skyhold.image.intake import pump, read_through
 
 
@@ -58,3 +60,37 @@ async def test_who_is_cancelled_waits_for_the_thread(work: Callable[[Slow], Awai
     with pytest.raises(asyncio.CancelledError):
         await task
     assert slow.through
+
+
+class SlowReader(Slow):
+    """Read for a signature. It knows in what order its thread was through and it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.take(b"")
+        self.order.append("read")
+        return b""
+
+    def close(self) -> None:
+        self.order.append("closed")
+
+
+async def test_content_read_for_a_signature_is_not_closed_under_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow: Any = SlowReader()
+
+    async def opened(ctx: Any, row: Any) -> Any:
+        return slow
+
+    monkeypatch.setattr(facade.files, "opened", opened)
+    reading: Any = facade.read_through
+    task = asyncio.ensure_future(reading(None, None, None))
+    await asyncio.to_thread(slow.began.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    slow.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert slow.order == ["read", "closed"]
