@@ -10,10 +10,16 @@ import sys
 import urllib.error
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from skyhold.cmd.client import Client, Refused, reason_of
 from skyhold.core import tls
 from skyhold.core.settings.whole import Settings
+
+
+def address(*parts: str) -> str:
+    """In the operator's API; an id that somebody types may hold anything."""
+    return "/admin/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def ask(settings: Settings, question: Callable[[Client], Any]) -> Any:

@@ -6,13 +6,10 @@ The control plane does it (core/operator/mend.py). The audit's own line names th
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from skyhold.cmd.admin import ask
+from skyhold.cmd.admin import address, ask
 from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings, kind: str, finding_id: str) -> int:
-    path = f"/admin/v1/mend/{quote(kind, safe='')}/{quote(finding_id, safe='')}"
-    print(ask(settings, lambda client: client.post(path, {}))["done"])
+    print(ask(settings, lambda client: client.post(address("mend", kind, finding_id), {}))["done"])
     return 0

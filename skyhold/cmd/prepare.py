@@ -8,6 +8,7 @@ isn't there, so this may run at every start; files of the user are never overwri
 from __future__ import annotations
 
 import secrets
+import shlex
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,7 @@ def openrc(one: dict[str, Any], region: str) -> str:
     }
     if "cacert" in one:
         values["OS_CACERT"] = one["cacert"]
-    return "".join(f"export {name}='{value}'\n" for name, value in values.items())
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
 def kept_password(path: Path) -> str:

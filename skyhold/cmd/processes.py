@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from skyhold.core.settings.whole import Settings
@@ -69,15 +70,21 @@ def stop(settings: Settings, name: str, timeout_s: float = 20.0) -> bool:
     pid = running(settings, name)
     if pid is None:
         return False
-    os.kill(pid, signal.SIGTERM)
+    send(pid, signal.SIGTERM)
     end = time.monotonic() + timeout_s
     while running(settings, name) is not None:
         if time.monotonic() > end:
-            os.kill(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
             end = float("inf")
         time.sleep(0.02)
     pid_file(settings, name).unlink(missing_ok=True)
     return True
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """It may have ended by itself since we looked."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def last_words(settings: Settings, name: str, lines: int = 5) -> str:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from skyhold.cmd.admin import ask
+from skyhold.cmd.admin import address, ask
 from skyhold.core.settings.whole import Settings
-
-SAGAS = "/admin/v1/sagas"
 
 
 def table(settings: Settings) -> int:
-    sagas = ask(settings, lambda client: client.get(SAGAS))["sagas"]
+    sagas = ask(settings, lambda client: client.get(address("sagas")))["sagas"]
     for one in sagas:
         late = f", {one['overdue_s']:g} s past its deadline" if one["overdue_s"] else ""
         print(f"{one['id']}  {one['kind']} of {one['subject']}: {one['state']} at {one['step'] or 'its end'}, "
@@ -27,12 +25,12 @@ def table(settings: Settings) -> int:
 
 
 def show(settings: Settings, saga_id: str) -> int:
-    return tell(ask(settings, lambda client: client.get(f"{SAGAS}/{saga_id}"))["saga"])
+    return tell(ask(settings, lambda client: client.get(address("sagas", saga_id)))["saga"])
 
 
 def steer(settings: Settings, saga_id: str, verb: str) -> int:
     """`verb` is `retry` or `abort`."""
-    return tell(ask(settings, lambda client: client.post(f"{SAGAS}/{saga_id}/{verb}", {}))["saga"])
+    return tell(ask(settings, lambda client: client.post(address("sagas", saga_id, verb), {}))["saga"])
 
 
 def tell(saga: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skyhold.cmd import log_files
-from skyhold.cmd.admin import ask
+from skyhold.cmd.admin import address, ask
 from skyhold.core.settings.whole import Settings
 
 Line = tuple[str, str, str]
@@ -25,7 +25,7 @@ PLAIN = ("timestamp", "level", "event", "request_id")
 
 def run(settings: Settings, request_id: str) -> int:
     """1 when nothing is known of the request."""
-    told = ask(settings, lambda client: client.get(f"/admin/v1/trace/{request_id}"))
+    told = ask(settings, lambda client: client.get(address("trace", request_id)))
     written = [*journal_lines(told), *saga_lines(told), *service_lines(told)]
     lines = sorted([*written, *log_lines(settings.log_dir, request_id, span_of(told))])
     for at, where, what in lines:

@@ -47,7 +47,7 @@ def unpacked(kind: str, file: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
 
 def members(kind: str, file: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
     """The one file in a zip archive."""
-    with zipfile.ZipFile(InPieces(file, max(ZIP_DIRECTORY_BYTES, piece_bytes))) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(InPieces(file, max(ZIP_DIRECTORY_BYTES, piece_bytes))) as archive:
         found = [each for each in archive.infolist() if not each.is_dir()]
         if len(found) != 1:
             raise Damaged(f"A zip archive must hold exactly one file; this one holds {len(found)}.")

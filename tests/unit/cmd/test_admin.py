@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator's command says when the control plane says no."""
+"""What an operator's command asks, and says when the control plane says no."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from skyhold.cmd import admin
+from skyhold.cmd import admin, mend, sagas, trace
 from skyhold.cmd.client import Refused
 from skyhold.core.settings.load import load
 
@@ -31,3 +31,30 @@ def test_a_refusal_is_told_in_its_own_words(
     with pytest.raises(SystemExit) as ended:
         admin.ask(load(tmp_path), refuse)
     assert ended.value.code == told
+
+
+@pytest.mark.parametrize(("run", "asked"), [
+    (lambda settings: trace.run(settings, "req a/b?"), "/admin/v1/trace/req%20a%2Fb%3F"),
+    (lambda settings: sagas.show(settings, "../ü"), "/admin/v1/sagas/..%2F%C3%BC"),
+    (lambda settings: sagas.steer(settings, "a b", "retry"), "/admin/v1/sagas/a%20b/retry"),
+    (lambda settings: mend.run(settings, "a b", "c#d"), "/admin/v1/mend/a%20b/c%23d"),
+])
+def test_whatever_is_typed_as_an_id_is_asked_for_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, asked: str
+) -> None:
+    (tmp_path / "admin-password").write_text("secret")
+    paths: list[str] = []
+
+    class Asked:
+        def __init__(self, *_: Any) -> None: ...
+
+        def get(self, path: str, *_: Any) -> Any:
+            paths.append(path)
+            raise Refused(404, "no")
+
+        post = get
+
+    monkeypatch.setattr(admin, "Client", Asked)
+    with pytest.raises(SystemExit):
+        run(load(tmp_path))
+    assert paths == [asked]
