@@ -21,6 +21,7 @@ from skyhold.core.saga import rows
 from skyhold.volume import states
 from skyhold.volume.drivers.base import Nothing, VolumeList
 from skyhold.volume.quotas import COUNTED
+from skyhold.volume.sagas.asking import what_remains
 from skyhold.volume.tables import ATTACHMENTS, REMAINS, SNAPSHOTS, VOLUMES
 
 HELD = (states.RESERVED, states.ATTACHING, states.IN_USE, states.DETACHING)
@@ -57,7 +58,7 @@ def leftover(name: str, line: str) -> Finding:
 def compare(tx: Tx, ctx: Context, seen: Seen) -> list[Finding]:
     volumes, snapshots = tx.all(sa.select(VOLUMES)), tx.all(sa.select(SNAPSHOTS))
     busy = rows.live_subjects(tx, ctx)
-    going = {row.id for row in tx.all(sa.select(REMAINS.c.id))}
+    going = {what_remains(row) for row in tx.all(sa.select(REMAINS.c.id))}
     return [
         *passing("volume", volumes, states.VOLUME, busy), *passing("snapshot", snapshots, states.SNAPSHOT, busy),
         *bytes_of("volume", 0, volumes, seen, busy | going), *bytes_of("snapshot", 1, snapshots, seen, busy | going),

@@ -117,7 +117,7 @@ ATTACHMENTS = table(
 
 REMAINS = table(
     "volume_remains",
-    # Of the volume or snapshot that is gone, while its host could not be told.
+    # Of the volume or snapshot that is gone, while its host could not be told, and of that host (sagas/asking.py).
     id_column(),
     ref_column("host_id"),
     sa.Column("kind", text(16), nullable=False),

@@ -35,6 +35,7 @@ class HashKept(Kept, kw_only=True):
     value: str = ""
     received: Received | None = None
     refused: str = ""
+    settled: bool = False
 
 
 class HashLocation(Saga):
@@ -76,13 +77,16 @@ class HashLocation(Saga):
         found = s.kept.received
         if s.kept.value and s.kept.value != (found.other or found.sha512):
             raise Abort(f"The content at {s.kept.url} doesn't have the {s.kept.algorithm} that was promised.")
-        s.then(settled, s.subject, s.kept.algorithm, found)
+        s.then(settled, s, found)
         return None
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         tasks.end(tx, s.kept.task_id, states.SUCCESS, s.kept.refused)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if s.kept.settled:
+            # The image has its hash: whoever told us to unwind came too late.
+            return self.ended(tx, ctx, s)
         row = store.find(tx, s.subject, lock=True)
         if row is not None and row.status == states.IMPORTING:
             row = store.move(tx, row, states.IMPORTING, states.QUEUED)
@@ -129,11 +133,11 @@ class Look:
             return None
 
 
-def settled(tx: Tx, ctx: Context, image_id: str, algorithm: str, found: Received) -> None:
-    row = store.find(tx, image_id, lock=True)
+def settled(tx: Tx, ctx: Context, s: Run, found: Received) -> None:
+    row = store.find(tx, s.subject, lock=True)
     if row is None:
-        raise staged.deleted(image_id)
-    other = algorithm if algorithm not in ("", "sha512") else None
+        raise staged.deleted(s.subject)
+    other = s.kept.algorithm if s.kept.algorithm not in ("", "sha512") else None
     known = {
         "checksum": found.checksum, "sha512": found.sha512, "virtual_size_bytes": found.virtual_size_bytes,
         "hash_algo": other, "hash_value": found.other if other else None,
@@ -144,3 +148,4 @@ def settled(tx: Tx, ctx: Context, image_id: str, algorithm: str, found: Received
         else:
             row = store.update(tx, row, size_bytes=found.size_bytes, **known)
     journal.record(tx, "image.locations.hashed", row)
+    s.kept.settled = True

@@ -141,6 +141,9 @@ class ImportImage(Saga):
         tasks.end(tx, s.kept.task_id, states.SUCCESS, message_at_end(s))
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if s.kept.finished:
+            # The content is the image's: whoever told us to unwind came too late.
+            return self.ended(tx, ctx, s)
         give_up(tx, ctx, s)
         tasks.end(tx, s.kept.task_id, states.FAILURE, s.error)
 

@@ -19,7 +19,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.loops import Loop
 from skyhold.core.saga import rows
 from skyhold.volume.pools import OUR_LOOP
-from skyhold.volume.sagas.asking import removal
+from skyhold.volume.sagas.asking import removal, what_remains
 from skyhold.volume.tables import REMAINS
 
 log = structlog.get_logger("volume")
@@ -33,7 +33,7 @@ async def run(ctx: Context) -> None:
     while found := await ctx.read(waiting, here, after):
         busy = await ctx.read(rows.live_subjects)
         for row in found:
-            if row.id not in busy:
+            if what_remains(row) not in busy:
                 await remove(ctx, row)
         after = found[-1].id
 
@@ -45,13 +45,14 @@ def waiting(tx: Tx, ctx: Context, hosts: Sequence[str], after: str) -> list[Any]
 
 
 async def remove(ctx: Context, row: Any) -> None:
-    verb, wish = removal(row.kind, row.id)
+    id = what_remains(row)
+    verb, wish = removal(row.kind, id)
     try:
         answer = await ctx.core.bus.call(row.host_id, verb, wish, request_id=ctx.request_id)
     except (HostUnreachable, StaleFence):
         return
     if isinstance(answer, Failed):
-        log.warning("what was deleted is still on its host", kind=row.kind, id=row.id, reason=answer.text)
+        log.warning("what was deleted is still on its host", kind=row.kind, id=id, reason=answer.text)
     elif not isinstance(answer, Working):
         await ctx.write(forget, row.id)
 

@@ -20,6 +20,9 @@ from skyhold.core.saga.runner import Run
 from skyhold.volume.drivers.base import SnapshotRef, VolumeRef
 from skyhold.volume.tables import REMAINS
 
+KEY_LENGTH = 64
+"""Of a key there may be as much: the id and enough of the host's to tell one from another."""
+
 
 async def order(s: Run, host_id: str, verb: str, body: object) -> Outcome:
     """Have a host do it, as core/saga/asking.py says."""
@@ -48,5 +51,12 @@ def removal(kind: str, id: str) -> tuple[str, msgspec.Struct]:
 
 
 def remember(tx: Tx, ctx: Context, host_id: str, kind: str, id: str) -> None:
-    if tx.first(REMAINS.select().where(REMAINS.c.id == id)) is None:
-        tx.execute(REMAINS.insert(), {"id": id, "host_id": host_id, "kind": kind, "created_at": tx.now})
+    """Of one that was begun on a host that went away, and made on another that is away now, both have something."""
+    key = f"{id}@{host_id}"[:KEY_LENGTH]
+    if tx.first(REMAINS.select().where(REMAINS.c.id == key)) is None:
+        tx.execute(REMAINS.insert(), {"id": key, "host_id": host_id, "kind": kind, "created_at": tx.now})
+
+
+def what_remains(row: Any) -> str:
+    """The id of the volume or snapshot that a row of `volume_remains` is about; an earlier release wrote it alone."""
+    return str(row.id).partition("@")[0]

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.blobs.file import FileStore
-from skyhold.core.context import Ceilings, Credentials
+from skyhold.core.context import Ceilings, Context, Credentials
+from skyhold.core.db.tx import Tx
+from skyhold.core.operator.sagas import UNWIND
+from skyhold.core.saga.runner import Run
 from skyhold.core.settings.sections import Database
 from skyhold.core.settings.whole import Settings
 from skyhold.image.blobs import STAGING, Configured, Stores
@@ -107,6 +111,17 @@ class House:
     @property
     def files(self) -> list[Path]:
         return [path for path in self.core.settings.images_dir.rglob("*") if path.is_file()]
+
+
+def aborted_after(monkeypatch: pytest.MonkeyPatch, module: Any, operation: str) -> None:
+    """The operator aborts a saga in the very commit that runs this operation of its last step."""
+    honest = getattr(module, operation)
+
+    def then_abort(tx: Tx, ctx: Context, s: Run, *more: Any) -> None:
+        honest(tx, ctx, s, *more)
+        tx.execute(UNWIND, {"saga": s.id, "now": tx.now})
+
+    monkeypatch.setattr(module, operation, then_abort)
 
 
 def user_of(app: Any, project_id: str, role: str) -> ImageUser:

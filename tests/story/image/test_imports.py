@@ -28,8 +28,9 @@ from skyhold.core.settings.sections import Image, Outbound
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
 from skyhold.image.imports import staged as staged_bytes
+from skyhold.image.sagas import import_image
 from tests.kit.patience import PATIENCE_S, until
-from tests.story.image.conftest import House, ImageUser, start_house
+from tests.story.image.conftest import House, ImageUser, aborted_after, start_house
 
 CONTENT = bytes(range(256)) * 3000
 
@@ -260,6 +261,22 @@ async def test_the_secret_of_a_signed_url_is_told_to_its_user_alone(
     assert uri in (await task_of(me, image["id"]))["message"]
     logged = capsys.readouterr().err
     assert "saga aborts" in logged and "/gone?***" in logged and "0123456789abcdef" not in logged
+
+
+@pytest.mark.parametrize("method", ["glance-direct", "copy-image"])
+async def test_an_import_aborted_when_it_was_done_has_succeeded(
+    house: House, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The operator's word came between the last step and the saga's end: the content is there, and the task says so."""
+    aborted_after(monkeypatch, import_image, "activate")
+    me, admin = house.someone(), house.someone("admin")
+    house.keep_in(FakeStore(name="a"), FakeStore(name="b"))
+    image = await staged(me) if method == "glance-direct" else await me.image(CONTENT)
+    await imported(house, admin, image["id"], method, all_stores=True)
+    shown = await me.look(image["id"])
+    assert (shown["status"], shown["stores"], shown["os_glance_failed_import"]) == ("active", "a,b", "")
+    assert (await task_of(me, image["id"]))["status"] == "success"
+    assert (await me.get(f"/v2/images/{image['id']}/file")).body == CONTENT
 
 
 async def test_an_image_deleted_during_its_import_takes_everything_with_it(open_house: House, site: str) -> None:

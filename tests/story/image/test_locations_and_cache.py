@@ -23,7 +23,8 @@ from skyhold.core.settings.sections import Image, Outbound
 from skyhold.core.tables import JOURNAL
 from skyhold.image import blobs
 from skyhold.image.drivers.fake import FakeStore
-from tests.story.image.conftest import House, ImageUser, start_house, user_of
+from skyhold.image.sagas import hash_location
+from tests.story.image.conftest import House, ImageUser, aborted_after, start_house, user_of
 from tests.story.image.test_signatures import keep
 from tests.unit.image.signing import certify, key, properties
 
@@ -109,6 +110,18 @@ async def test_a_location_is_read_and_hashed_gla_09(house: House, site: Site) ->
     assert got.body == CONTENT[1000:2000]
     await add(house, me, image["id"], site.url + "/disk#2", status=409)
     await me.delete(f"/v2/images/{image['id']}", status=204)
+
+
+async def test_a_hashing_aborted_when_it_was_done_has_succeeded(
+    house: House, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aborted_after(monkeypatch, hash_location, "settled")
+    me = house.someone()
+    image = await me.image()
+    await add(house, me, image["id"], site.url + "/disk")
+    shown = await me.look(image["id"])
+    assert (shown["status"], shown["os_hash_value"]) == ("active", SHA512)
+    assert (await task_of(me, image["id"]))["status"] == "success"
 
 
 async def test_a_promised_hash_is_checked(house: House, site: Site) -> None:

@@ -140,6 +140,23 @@ async def test_what_was_deleted_while_its_host_was_away_goes_when_it_is_back(sce
     await scene.delete(volume)
 
 
+async def test_what_two_hosts_have_that_were_away_goes_from_both(scene: Scene) -> None:
+    """The first went away while it made the volume, the second when that was deleted."""
+    from skyhold.volume.drivers.base import VolumeSpec
+    from skyhold.volume.sagas import asking
+    from skyhold.volume.tables import REMAINS
+
+    gone, away = fresh_id(), fresh_id()
+    await scene.host.volumes.ensure(VolumeSpec(volume_id=gone, size_bytes=1))
+    for host_id in (away, scene.host.host_id):
+        await scene.write(asking.remember, host_id, "volume", gone)
+    await scene.cloud.core.loops.run_once("volume.remains")
+    assert gone not in (await scene.on_host())[0]
+    left = await scene.read(lambda tx, ctx: tx.all(REMAINS.select()))
+    assert [(row.host_id, asking.what_remains(row)) for row in left if gone in row.id] == [(away, gone)]
+    await scene.write(lambda tx, ctx: tx.execute(REMAINS.delete().where(REMAINS.c.host_id == away)))
+
+
 async def test_pages_of_types_keep_their_order_and_filter(scene: Scene) -> None:
     for _ in range(2):
         await make_type(scene.cloud.admin)
