@@ -304,13 +304,11 @@ async def test_a_repeated_step_leaves_no_bytes_of_its_first_try(
         killed.setattr(FileWriter, "abort", lambda writer: None)
         body = {"method": {"name": "web-download", "uri": site + "/slow"}}
         await me.post(f"/v2/images/{image['id']}/import", body, status=202)
-        while not open_house.files:
-            await asyncio.sleep(0.01)
+        await until(lambda: open_house.files, "the first bytes of the import")
         (left,) = open_house.files
         await open_house.core.sagas.stop()
     await open_house.core.sagas.start()
-    while left in open_house.files or not open_house.files:
-        await asyncio.sleep(0.01)
+    await until(lambda: open_house.files and left not in open_house.files, "the bytes of the second try alone")
     await me.delete(f"/v2/images/{image['id']}", status=204)
     await open_house.core.sagas.stop()
     await open_house.core.sagas.start()
