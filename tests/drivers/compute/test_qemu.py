@@ -396,6 +396,37 @@ async def test_removal_and_making_at_once_end_with_the_last_wish(qemu: QemuRig) 
     assert qemu.driver.console_socket(wanted.guest_id, "serial").is_socket()
 
 
+async def test_a_removal_called_off_before_its_turn_leaves_the_guest_to_who_wants_it(qemu: QemuRig) -> None:
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    guest = qemu.driver._guests[wanted.guest_id]
+    async with guest.lock:
+        removal = asyncio.create_task(qemu.driver.absent(wanted.guest_id))
+        await asyncio.sleep(0)
+        removal.cancel()
+        await asyncio.gather(removal, return_exceptions=True)
+    assert removal.cancelled()
+    assert (await qemu.driver.ensure(wanted)).guest_id == wanted.guest_id
+    await qemu.driver.absent(wanted.guest_id)
+    assert wanted.guest_id not in qemu.driver._guests
+
+
+async def test_a_removal_called_off_does_not_call_off_another(qemu: QemuRig) -> None:
+    """Who waits for the guest meanwhile makes a new one, and nothing of the old."""
+    wanted = spec(qemu.image)
+    await qemu.driver.ensure(wanted)
+    guest = qemu.driver._guests[wanted.guest_id]
+    async with guest.lock:
+        removals = [asyncio.create_task(qemu.driver.absent(wanted.guest_id)) for _ in range(2)]
+        await asyncio.sleep(0)
+        again = asyncio.create_task(qemu.driver.ensure(wanted))
+        await asyncio.sleep(0)
+    removals[1].cancel()
+    await asyncio.gather(*removals, return_exceptions=True)
+    assert (await again).power == "running"
+    assert qemu.driver._guests[wanted.guest_id] is not guest
+
+
 async def test_what_belongs_to_no_guest_is_listed(qemu: QemuRig) -> None:
     wanted = spec(qemu.image)
     await qemu.driver.ensure(wanted)

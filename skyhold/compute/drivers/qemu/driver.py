@@ -143,12 +143,13 @@ class QemuDriver:
             guest.work.cancel()
         if guest.process is not None:
             guest.process.kill()
-        async with guest.lock:
-            try:
+        try:
+            async with guest.lock:
                 await self._remove(guest)
-            except BaseException:
-                guest.doomed = False
-                raise
+        except BaseException:
+            # Called off while it waited for its turn, too: who wants the guest again would find it doomed for ever.
+            guest.doomed = False
+            raise
         if self._image_unused_s <= 0:
             await self._sweep_images()
 
@@ -273,6 +274,8 @@ class QemuDriver:
         await asyncio.to_thread(guest.folder.remove)
         if self._guests.get(guest.id) is guest:
             del self._guests[guest.id]
+        # Another removal may have been called off meanwhile, and have taken this back.
+        guest.doomed = True
 
     def _find_guests(self) -> None:
         running = process.find_all(self._folders)
