@@ -51,6 +51,7 @@ class Machine:
         await self.engine.start()
         await self.volumes.start()
         await self.driver.start()
+        shelf.keep_only({guest.guest_id for guest in (await self.driver.list()).guests})
         agent = Agent(
             host_id=self.host_id, name=self.name, socket_path=self.settings.bus_socket,
             verbs=verbs.bind(self.driver, self.engine, self.volumes, shelf),

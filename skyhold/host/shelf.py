@@ -7,6 +7,7 @@ Serving it is skyhold/host/metadata/. Files are 0600, one a guest and one a pass
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ log = structlog.get_logger("host")
 
 
 POSTED = ".posted"
+FRESH = ".new"
 
 
 class Server(Protocol):
@@ -65,6 +67,14 @@ class MetadataShelf:
         self._path(server_id).with_suffix(POSTED).unlink(missing_ok=True)
         self._server.forget(server_id)
 
+    def keep_only(self, server_ids: Set[str]) -> None:
+        """Forget what was told of guests that were not made any more when an agent was killed, or was half-written."""
+        for path in self._directory.glob(f"*{FRESH}"):
+            path.unlink(missing_ok=True)
+        for path in [*self._directory.glob("*.msgpack"), *self._directory.glob(f"*{POSTED}")]:
+            if path.stem not in server_ids:
+                self.drop(path.stem)
+
     def _path(self, server_id: str) -> Path:
         if "/" in server_id or server_id.startswith("."):
             raise ValueError("not the id of a server")
@@ -73,7 +83,7 @@ class MetadataShelf:
 
 def write_private(path: Path, content: bytes) -> None:
     """Whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
+    temporary = path.with_name(path.name + FRESH)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
     temporary.rename(path)

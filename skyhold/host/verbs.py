@@ -92,9 +92,16 @@ class Guests:
         self._driver, self._shelf = driver, shelf
 
     async def ensure(self, spec: compute.GuestSpec) -> compute.GuestStatus:
+        known = self._shelf.holds(spec.guest_id)
         # First what the guest will ask for: it may be quicker than the answer to this verb.
         self._shelf.put(spec.metadata)
-        return await self._driver.ensure(spec)
+        try:
+            return await self._driver.ensure(spec)
+        except GUEST_ERRORS:
+            if not known:
+                # Nobody may ever say that a guest is to go which never was, and user data may hold secrets.
+                self._shelf.drop(spec.guest_id)
+            raise
 
     async def absent(self, want: compute.GuestRef) -> None:
         await self._driver.absent(want.guest_id)
