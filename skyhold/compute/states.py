@@ -34,7 +34,6 @@ SERVER = states(
 
 # Tasks, in Nova's words.
 SCHEDULING: Final = "scheduling"
-NETWORKING: Final = "networking"
 SPAWNING: Final = "spawning"
 POWERING_OFF: Final = "powering-off"
 POWERING_ON: Final = "powering-on"

@@ -11,13 +11,10 @@ from skyhold.core.versions import Version, Versions
 
 KEYPAIR_TYPES = Version(2, 2)
 WHEN_VOLUMES_GO = Version(2, 3)
-KEYPAIR_OF_OTHER_USER = Version(2, 10)
 KEYPAIR_PAGES = Version(2, 35)
 KEYPAIR_IMPORT_ONLY = Version(2, 92)
-NETWORKS_REQUIRED = Version(2, 37)
 FLAVOR_EMBEDDED = Version(2, 47)
 IMAGE_ID_IN_BODY = Version(2, 45)
-HOSTNAME_FOR_ALL = Version(2, 90)
 NO_ACCESS_TO_PUBLIC = Version(2, 7)
 NUMBERS_ALWAYS = Version(2, 75)
 EXTRA_SPECS_CHECKED = Version(2, 86)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
-
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
@@ -79,11 +77,3 @@ def wanted_columns(want: Shape, *names: str) -> dict[str, Any]:
 def drop_tags(tx: Tx, row: Any) -> None:
     if row.tags:
         tx.execute(TAGS.delete().where(TAGS.c.resource_id == row.id))
-
-
-def count(tx: Tx, column: Any, *where: Any) -> int:
-    return int(tx.scalar(sa.select(sa.func.count(column)).where(*where)) or 0)
-
-
-def in_use(message: str, kind: str) -> errors.Conflict:
-    return errors.Conflict(message, kind=kind)

@@ -161,7 +161,11 @@ def move_under(tx: Tx, ctx: Context, row: Any, parent_id: str) -> None:
 
 def set_parent(tx: Tx, row: Any, parent_id: str | None, root_id: str) -> None:
     moved = [row.id, *below(tx, row)]
-    tx.execute(PROVIDERS.update().where(PROVIDERS.c.id.in_(moved)).values(root_id=root_id, updated_at=tx.now))
+    while moved:
+        tx.execute(PROVIDERS.update().where(PROVIDERS.c.id.in_(moved)).values(root_id=root_id, updated_at=tx.now))
+        # Who put a child below one of these at this moment had it locked, and is done: it comes along.
+        left_behind = PROVIDERS.c.parent_id.in_(moved) & (PROVIDERS.c.root_id != root_id)
+        moved = [child.id for child in tx.all(sa.select(PROVIDERS.c.id).where(left_behind))]
     journal.record(tx, "resource_provider.update", records.store.update(tx, row, parent_id=parent_id, root_id=root_id))
 
 

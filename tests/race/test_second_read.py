@@ -6,11 +6,13 @@ Pairs of each operation are test_operations.py, many about one scarce thing test
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from tests.race.conftest import Jitter
 from tests.race.duel import Call, Ground, name
-from tests.race.test_scarce import N, counted, crowd, ip, statuses
+from tests.race.test_scarce import C, N, counted, crowd, ip, statuses
 
 ROUNDS = 6
 V = "/volume/v3"
@@ -119,3 +121,61 @@ async def test_an_address_that_is_stepped_over_while_it_is_given_back_is_not_los
             answers += await crowd([create] * 10)
         ports = [answer.json["port"] for answer in answers if answer.status == 201]
         assert len({ip(port) for port in ports}) == 13, statuses(answers)
+
+
+async def test_a_host_never_comes_to_be_in_two_zones(ground: Ground, jitter: Jitter) -> None:
+    for _ in range(ROUNDS):
+        one, two = [
+            (await ground.admin.post(f"{C}/os-aggregates", {"aggregate": {"name": name()} | zone}, status=200)).json[
+                "aggregate"
+            ] for zone in ({}, {"availability_zone": "two"})
+        ]
+        first, second = (f"{C}/os-aggregates/{each['id']}" for each in (one, two))
+        host = {"host": ground.host_name}
+        await ground.admin.post(f"{first}/action", {"add_host": host}, status=200)
+        async with counted(ground, jitter):
+            await crowd([
+                Call(ground.admin, "PUT", first, {"aggregate": {"availability_zone": "one"}}),
+                Call(ground.admin, "POST", f"{second}/action", {"add_host": host}),
+            ])
+        shown = [(await ground.admin.get(path, status=200)).json["aggregate"] for path in (first, second)]
+        zones = {each["availability_zone"] for each in shown if each["hosts"]} - {None}
+        for path, each in zip((first, second), shown, strict=True):
+            if each["hosts"]:
+                await ground.admin.post(f"{path}/action", {"remove_host": host}, status=200)
+            await ground.admin.delete(path, status=200)
+        assert len(zones) < 2, zones
+
+
+async def test_an_object_that_is_just_replaced_is_copied_nevertheless(ground: Ground, jitter: Jitter) -> None:
+    account = f"/object-store/v1/AUTH_{ground.user.project_id}"
+    here, there = f"{account}/{name()}", name()
+    for container in (here, f"{account}/{there}"):
+        await ground.user.put(container, status=201)
+    await ground.user.put(f"{here}/crow", {"n": 0}, status=201)
+    for n in range(ROUNDS):
+        async with counted(ground, jitter):
+            answers = await crowd([
+                *(Call(ground.user, "PUT", f"{here}/crow", {"n": n, "i": i}) for i in range(3)),
+                *(Call(ground.user, "COPY", f"{here}/crow", headers={"Destination": f"{there}/{i}"}) for i in range(3)),
+            ])
+        assert statuses(answers) == {201: 6}
+
+
+async def test_a_provider_that_comes_while_its_parent_moves_comes_along(ground: Ground, jitter: Jitter) -> None:
+    path = "/placement/resource_providers"
+    new = {"OpenStack-API-Version": "placement 1.39"}
+    for _ in range(ROUNDS):
+        top, middle, low, under = ids = [str(uuid.uuid4()) for _ in range(4)]
+        for id, parent in ((top, None), (middle, None), (low, middle)):
+            body = {"name": id, "uuid": id, "parent_provider_uuid": parent}
+            await ground.admin.post(path, body, headers=new, status=200)
+        async with counted(ground, jitter):
+            await crowd([
+                Call(ground.admin, "PUT", f"{path}/{middle}", {"name": middle, "parent_provider_uuid": top}, new),
+                Call(ground.admin, "POST", path, {"name": under, "uuid": under, "parent_provider_uuid": low}, new),
+            ])
+        for id in reversed(ids):
+            shown = (await ground.admin.get(f"{path}/{id}", headers=new, status=200)).json
+            assert shown["root_provider_uuid"] == top
+            await ground.admin.delete(f"{path}/{id}", status=204)

@@ -155,14 +155,6 @@ def pools_text(cidr: str, pools: Iterable[Range]) -> list[dict[str, str]]:
     return [{"start": at(cidr, pool.first), "end": at(cidr, pool.last)} for pool in pools]
 
 
-def pools_of(cidr: str, texts: Iterable[dict[str, str]]) -> list[Range]:
-    base = int(network(cidr)[0])
-    return [
-        Range(int(ipaddress.ip_address(each["start"])) - base, int(ipaddress.ip_address(each["end"])) - base)
-        for each in texts
-    ]
-
-
 def eui64(cidr: str, mac: str) -> str:
     """The address that a guest gives itself by SLAAC (RFC 4291, appendix A)."""
     octets = [int(part, 16) for part in mac.split(":")]

@@ -46,6 +46,7 @@ YES: Final = ("true", "1", "yes", "on", "t", "y")
 REMOVED: Final = "x-remove-"
 ACCOUNT: Final = "AUTH_"
 LONGEST_NUMBER: Final = 18
+LONGEST_ACCOUNT: Final = len(ACCOUNT) + 64
 
 
 # ---- every request ---------------------------------------------------------------------------
@@ -54,9 +55,11 @@ LONGEST_NUMBER: Final = 18
 def check(head: Head) -> None:
     """Raises PreconditionFailed for an address that is no text, Invalid for what isn't done here."""
     try:
-        unquote_to_bytes(head.path).decode()
+        path = unquote_to_bytes(head.path).decode()
     except UnicodeDecodeError:
         raise errors.PreconditionFailed("The address is no UTF-8.", reason="bad_address") from None
+    if len(next((part for part in path.split("/") if part.startswith(ACCOUNT)), "")) > LONGEST_ACCOUNT:
+        raise bad_account()
     for what in wished(head):
         raise errors.Invalid(f"This object store doesn't do {what}.", reason="not_done_here")
 
@@ -221,9 +224,13 @@ def plain(value: str) -> str:
 
 def project_of(account: str) -> str:
     name = plain(account)
-    if not name.startswith(ACCOUNT) or "/" in name:
-        raise errors.PreconditionFailed(f"Accounts are called {ACCOUNT} and a project's id.", reason="bad_address")
+    if not name.startswith(ACCOUNT) or "/" in name or len(name) > LONGEST_ACCOUNT:
+        raise bad_account()
     return name.removeprefix(ACCOUNT)
+
+
+def bad_account() -> errors.PreconditionFailed:
+    return errors.PreconditionFailed(f"Accounts are called {ACCOUNT} and a project's id.", reason="bad_address")
 
 
 def misplaced(header: str) -> errors.PreconditionFailed:

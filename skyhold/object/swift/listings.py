@@ -22,7 +22,7 @@ from skyhold.core.http.routes import Head, Reply
 from skyhold.core.shapes import ABSENT, Absent, Shape, field
 from skyhold.object.logic.bounds import LISTING
 from skyhold.object.logic.listing import Wish
-from skyhold.object.swift.heads import text
+from skyhold.object.swift.heads import YES, text
 from skyhold.object.swift.replies import SANDBOX
 
 PLAIN: Final = "text/plain"
@@ -34,7 +34,6 @@ LONG: Final = 100
 """Rows from which reading and printing leave the event loop."""
 NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
-YES: Final = ("true", "1", "yes", "on", "t", "y")
 
 
 class ListQuery(Shape, extra="ignore"):

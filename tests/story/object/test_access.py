@@ -138,3 +138,9 @@ async def test_only_a_members_word_counts_for_the_owner(birds: Account) -> None:
     """Somebody with a role that says nothing here is a stranger in their own project."""
     idle = birds.to(await birds.who.colleague(("service",)))
     assert await may(idle, (*READS, *LISTS, *WRITES, *OWNERS)) == {403}
+
+
+async def test_a_reseller_can_name_no_account_that_no_project_could_have(birds: Account, reseller: Persona) -> None:
+    long = Account(birds.cloud, "p" * 65, reseller)
+    await long.ask("POST", "", 412, X_Account_Meta_Color="black")
+    await long.ask("PUT", "birds", 412)
