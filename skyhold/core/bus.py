@@ -15,7 +15,7 @@ import os
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -113,10 +113,6 @@ def sockets(first: Path) -> list[Path]:
 def socket_of(first: Path, number: int) -> Path:
     """Where control process `number`, from 1, listens."""
     return first if number == 1 else first.with_name(f"{first.stem}-{number}{first.suffix}")
-
-
-class Verbs(Protocol):
-    def __getitem__(self, name: str) -> tuple[type, type]: ...
 
 
 class Link:

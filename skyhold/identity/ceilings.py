@@ -41,7 +41,6 @@ def in_force(holders: int, names: int) -> sa.Select[Any]:
     )
 
 
-
 class UnifiedLimits:
     """core's Limits, answered from the tables. One a process."""
 

@@ -20,7 +20,7 @@ from skyhold.core.db.tx import Tx
 from skyhold.core.settings.sections import Host
 from skyhold.core.settings.whole import Settings
 from skyhold.host.machine import Machine
-from tests.kit.patience import PATIENCE_S
+from tests.kit.patience import until
 
 
 @asynccontextmanager
@@ -63,11 +63,3 @@ def uuid_of(name: str) -> str:
     import uuid
 
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
-
-
-async def until(ready: object, timeout_s: float = PATIENCE_S) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + timeout_s
-    while not ready():  # type: ignore[operator]
-        assert loop.time() < end, "waited in vain"
-        await asyncio.sleep(0.005)

@@ -103,8 +103,6 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None: ...
-    def data_version(self) -> int | None:
-        """A number that changes when another process commits; None where asking costs a query."""
 
 
 async def open_database(
@@ -182,9 +180,6 @@ class ServerDatabase:
         self._reader = (
             self._engine.execution_options(isolation_level="AUTOCOMMIT") if self.name == "postgresql" else self._engine
         )
-
-    def data_version(self) -> int | None:
-        return None
 
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
         # All of it in one greenlet: opening, asking and closing by themselves cost a third more.

@@ -105,9 +105,6 @@ class SqliteDatabase:
             conn.execute(f"PRAGMA {pragma}")
         return conn
 
-    def data_version(self) -> int | None:
-        return None
-
     async def read(self, ctx: Context, operation: Operation, *args: Any, **kw: Any) -> Any:
         run(self._reads, "BEGIN")
         try:

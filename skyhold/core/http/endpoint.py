@@ -229,7 +229,6 @@ class Endpoint:
                 global_request_id=ctx.global_request_id,
             )
 
-
     def _count(self, method: str, status: int) -> None:
         counter = self._answered.get((method, status))
         if counter is None:

@@ -33,7 +33,6 @@ SERVICE: Final = "role:service"
 ADMIN_OR_SERVICE: Final = f"{ADMIN} or {SERVICE}"
 ADMIN_OR_OWNER: Final = f"{ADMIN} or {OWNER}"
 
-SCOPE_ANY: Final = ("system", "domain", "project")
 SCOPE_PROJECT: Final = ("project",)
 SCOPE_SYSTEM_PROJECT: Final = ("system", "project")
 

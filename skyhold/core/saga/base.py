@@ -8,8 +8,7 @@ advances the saga, so a step is either known to be done or done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -99,6 +98,3 @@ class Saga:
 
     def cancelled(self, tx: Tx, ctx: Context, s: Run) -> None:
         """Everything is undone because another saga superseded this one."""
-
-
-Effect = Callable[..., Any]

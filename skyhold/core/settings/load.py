@@ -153,8 +153,8 @@ def _fill_quotas(values: dict[str, Any]) -> None:
 def _check_socket_path(settings: Settings) -> None:
     # Linux gives a unix socket's name 108 bytes with the closing zero.
     room = 107 - len("/run/bus-64.sock")
-    if not settings.bus.url and len(os.fsencode(settings.home)) > room:
+    if len(os.fsencode(settings.home)) > room:
         raise SettingsError(
             f"{settings.home} is too long for a state directory: its bus socket leaves {room} bytes "
-            "for it; choose a shorter SKYHOLD_HOME, or set bus.url."
+            "for it; choose a shorter SKYHOLD_HOME."
         )

@@ -89,12 +89,6 @@ class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "NORMAL"
 
 
-class Bus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    url: Annotated[
-        str, Meta(description="Message bus. Empty: a unix socket in the state directory; else amqp://...")
-    ] = ""
-
-
 class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hypervisor: Annotated[Literal["qemu", "fake"], Meta(description="What runs this host's guests.")] = "qemu"
     network: Annotated[Literal["native", "fake"], Meta(description="What connects this host's guests.")] = (
@@ -295,7 +289,6 @@ class Outbound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 SECTIONS: dict[str, type[Struct]] = {
     "http": Http,
     "database": Database,
-    "bus": Bus,
     "host": Host,
     "identity": Identity,
     "keys": Keys,

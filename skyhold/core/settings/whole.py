@@ -18,7 +18,6 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from skyhold.core.settings.sections import (
-    Bus,
     Compute,
     Database,
     Host,
@@ -54,7 +53,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     http: Http = field(default_factory=Http)
     database: Database = field(default_factory=Database)
-    bus: Bus = field(default_factory=Bus)
     host: Host = field(default_factory=Host)
     identity: Identity = field(default_factory=Identity)
     keys: Keys = field(default_factory=Keys)
@@ -77,10 +75,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def database_url(self) -> str:
         return self.database.url or f"{SQLITE}{self.home / 'skyhold.db'}"
-
-    @property
-    def bus_url(self) -> str:
-        return self.bus.url or f"unix://{self.bus_socket}"
 
     @property
     def bus_socket(self) -> Path:

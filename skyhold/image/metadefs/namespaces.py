@@ -61,7 +61,6 @@ class NamespaceList(Shape):
     schema: str = "/v2/schemas/metadefs/namespaces"
 
 
-
 def shown(row: Any, associations: list[Any], **more: Any) -> Namespace:
     return Namespace(
         namespace=row.namespace, display_name=given(row.display_name), description=given(row.description),

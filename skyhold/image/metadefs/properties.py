@@ -105,8 +105,6 @@ def replace(tx: Tx, ctx: Context, namespace: str, name: str, want: NamedDefiniti
     return properties.update(tx, parent, row, name=want.name, definition=definition(want))
 
 
-
-
 # ---- queries -------------------------------------------------------------------------------
 
 

@@ -20,8 +20,7 @@ from skyhold.core.context import internal
 from skyhold.core.saga import asking
 from skyhold.host.metadata.server import MetadataServer
 from skyhold.host.shelf import MetadataShelf
-from tests.kit.host import until
-from tests.kit.patience import PATIENCE_S
+from tests.kit.patience import PATIENCE_S, until
 from tests.story.compute.scene import VERSION, Scene
 
 SERVERS = "/compute/v2.1/servers"

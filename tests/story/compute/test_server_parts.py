@@ -10,7 +10,7 @@ import pytest
 from skyhold.compute import states
 from tests.kit.cloud import Cloud
 from tests.kit.compute_rows import add_server
-from tests.kit.host import until
+from tests.kit.patience import until
 from tests.story.compute.scene import Scene
 
 LATEST = {"OpenStack-API-Version": "compute 2.96"}

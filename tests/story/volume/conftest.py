@@ -10,7 +10,7 @@ import pytest_asyncio
 from skyhold.host.machine import Machine
 from skyhold.volume.tables import POOLS
 from tests.kit.cloud import Cloud, Persona
-from tests.kit.host import until
+from tests.kit.patience import until
 from tests.story.volume.scene import Scene
 
 
