@@ -44,12 +44,14 @@ ATTACHED = (200, 404, 409)
 
 
 async def boot(scene: Scene, server: Server | None) -> None:
-    """With a volume that is there, which stays, and one that is made, which goes with the server."""
-    named = await a_volume(scene)
+    """With two volumes that were there, one that stays and one that goes with the server, and one made, which goes."""
+    named, given = await a_volume(scene), str((await volume(scene, name="given"))["id"])
+    await scene.settled()
     root = {"source_type": "image", "destination_type": "local", "boot_index": 0, "uuid": scene.image_id}
     kept = {"source_type": "volume", "destination_type": "volume", "uuid": named}
+    going = {"source_type": "volume", "destination_type": "volume", "uuid": given, "delete_on_termination": True}
     made = {"source_type": "blank", "destination_type": "volume", "volume_size": 2, "delete_on_termination": True}
-    wish = scene.wish("made", block_device_mapping_v2=[root, kept, made])
+    wish = scene.wish("made", block_device_mapping_v2=[root, kept, going, made])
     await scene.user.post("/compute/v2.1/servers", wish, status=202)
 
 
