@@ -78,7 +78,7 @@ async def fight(
     for answer in answers:
         assert answer.status < 400 or answer.status in (*REFUSALS, *duel.refusals), told("", answers)
         assert answer.status != 409 or gives_its_reason(answer), told("a conflict without a reason", answers)
-    assert await g.cloud.core.sagas.idle(20), "something is still going on"
+    assert await g.cloud.core.sagas.idle(), "something is still going on"
     return answers
 
 

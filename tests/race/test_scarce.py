@@ -207,7 +207,7 @@ async def test_room_is_never_given_twice(ground: Ground, jitter: Jitter) -> None
 
 async def test_eight_changes_of_one_server_are_all_kept(ground: Ground, jitter: Jitter) -> None:
     made = await ground.user.post(f"{C}/servers", wish(ground), status=202)
-    assert await ground.cloud.core.sagas.idle(20)
+    assert await ground.cloud.core.sagas.idle()
     server = f"{C}/servers/{made.json['server']['id']}"
     keys = [f"key{n}" for n in range(AT_ONCE)]
     async with counted(ground, jitter):
@@ -221,7 +221,7 @@ async def test_eight_changes_of_one_server_are_all_kept(ground: Ground, jitter: 
 
 async def test_of_many_deletes_and_actions_on_one_server_delete_wins(ground: Ground, jitter: Jitter) -> None:
     made = await ground.user.post(f"{C}/servers", wish(ground), status=202)
-    assert await ground.cloud.core.sagas.idle(20)
+    assert await ground.cloud.core.sagas.idle()
     server = f"{C}/servers/{made.json['server']['id']}"
     bodies = [{"os-stop": None}, {"reboot": {"type": "HARD"}}, {"pause": None}, {"createImage": {"name": "x"}}]
     async with counted(ground, jitter):

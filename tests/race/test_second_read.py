@@ -65,9 +65,9 @@ async def test_specs_of_the_default_type_are_all_kept(ground: Ground, jitter: Ji
 async def test_no_volume_is_made_of_a_snapshot_that_goes(ground: Ground, jitter: Jitter) -> None:
     for _ in range(ROUNDS):
         volume = await ground.make(f"{V}/volumes", "volume", ground.user, size=1)
-        assert await ground.cloud.core.sagas.idle(30)
+        assert await ground.cloud.core.sagas.idle()
         snapshot = await ground.make(f"{V}/snapshots", "snapshot", ground.user, volume_id=volume["id"])
-        assert await ground.cloud.core.sagas.idle(30)
+        assert await ground.cloud.core.sagas.idle()
         wish = {"volume": {"size": 1, "snapshot_id": snapshot["id"]}}
         async with counted(ground, jitter):
             made, _ = await crowd([

@@ -128,4 +128,4 @@ class Mischief:
 
 async def quiet(core: Core) -> None:
     """The house's promise: at rest within thirty seconds, whatever happened."""
-    assert await core.sagas.idle(30), "something is still going on"
+    assert await core.sagas.idle(), "something is still going on"

@@ -371,9 +371,9 @@ async def volume(land: Land) -> None:
     wish = {**said, "size": 1, "volume_type": ids["volume_type"]}
     for name in ("volume", "idle_volume", "used_volume", "held_volume"):
         ids[name] = await make("volumes", "volume", wish)
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     ids["snapshot"] = await make("snapshots", "snapshot", {**said, "volume_id": ids["volume"]})
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     described = {"os-set_image_metadata": {"metadata": {"raven": MARKER}}}
     await land.owner.post(f"{v3}/volumes/{ids['volume']}/action", described, headers=head, status=200)
     used = {"os-attach": {"host_name": MARKER, "mountpoint": "/dev/vdc"}}
@@ -381,7 +381,7 @@ async def volume(land: Land) -> None:
     held = {"volume_uuid": ids["held_volume"], "connector": {"host": MARKER}}
     ids["attachment"] = await make("attachments", "attachment", held)
     ids["faulty_snapshot"] = await make("snapshots", "snapshot", {**said, "volume_id": ids["volume"]})
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     await internal(land.cloud.core).write(add_fault, ids["faulty_snapshot"])
 
 
@@ -427,10 +427,10 @@ async def servers(land: Land) -> None:
             "networks": [{"uuid": ids["used_network"]}], "metadata": {"color": MARKER}, "tags": ["blue"],
         }
         ids[name] = (await land.make(v2, {"server": body}, 202))["id"]
-    await land.cloud.core.sagas.idle(20)
+    await land.cloud.core.sagas.idle()
     for name, action in (("stopped", "os-stop"), ("paused", "pause"), ("suspended", "suspend")):
         await owner.post(f"{v2}/{ids[name]}/action", {action: None}, status=202)
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     await owner.post(f"{v2}/{ids['server']}/action", {"addSecurityGroup": {"name": ids["sg"]}}, status=202)
     shown = {
         name: (await owner.get(f"{v2}/{ids[name]}", headers=LATEST)).json["server"]["status"]
@@ -451,10 +451,10 @@ async def attached(land: Land, path: str) -> None:
     for name in ("server_volume", "spare_volume"):
         made = await land.make("/volume/v3/volumes", {"volume": {"size": 1, "name": MARKER}}, 202)
         land.ids[name] = made["id"]
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     made = await land.make(path, {"volumeAttachment": {"volumeId": land.ids["server_volume"]}}, 200)
     land.ids["server_attachment"] = made["attachment_id"]
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
 
 
 async def events(land: Land) -> None:

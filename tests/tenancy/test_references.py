@@ -232,7 +232,7 @@ async def own(land: Land, stranger: Someone) -> dict[str, str]:
     group = {"server_group": {"name": "mine", "policy": "soft-affinity"}}
     ids["server_group"] = await made(me, f"{COMPUTE}/os-server-groups", group)
     ids["server"] = await made(me, f"{COMPUTE}/servers", filled(server().body, ids))
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     return ids
 
 
@@ -266,14 +266,14 @@ async def disks(land: Land, me: Persona, ids: dict[str, str]) -> None:
     ids["image"] = (await me.post("/image/v2/images", image, status=201)).json["id"]
     await me.put(f"/image/v2/images/{ids['image']}/file", empty(), content_type="application/octet-stream", status=204)
     ids["volume"] = await made(me, f"{VOLUME}/volumes", {"volume": {"size": 1}})
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     ids["used"] = await made(me, f"{VOLUME}/volumes", {"volume": {"size": 1}})
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
     held = {"os-attach": {"host_name": "h", "mountpoint": "/dev/vdc"}}
     await me.post(f"{VOLUME}/volumes/{ids['used']}/action", held, headers=VERSIONS, status=202)
     await me.put(f"/object-store/v1/AUTH_{ids['project']}/mine", status=201)
     ids["snapshot"] = await made(me, f"{VOLUME}/snapshots", {"snapshot": {"volume_id": ids["volume"]}})
-    assert await land.cloud.core.sagas.idle(20)
+    assert await land.cloud.core.sagas.idle()
 
 
 # ---- the law -----------------------------------------------------------------------------------

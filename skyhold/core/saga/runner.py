@@ -138,7 +138,7 @@ class Runner:
             pause_s = min(0.25, pause_s * 1.5)
         return None
 
-    async def idle(self, timeout_s: float = 30.0) -> bool:
+    async def idle(self, timeout_s: float = 60.0) -> bool:
         """Wait until no saga is live; False when time runs out. For tests and graceful ends."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s

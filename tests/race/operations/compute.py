@@ -278,14 +278,14 @@ def wish(g: Ground, **more: Any) -> dict[str, Any]:
 
 async def a_server(g: Ground, **more: Any) -> str:
     made = await g.user.post(f"{C}/servers", wish(g, **more), headers=LATEST, status=202)
-    assert await g.cloud.core.sagas.idle(20)
+    assert await g.cloud.core.sagas.idle()
     return f"{C}/servers/{made.json['server']['id']}"
 
 
 async def stopped(g: Ground, server: str, *verbs: str) -> str:
     for verb in verbs:
         await g.user.post(server + "/action", {verb: None}, headers=LATEST, status=202)
-        assert await g.cloud.core.sagas.idle(20)
+        assert await g.cloud.core.sagas.idle()
     return server
 
 

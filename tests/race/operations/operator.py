@@ -39,7 +39,7 @@ async def mend(g: Ground) -> Duel:
     """An attachment whose server is not there: freed once, against its volume's deletion, which it stands in the way
     of."""
     made = await g.make("/volume/v3/volumes", "volume", g.user, size=1)
-    assert await g.cloud.core.sagas.idle(20)
+    assert await g.cloud.core.sagas.idle()
     held = await internal(g.cloud.core).write(orphan, made["id"])
     one = Call(g.admin, "POST", f"/admin/v1/mend/attachment/{held}", {})
     return Duel(one, gone=Call(g.user, "DELETE", f"/volume/v3/volumes/{made['id']}"), winners=(1,), refusals=(400,))

@@ -20,7 +20,7 @@ LOSES = (400,)
 
 
 async def rest(g: Ground) -> None:
-    assert await g.cloud.core.sagas.idle(20)
+    assert await g.cloud.core.sagas.idle()
 
 
 async def a_volume(g: Ground, **wish: Any) -> str:

@@ -59,7 +59,7 @@ class Scene:
         await self.settled()
 
     async def settled(self) -> None:
-        assert await self.cloud.core.sagas.idle(20), "something is still going on"
+        assert await self.cloud.core.sagas.idle(), "something is still going on"
 
     async def flavor(self, *, ram: int = 128, vcpus: int = 1, disk: int = 1) -> str:
         name = "flavor-" + uuid.uuid4().hex[:8]

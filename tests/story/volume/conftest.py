@@ -17,10 +17,8 @@ from tests.story.volume.scene import Scene
 @pytest_asyncio.fixture(loop_scope="session")
 async def scene(cloud: Cloud, host: Machine) -> AsyncIterator[Scene]:
     made = Scene(cloud, await cloud.project(["member", "reader"]), host)
-    for _ in range(200):
-        if await made.read(lambda tx, ctx: tx.first(POOLS.select().where(POOLS.c.id == host.host_id))):
-            break
-        await until(lambda: cloud.core.bus.connected(host.host_id))
+    pool = POOLS.select().where(POOLS.c.id == host.host_id)
+    await until(lambda: made.read(lambda tx, ctx: tx.first(pool)), "the host to tell of its pool")
     yield made
 
 

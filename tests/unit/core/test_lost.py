@@ -224,7 +224,7 @@ async def test_writes_that_are_cancelled_leave_every_connection_usable(counters:
     done = await asyncio.gather(*tasks, return_exceptions=True)
     before = await ctx.read(value, "a")
     assert before >= sum(answer == 1 for answer in done)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*[ctx.write(add, "a") for _ in range(100)])
     assert await ctx.read(value, "a") == before + 100
 

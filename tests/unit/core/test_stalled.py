@@ -18,6 +18,7 @@ from skyhold.core.app import Core, own_loops
 from skyhold.core.db import stalled
 from skyhold.core.loops import take_lease
 from tests.kit.databases import Servers, caller
+from tests.kit.patience import PATIENCE_S
 
 pytestmark = pytest.mark.database
 
@@ -31,7 +32,7 @@ class Session:
 
     def __init__(self, url: sa.URL) -> None:
         self.wire = socket.socket(socket.AF_UNIX)
-        self.wire.settimeout(10)
+        self.wire.settimeout(PATIENCE_S)
         self.wire.connect(f"{url.query['host']}/.s.PGSQL.5432")
         words = f"user\0{url.username}\0database\0{url.database}\0\0".encode()
         self.wire.sendall(message(b"", struct.pack("!i", 3 << 16) + words))

@@ -22,6 +22,7 @@ from skyhold.core import tls
 from skyhold.core.app import Core
 from skyhold.core.settings.sections import Http
 from skyhold.core.settings.whole import Settings
+from tests.kit.patience import PATIENCE_S
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -111,7 +112,7 @@ async def test_a_running_server_renews_without_a_restart(core: Core, monkeypatch
     assert authority is not None
     old = tls.signed(authority, tls.names_of(settings), datetime.now(UTC) - timedelta(days=61))
     tls.write(settings.tls_dir, "server", old)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             _, other = await until_listening(port, trusting)
             new = shown(other)
@@ -128,7 +129,7 @@ async def test_a_running_server_renews_without_a_restart(core: Core, monkeypatch
 
 
 async def until_listening(port: int, trusting: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 return await asyncio.open_connection("127.0.0.1", port, ssl=trusting)

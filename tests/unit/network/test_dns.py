@@ -19,6 +19,7 @@ from skyhold.network.drivers.base import FixedIp, Network, Port, Subnet
 from skyhold.network.drivers.native import dns_message
 from skyhold.network.drivers.native.dns import DnsForwarder, Names
 from skyhold.network.drivers.native.link_table import LinkTable
+from tests.kit.patience import PATIENCE_S
 
 A, PTR, AAAA, TXT = 1, 12, 28, 16
 
@@ -222,7 +223,7 @@ async def test_what_is_under_way_is_bounded_per_guest(lab):
         sock.connect(lab.address)
         for _ in range(40):
             await loop.sock_sendall(sock, _query("www.example.com"))
-        refused = [_read(await asyncio.wait_for(loop.sock_recv(sock, 4096), 2))[0] for _ in range(8)]
+        refused = [_read(await asyncio.wait_for(loop.sock_recv(sock, 4096), PATIENCE_S))[0] for _ in range(8)]
     assert refused == [2] * 8
     assert lab.forwarder.stats.limited == 8
 
