@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("serve")
 
 DAY_S = 86_400.0
+STOP_S = 8.0
+"""With the ten seconds that requests get (core/http/server.py) less than `skyhold down` and systemd wait."""
 
 
 def run(settings: Settings) -> None:
@@ -96,11 +98,24 @@ async def serve(settings: Settings, number: int, sockets: list[socket.socket]) -
         await core.start()
         await identity.bootstrap(core, password=admin_password(settings.home))
         secure = certificate(settings)
+    told: list[int] = []
     try:
         collector.settle()
-        await listen_until_told(core, sockets, secure)
+        told = await listen_until_told(core, sockets, secure)
     finally:
-        await core.stop()
+        await stop(core)
+    for number in told:
+        # At once: a thread in the midst of something long is not waited for.
+        signal.raise_signal(number)
+
+
+async def stop(core: Core) -> None:
+    """Let go of what is at work, and of leases, so that whoever comes next needn't wait for them."""
+    try:
+        async with asyncio.timeout(STOP_S):
+            await core.stop()
+    except TimeoutError:
+        log.warning("not everything could be stopped in time; what was at work goes on after the start")
 
 
 def certificate(settings: Settings) -> ssl.SSLContext | None:
@@ -110,14 +125,14 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
         sys.exit(f"The certificate or key can't be used ({error}): see http.tls_certificate and http.tls_key.")
 
 
-async def listen_until_told(core: Core, sockets: list[socket.socket], secure: ssl.SSLContext | None) -> None:
-    """Answer requests until a signal comes; the certificate, if there is one, is looked at once a day."""
+async def listen_until_told(core: Core, sockets: list[socket.socket], secure: ssl.SSLContext | None) -> list[int]:
+    """Answer requests until a signal comes, and say which; the certificate, if any, is looked at once a day."""
     from skyhold.core.http.server import make_server
 
     server = make_server(core, core.asgi)
     if secure is None:
         await server.serve(sockets=sockets)
-        return
+        return server.told
     server.config.load()
     server.config.ssl = secure
     renewing = asyncio.create_task(renew_daily(core.settings, secure))
@@ -125,6 +140,7 @@ async def listen_until_told(core: Core, sockets: list[socket.socket], secure: ss
         await server.serve(sockets=sockets)
     finally:
         renewing.cancel()
+    return server.told
 
 
 async def renew_daily(settings: Settings, secure: ssl.SSLContext) -> None:

@@ -62,6 +62,7 @@ def terminate(cloud: Processes) -> threading.Thread:
 def ready_again(cloud: Processes, waiting: threading.Thread, *, at_rest: bool = True) -> None:
     waiting.join()
     assert not waiting.late, "it did not stop in time"  # type: ignore[attr-defined]
+    assert not (cloud.home / "run/bus.sock").exists(), "it died of the signal, and stopped nothing"
     log = (cloud.home / "log/serve.log").read_text()
     assert "Traceback" not in log and "request failed" not in log, log[-4000:]
     cloud.up()
@@ -250,7 +251,7 @@ def test_down_waits_for_a_request_a_stream_and_a_delivery_under_way(running: Pro
         assert done[0].returncode == 0 and time.monotonic() - start < STOPPED_S, done
         log = (running.home / "log/serve.log").read_text()
         assert "Traceback" not in log, log[-4000:]
-        assert heard == [network]
+        assert heard == ["network.create"]
         running.up()
         assert running.call("GET", f"{I}/{image}")[1]["status"] == "active"
         assert running.call("DELETE", f"{N}/networks/{network}")[0] == 204
@@ -259,7 +260,7 @@ def test_down_waits_for_a_request_a_stream_and_a_delivery_under_way(running: Pro
             assert time.monotonic() < end
             time.sleep(0.02)
         # The creation came once, and not again after the start.
-        assert heard == [network, network] and running.call("DELETE", at)[0] == 204
+        assert heard == ["network.create", "network.delete"] and running.call("DELETE", at)[0] == 204
     assert running.call("DELETE", f"{I}/{image}")[0] == 204
     running.rest()
 
@@ -277,20 +278,20 @@ def test_down_does_not_wait_longer_for_a_receiver_that_never_answers(running: Pr
         while len(heard) < 2:
             assert time.monotonic() < end, "it comes again after the start, at once"
             time.sleep(0.02)
-        assert heard == [network, network]
+        assert heard == ["network.create"] * 2
         assert running.call("DELETE", f"/events/v1/webhooks/{made['webhook']['id']}")[0] == 204
     assert running.call("DELETE", f"{N}/networks/{network}")[0] == 204
 
 
 @contextmanager
 def slow_receiver() -> Iterator[tuple[str, threading.Event, threading.Event, list[str]]]:
-    """Its URL, whether it was asked, what it waits for before it answers, and the ids of what it was told of."""
+    """Its URL, whether it was asked, what it waits for before it answers, and the actions that it was told of."""
     asked, answer, heard = threading.Event(), threading.Event(), list[str]()
 
     class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            heard.append(body["event"]["resource_id"])
+            heard.append(body["event"]["action"])
             asked.set()
             answer.wait(2 * STOPPED_S)
             with suppress(OSError):

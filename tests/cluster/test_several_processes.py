@@ -20,8 +20,10 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import sqlalchemy as sa
 
 from skyhold.cmd import processes
+from skyhold.core.tables import LEASES
 from skyhold.events.logic import signing
 from tests.cluster.cloud import QUIET_S, Processes, command, environment, free_port
 from tests.cluster.test_chaos import lift_limits
@@ -197,6 +199,17 @@ def test_keys_rotated_in_one_process_are_the_others_too(pair: Processes) -> None
                 pair.admin_token = before_admin
         pair.sign_in()
         assert pair.call("DELETE", f"/events/v1/webhooks/{made['webhook']['id']}")[0] == 204
+
+
+def test_who_is_told_to_stop_lets_go_of_the_leases_of_its_loops(pair: Processes) -> None:
+    held = sa.select(LEASES.c.name).where(LEASES.c.until > 0)
+    assert pair.ask(held)
+    assert pair.skyhold("down").returncode == 0
+    assert pair.ask(held) == [], "the next start would wait until they have ended"
+    pair.up()
+    until(lambda: len(workers(pair)) == 2, "two processes")
+    until(lambda: all(reaches_host(pair, pid) for pid in workers(pair)), "the host at both")
+    pair.sign_in()
 
 
 def test_a_bell_is_heard_in_the_process_that_runs_the_loop_and_meters_tell_who_was_asked(pair: Processes) -> None:

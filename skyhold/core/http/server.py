@@ -8,7 +8,8 @@ for ever for its end; this protocol bounds both, and drops a client that passes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -223,8 +224,24 @@ def length_of(headers: list[tuple[bytes, bytes]]) -> int:
     return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
-def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
-    """A server for `app`; run it with `await server.serve(sockets=[…])`."""
+class Server(uvicorn.Server):
+    """Ends with a signal and keeps it: stock uvicorn raises it anew as soon as the last request has ended, and the
+    process would die of it with everything else still at work."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told: list[int] = []
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self.told, self._captured_signals = self._captured_signals, []
+
+
+def make_server(core: Core, app: Any, **options: Any) -> Server:
+    """A server for `app`; run it with `await server.serve(sockets=[…])`. Afterwards `told` are the signals it ended by,
+    for whoever called it to die of."""
     http = core.settings.http
     protocol = partial(BoundedProtocol, http.header_limit_bytes, http.slow_client_timeout_s)
     config = uvicorn.Config(
@@ -235,4 +252,4 @@ def make_server(core: Core, app: Any, **options: Any) -> uvicorn.Server:
         # A browser takes an answer for what it is called, never for a page that a tenant wrote.
         headers=[("X-Content-Type-Options", "nosniff")], **options,
     )
-    return uvicorn.Server(config)
+    return Server(config)
