@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from skyhold.core.blobs.file import FileStore
+from skyhold.core.blobs.flow import finished
 from skyhold.core.saga.base import Abort
 from skyhold.core.saga.runner import Run
 from skyhold.core.tools import Fence, ToolFailed, run_tool
@@ -45,7 +46,7 @@ async def image_conversion(s: Run, row: Any) -> None:
         )
     workshop = workshop_of(s)
     try:
-        await blobs.in_thread(furnish, workshop, await staged.path(s))
+        await finished(blobs.in_thread(furnish, workshop, await staged.path(s)))
         await convert(workshop, given, target, limit_bytes)
         await adopt_made(s, workshop / MADE)
         s.kept.attributes = {**s.kept.attributes, "disk_format": target}
