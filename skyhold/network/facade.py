@@ -19,6 +19,7 @@ from skyhold.core.db.among import among
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import like_escape
 from skyhold.network import changes, desired, networks, policy, security_groups, subnets
+from skyhold.network.answers import chunks
 from skyhold.network.drivers.base import ChangeSet
 from skyhold.network.logic import addresses as logic
 from skyhold.network.logic import guest_view
@@ -430,14 +431,20 @@ def add_source_of_devices(core: Core, source: devices.Source) -> None:
     devices.add_source(core, source)
 
 
-def servers_by_address(tx: Tx, ctx: Context, fragment: str) -> list[str]:
-    """Ids of servers with an address that contains `fragment`, whoever asks: the caller scopes them."""
+def servers_by_address(tx: Tx, ctx: Context, fragment: str, among_ids: Sequence[str] | None = None) -> list[str]:
+    """Ids of servers with an address that contains `fragment`; of all there are, or of these."""
+    if among_ids is not None:
+        return [id for ids in chunks(among_ids) for id in with_address(tx, fragment, PORTS.c.device_id.in_(ids))]
+    return with_address(tx, fragment, sa.true())
+
+
+def with_address(tx: Tx, fragment: str, which: Any) -> list[str]:
     like = "%" + like_escape(fragment) + "%"
     statement = (
         sa.select(PORTS.c.device_id)
         .join(ADDRESSES, ADDRESSES.c.port_id == PORTS.c.id)
-        .where(ADDRESSES.c.ip.like(like, escape="\\"), PORTS.c.device_owner.like("compute:%"))
-        .distinct()
+        .where(ADDRESSES.c.ip.like(like, escape="\\"), PORTS.c.device_owner.like("compute:%"), which)
+        .distinct().order_by(PORTS.c.device_id)
     )
     return [row.device_id for row in tx.all(statement)]
 

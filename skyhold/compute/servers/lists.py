@@ -41,6 +41,8 @@ EQUAL = {
 HEAD = ("id", "host_id", "revision")
 BRIEF = ("id", "name")
 UNSEEN = ("keys", "properties", "admin_pass")
+MOST_FOUND = 5000
+"""By address: databases bound the values in a statement."""
 POWER = re.compile("[0-9]{1,9}")
 LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
 
@@ -62,7 +64,7 @@ def rows_of(tx: Tx, ctx: Context, query: shape.ServerQuery, only: tuple[str, ...
     if limit == 0:
         return []
     everyone = all_projects(ctx, query)
-    filters = filters_of(tx, ctx, query)
+    filters = filters_of(tx, ctx, query, everyone)
     if filters is None:
         return []
     if not everyone:
@@ -107,7 +109,7 @@ def wants_deleted(ctx: Context, query: shape.ServerQuery) -> bool:
     return bool(query.changes_since or asked or "DELETED" in [w.upper() for w in query.status])
 
 
-def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] | None:
+def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery, everyone: bool) -> list[Filter] | None:
     """Conditions on rows; None when nothing can match."""
     found: list[Filter] = []
     for name, column in EQUAL.items():
@@ -132,7 +134,7 @@ def filters_of(tx: Tx, ctx: Context, query: shape.ServerQuery) -> list[Filter] |
     if not add_states(found, query) or not add_host(tx, ctx, found, query):
         return None
     add_times(found, query)
-    return found if add_addresses(tx, ctx, found, query) else None
+    return found if add_addresses(tx, ctx, found, query, everyone) else None
 
 
 def like(pattern: str) -> str:
@@ -174,14 +176,15 @@ def add_times(found: list[Filter], query: shape.ServerQuery) -> None:
             raise errors.Invalid(f"Invalid {name} value: {text[:50]}") from None
 
 
-def add_addresses(tx: Tx, ctx: Context, found: list[Filter], query: shape.ServerQuery) -> bool:
-    for text in (query.ip, query.ip6):
-        if text is None:
-            continue
-        ids = network.servers_by_address(tx, ctx, text.strip("^$"))
+def add_addresses(tx: Tx, ctx: Context, found: list[Filter], query: shape.ServerQuery, everyone: bool) -> bool:
+    asked = [text for text in (query.ip, query.ip6) if text is not None]
+    # Projects use the same addresses: of all servers that have one, most are others'.
+    mine = None if everyone or not asked else store.of_project(tx, ctx.project_id)
+    for text in asked:
+        ids = network.servers_by_address(tx, ctx, text.strip("^$"), mine)
         if not ids:
             return False
-        found.append(("id", "in", ids[:5000]))
+        found.append(("id", "in", ids[:MOST_FOUND]))
     return True
 
 

@@ -51,6 +51,12 @@ def put_tags(tx: Tx, ctx: Context, server_id: str, names: Sequence[str]) -> None
         tx.execute(SERVER_TAGS.insert(), [{"server_id": server_id, "tag": name} for name in sorted(set(names))])
 
 
+def of_project(tx: Tx, project_id: str) -> list[str]:
+    """Ids of its servers that aren't deleted."""
+    alive = SERVERS.c.deleted_at.is_(None)
+    return [row.id for row in tx.all(sa.select(SERVERS.c.id).where(SERVERS.c.project_id == project_id, alive))]
+
+
 def tagged(all_of: Sequence[str], any_of: Sequence[str]) -> list[Any]:
     """Clauses: servers that have all these tags, and one of those."""
     wanted = ([having_all(all_of)] if all_of else []) + ([having_any(any_of)] if any_of else [])

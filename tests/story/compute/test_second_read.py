@@ -14,14 +14,14 @@ import pytest
 
 from skyhold.compute.drivers.base import GuestStatus, InstanceMetadata
 from skyhold.compute.loops import power_sync
-from skyhold.compute.servers import describe
+from skyhold.compute.servers import describe, lists
 from skyhold.core.bus import StaleFence
 from skyhold.core.context import internal
 from skyhold.core.saga import asking
 from skyhold.host.metadata.server import MetadataServer
 from skyhold.host.shelf import MetadataShelf
 from tests.kit.patience import PATIENCE_S, until
-from tests.story.compute.scene import VERSION, Scene
+from tests.story.compute.scene import VERSION, Scene, make_scene
 
 SERVERS = "/compute/v2.1/servers"
 
@@ -265,3 +265,16 @@ async def test_a_host_that_heard_newer_words_keeps_no_other_from_being_looked_at
     monkeypatch.setattr(power_sync, "sync_host", stale)
     await power_sync.run(internal(scene.cloud.core))
     assert asked
+
+
+async def test_servers_are_found_by_address_among_ones_own(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many others have the same one: here no more than one is looked for."""
+    monkeypatch.setattr(lists, "MOST_FOUND", 1)
+    theirs = await make_scene(scene.cloud, scene.host)
+    asked = "10.20.30"
+    for each in (scene, theirs):
+        server = await each.server("same-address")
+        found = (await each.user.get(f"{SERVERS}?ip={asked}", status=200)).json["servers"]
+        assert [one["id"] for one in found] == [server["id"]]
+    for each in (scene, theirs):
+        assert len((await each.user.get(f"{SERVERS}?ip={asked}", status=200)).json["servers"]) == 1

@@ -75,7 +75,7 @@ class Starter:
         guest.note("running")
 
     async def resume(self, guest: Guest) -> None:
-        """From the saved state, which is gone only once the guest runs again."""
+        """From the saved state, which goes first: memory that is older than the disk would ruin what is on it."""
         check_memory(guest.wanted.ram_mb)
         saved = guest.folder.suspended
         machine = guest.record.machine or self.machine
