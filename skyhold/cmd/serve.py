@@ -35,7 +35,7 @@ log = structlog.get_logger("serve")
 
 DAY_S = 86_400.0
 STOP_S = 8.0
-"""With the ten seconds that requests get (core/http/server.py) less than `skyhold down` and systemd wait."""
+"""With the eleven seconds that requests get (core/http/server.py) less than `skyhold down` and systemd wait."""
 
 
 def run(settings: Settings) -> None:

@@ -137,7 +137,10 @@ def test_an_upload_that_never_ends_is_cut_off_and_can_be_repeated(running: Proce
     line = upload(running, image, 9_999_999)
     line.sendall(b"\0" * 1000)
     saving(running, image)
-    ready_again(running, terminate(running), at_rest=False)
+    stopping = terminate(running)
+    told = rest_of(line)
+    assert told.startswith(b"HTTP/1.1 503") and b'"reason":"stopping"' in told
+    ready_again(running, stopping, at_rest=False)
     line.close()
     assert running.call("GET", f"{I}/{image}")[1]["status"] == "queued"
     line = upload(running, image, 1024)

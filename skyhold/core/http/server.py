@@ -8,12 +8,14 @@ for ever for its end; this protocol bounds both, and drops a client that passes 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
+import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -24,11 +26,19 @@ from skyhold.core.http.long_body import LEAST_BYTES, LongBody
 if TYPE_CHECKING:
     from skyhold.core.app import Core
 
+log = structlog.get_logger("http")
+
 HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 HEAD_TOO_SLOW = b"408 Request Timeout"
 PIPELINED = 64
 """Requests that may wait on one connection while an earlier one is answered: no client in use sends two."""
 SMALL_BODY_BYTES = 64 * 1024
+CUT_OFF_S = 1.0
+"""What a request that was cut off at the end of the program gets to give back what it holds."""
+CUT_OFF = (
+    b'{"error":{"code":503,"title":"Service Unavailable","reason":"stopping","message":"The cloud was stopped before '
+    b'this was finished. Look at what is there, and try again when it is back."}}'
+)
 GATHERED_S = 0.005
 """A piece of a long body waits so long for the next ones: each hand-over costs as much as copying it."""
 
@@ -238,6 +248,33 @@ class Server(uvicorn.Server):
             yield
             self.told, self._captured_signals = self._captured_signals, []
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn cancels requests whose time is over, and doesn't wait: they have to give back what they hold while
+        there is a database."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=CUT_OFF_S)
+
+
+def cut_off_in_order(app: Any) -> Any:
+    """Only the server cancels what it runs, when the program ends and the time of requests is over. Whoever has no
+    answer yet is told so; one that has begun is broken off."""
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            log.warning("a request was cut off by the end of the program", path=scope["path"])
+            if scope["type"] == "http":
+                # A second start is refused: the first part of an answer was sent.
+                with suppress(RuntimeError):
+                    await send({"type": "http.response.start", "status": 503, "headers": [
+                        (b"content-type", b"application/json"), (b"content-length", b"%d" % len(CUT_OFF)),
+                    ]})
+                    await send({"type": "http.response.body", "body": CUT_OFF})
+
+    return run
+
 
 def make_server(core: Core, app: Any, **options: Any) -> Server:
     """A server for `app`; run it with `await server.serve(sockets=[…])`. Afterwards `told` are the signals it ended by,
@@ -245,7 +282,7 @@ def make_server(core: Core, app: Any, **options: Any) -> Server:
     http = core.settings.http
     protocol = partial(BoundedProtocol, http.header_limit_bytes, http.slow_client_timeout_s)
     config = uvicorn.Config(
-        app, http=cast(type[asyncio.Protocol], protocol),
+        cut_off_in_order(app), http=cast(type[asyncio.Protocol], protocol),
         ws="websockets-sansio", loop="none", lifespan="off", access_log=False, log_config=None,
         # Who asks is said by the token, and where we are by a setting: no header of a proxy is believed.
         proxy_headers=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=10,
