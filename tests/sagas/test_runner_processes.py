@@ -17,7 +17,7 @@ from skyhold.core.app import Core
 from skyhold.core.bus import StaleFence
 from skyhold.core.context import Context, internal
 from skyhold.core.saga import rows, runner
-from skyhold.core.saga.base import Outcome
+from skyhold.core.saga.base import Again, Outcome
 from skyhold.core.saga.runner import Run, Runner
 from tests.kit.patience import PATIENCE_S, until
 from tests.sagas import toy
@@ -280,6 +280,26 @@ async def test_a_commit_of_which_nobody_knows_is_not_gone_back_behind(
     await quiet(toys)
     assert broken and await outcome_of(toys, subject) == BUILT
     assert world.history == STEPS
+
+
+async def test_a_process_whose_clock_is_ahead_asks_no_more_often(
+    toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it puts off is due later by the database's clock, which decides: it waits for that."""
+    whole, asked, clock = rows.claim, [], toys.clock
+
+    def counting(*args: Any) -> Any:
+        asked.append(1)
+        return whole(*args)
+
+    monkeypatch.setattr(rows, "claim", counting)
+    monkeypatch.setattr(runner, "IDLE_S", 10.0)
+    monkeypatch.setattr(toys, "clock", lambda: clock() + 1_500_000)
+    world.plan["two"] = [Again(0.1)]
+    await begin(toys, Build, subject)
+    await quiet(toys)
+    assert await outcome_of(toys, subject) == BUILT
+    assert len(asked) < 20
 
 
 async def test_claims_that_fail_are_tried_again(toys: Core, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:

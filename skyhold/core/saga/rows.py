@@ -34,7 +34,7 @@ DUE = (
     .limit(sa.bindparam("n"))
     .with_for_update(skip_locked=True)
 )
-NEXT_DUE = sa.select(sa.func.min(SAGAS.c.due_at)).where(SAGAS.c.lease_until <= CLOCK)
+NEXT_DUE_IN = sa.select(sa.func.min(SAGAS.c.due_at) - CLOCK).where(SAGAS.c.lease_until <= CLOCK)
 RENEW = (
     SAGAS.update()
     .where(
@@ -135,7 +135,8 @@ def busy(subject: str, kind: str) -> errors.Conflict:
 
 
 def claim(tx: Tx, ctx: Context, n: int) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `n` due sagas, leased to the caller under a new fence; and when the next is due, unless more may be now."""
+    """Up to `n` due sagas, leased to the caller under a new fence; and in how many microseconds the
+    next is due, unless more may be now: by the clock that will say so, for this process's may be ahead of it."""
     claimed = []
     for row in (found := tx.all(DUE, {"now": tx.now, "n": n})):
         asked_at, *values = row
@@ -143,7 +144,7 @@ def claim(tx: Tx, ctx: Context, n: int) -> tuple[list[dict[str, Any]], int | Non
         claimed.append(dict(zip(SAGAS.columns.keys(), values, strict=True)) | lease)
     if found:
         tx.execute(CLAIM, {"claimed": [row.id for row in found], "until": found[0].asked_at + LEASE_US})
-    return claimed, None if len(claimed) == n else tx.scalar(NEXT_DUE, {"now": tx.now})
+    return claimed, None if len(claimed) == n else tx.scalar(NEXT_DUE_IN, {"now": tx.now})
 
 
 def renew(tx: Tx, ctx: Context, held: list[tuple[str, int]]) -> None:

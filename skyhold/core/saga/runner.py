@@ -169,7 +169,7 @@ class Runner:
                 continue
 
     async def _claim(self, free: int) -> float:
-        claimed, next_due = await self._internal().write(rows.claim, free)
+        claimed, next_due_in = await self._internal().write(rows.claim, free)
         for row in claimed:
             task = asyncio.create_task(self._run(row))
             self._running[row["id"]] = (task, row["fence"])
@@ -177,9 +177,9 @@ class Runner:
         if len(claimed) == free:
             # More may be due; slots that came free during this claim are nobody's bell.
             return IDLE_S if len(self._running) >= SLOTS else 0.0
-        if next_due is None:
+        if next_due_in is None:
             return IDLE_S
-        return min(IDLE_S, max(0.0, (next_due - self._core.clock()) / 1e6) + 0.001)
+        return min(IDLE_S, max(0.0, next_due_in / 1e6) + 0.001)
 
     async def _renew_forever(self) -> None:
         while True:
