@@ -82,8 +82,8 @@ async def test_one_resource_is_registered_once_for_a_service_and_region(cloud: C
     await registered(cloud, service["id"], region_id="RegionOne")
     both = {"registered_limits": [one | {"resource_name": "others"}, one]}
     await cloud.admin.post(f"{V3}/registered_limits", both, status=409)
-    listed = await cloud.admin.get(f"{V3}/registered_limits", {"resource_name": "others"}, status=200)
-    assert listed.json["registered_limits"] == [], "all of them or none"
+    listed = await cloud.admin.get(f"{V3}/registered_limits", {"service_id": service["id"]}, status=200)
+    assert {each["resource_name"] for each in listed.json["registered_limits"]} == {"things"}, "all of them or none"
 
 
 @pytest.mark.parametrize("wrong", [
