@@ -104,9 +104,9 @@ async def serve(settings: Settings, number: int, sockets: list[socket.socket]) -
         told = await listen_until_told(core, sockets, secure)
     finally:
         await stop(core)
-    for number in told:
+    for each in told:
         # At once: a thread in the midst of something long is not waited for.
-        signal.raise_signal(number)
+        signal.raise_signal(each)
 
 
 async def stop(core: Core) -> None:
