@@ -19,9 +19,10 @@ from skyhold.core.settings.whole import Settings
 
 
 def start(settings: Settings, name: str) -> int:
-    """Start `skyhold <name>` in a session of its own, its output in the log; the pid."""
+    """Start `skyhold <name>` in a session of its own, its output in the log; where in the log, in bytes, it begins."""
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     with (settings.log_dir / f"{name}.log").open("ab") as out:
+        since = out.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "skyhold", name, "--home", str(settings.home)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/",
@@ -37,7 +38,7 @@ def start(settings: Settings, name: str) -> int:
         process.kill()
         process.wait()
         raise
-    return process.pid
+    return since
 
 
 def until_named(process: subprocess.Popen[bytes]) -> None:
@@ -87,9 +88,12 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def last_words(settings: Settings, name: str, lines: int = 5) -> str:
+def last_words(settings: Settings, name: str, since: int = 0, lines: int = 5) -> str:
+    """The log's last lines, of what was written after its first `since` bytes."""
     try:
-        text = (settings.log_dir / f"{name}.log").read_text(errors="replace")
+        with (settings.log_dir / f"{name}.log").open("rb") as log:
+            log.seek(since)
+            text = log.read().decode(errors="replace")
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])

@@ -101,29 +101,28 @@ def check(settings: Settings) -> None:
 def start(settings: Settings, say: Progress) -> bool:
     """Whether anything had to be started. Both at once: each has to load, and the agent finds the other by itself."""
     fresh = [name for name in ("serve", "host") if processes.running(settings, name) is None]
-    for name in fresh:
-        processes.start(settings, name)
+    since = {name: processes.start(settings, name) for name in fresh}
     try:
         if "serve" in fresh:
             with say.step("Starting the control plane"):
-                wait(settings, "serve", lambda: healthy(settings))
+                wait(settings, "serve", lambda: healthy(settings), since["serve"])
     except CannotStart:
         if "host" in fresh:
             processes.stop(settings, "host")
         raise
     if "host" in fresh:
         with say.step("Starting the host agent"):
-            wait(settings, "host", lambda: HOST_UP.search(page(settings, "/metrics")))
+            wait(settings, "host", lambda: HOST_UP.search(page(settings, "/metrics")), since["host"])
     return bool(fresh)
 
 
-def wait(settings: Settings, name: str, ready: object) -> None:
-    """Until it is ready; its own last words if it ends instead."""
+def wait(settings: Settings, name: str, ready: object, since: int) -> None:
+    """Until it is ready; its own last words if it ends instead, of what its log has after `since` bytes."""
     end = time.monotonic() + READY_S
     while not ready():  # type: ignore[operator]
         if processes.running(settings, name) is None:
             time.sleep(0.05)
-            raise CannotStart(f"`skyhold {name}` ended: {processes.last_words(settings, name)}")
+            raise CannotStart(f"`skyhold {name}` ended: {processes.last_words(settings, name, since)}")
         if time.monotonic() > end:
             raise CannotStart(f"`skyhold {name}` is not ready after {READY_S:g} s: see {settings.log_dir}/{name}.log")
         time.sleep(0.02)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from skyhold.cmd import prepare, processes
+from skyhold.cmd import prepare, processes, up
+from skyhold.cmd.problems import CannotStart
 from skyhold.core.settings.load import load
 
 
@@ -39,3 +40,15 @@ def test_a_process_that_ends_just_before_it_is_told_to_is_stopped(
 
     monkeypatch.setattr(os, "kill", gone)
     assert processes.stop(settings, "serve")
+
+
+def test_a_start_that_fails_is_told_in_its_own_words_not_those_of_its_former_life(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    settings.log_dir.mkdir(parents=True)
+    log = settings.log_dir / "no-such-command.log"
+    log.write_text("of a former life\n" * 5)
+    since = processes.start(settings, "no-such-command")
+    with pytest.raises(CannotStart) as told:
+        up.wait(settings, "no-such-command", lambda: False, since)
+    assert "No such command" in str(told.value) and "former life" not in str(told.value)
+    assert log.read_text().startswith("of a former life"), "it is all still there to be read"
