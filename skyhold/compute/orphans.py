@@ -24,7 +24,8 @@ async def free_volume(ctx: Context, attachment_id: str) -> str:
     held, host_id = await ctx.read(orphan, attachment_id)
     await refuse_running(ctx, held, host_id)
     await ctx.write(release, attachment_id)
-    return f"Volume {held.volume_id} is no longer kept for server {held.server_id}."
+    now = "would no longer be" if ctx.dry_run else "is no longer"
+    return f"Volume {held.volume_id} {now} kept for server {held.server_id}."
 
 
 def orphan(tx: Tx, ctx: Context, attachment_id: str) -> tuple[volume.Attachment, str | None]:

@@ -26,7 +26,8 @@ Audit = Callable[[Any], Awaitable[list[Any]]]
 """Compares what a service keeps with what is there: `(ctx) -> list[Finding]` (core/operator/findings.py)."""
 
 Mend = Callable[[Any, str], Awaitable[str]]
-"""`(ctx, id) -> sentence`: sets right what an audit found, and says what was done (core/operator/mend.py)."""
+"""`(ctx, id) -> sentence`: sets right what an audit found, and says what was done, or would be in a dry run
+(core/operator/mend.py)."""
 
 Trace = Callable[[Any, Any, str, list[str]], list[Any]]
 """`(tx, ctx, request_id, ids) -> list[Told]` (core/operator/trace.py): what a service itself wrote down of a request
