@@ -145,7 +145,9 @@ def remove(tx: Tx, ctx: Context, domain_id: str) -> None:
 
 
 def rows_in(tx: Tx, store: Any, table: sa.Table, domain_id: str) -> list[Any]:
-    return [store.Row._make(row) for row in tx.all(sa.select(*table.c).where(table.c.domain_id == domain_id))]
+    """Locked, for they are to go: what somebody else is just deleting is waited for, and then isn't among them."""
+    inside = sa.select(*table.c).where(table.c.domain_id == domain_id).order_by(table.c.id).with_for_update()
+    return [store.Row._make(row) for row in tx.all(inside)]
 
 
 def list_page(tx: Tx, ctx: Context, query: DomainQuery) -> Page:

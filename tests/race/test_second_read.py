@@ -12,6 +12,7 @@ import pytest
 
 from tests.race.conftest import Jitter
 from tests.race.duel import Call, Ground, name
+from tests.race.operations.identity import V3, a_domain
 from tests.race.test_scarce import C, N, counted, crowd, ip, statuses
 
 ROUNDS = 6
@@ -179,3 +180,21 @@ async def test_a_provider_that_comes_while_its_parent_moves_comes_along(ground: 
             shown = (await ground.admin.get(f"{path}/{id}", headers=new, status=200)).json
             assert shown["root_provider_uuid"] == top
             await ground.admin.delete(f"{path}/{id}", status=204)
+
+
+async def test_a_domain_goes_while_what_is_in_it_does(ground: Ground, jitter: Jitter) -> None:
+    """What is gone is gone: the domain is there, so it is never said not to be."""
+    for _ in range(ROUNDS):
+        domain = (await a_domain(ground))["id"]
+        inside = [
+            f"{V3}/{kind}s/" + (await ground.make(f"{V3}/{kind}s", kind, name=name(), domain_id=domain))["id"]
+            for kind in ("user", "group", "project") for _ in range(3)
+        ]
+        at = f"{V3}/domains/{domain}"
+        await ground.admin.patch(at, {"domain": {"enabled": False}}, status=200)
+        async with counted(ground, jitter):
+            gone, *others = await crowd([Call(ground.admin, "DELETE", path) for path in (at, *inside)])
+        assert gone.status == 204, gone.json
+        assert statuses(others).keys() <= {204, 404}
+        for path in inside:
+            await ground.admin.get(path, status=404)
