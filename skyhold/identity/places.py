@@ -2,7 +2,7 @@
 """What domains and projects have in common as rows: their stores, names, and how they end.
 
 The resources are domains.py and projects/. Removing one takes along what only makes sense with it:
-assignments, application credentials, and in a domain everything.
+assignments, delegations, and in a domain everything.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from skyhold.core import errors, journal
 from skyhold.core.db.tx import Tx
 from skyhold.core.store import Store
 from skyhold.identity.auth import events
+from skyhold.identity.delegation.rows import discard_of_project
 from skyhold.identity.shapes import given
-from skyhold.identity.tables import APP_CREDENTIALS, ASSIGNMENTS, PROJECTS
+from skyhold.identity.tables import ASSIGNMENTS, PROJECTS
 from skyhold.identity.unique import duplicate, once
 
 P = PROJECTS.c
@@ -60,9 +61,9 @@ def taken(store: Store, name: str) -> errors.Conflict:
 
 
 def remove(tx: Tx, store: Store, row: Any) -> None:
-    """The row with its assignments and application credentials."""
+    """The row with its assignments and delegations."""
     tx.execute(ASSIGNMENTS.delete().where(ASSIGNMENTS.c.target_id == row.id))
-    tx.execute(APP_CREDENTIALS.delete().where(APP_CREDENTIALS.c.project_id == row.id))
+    discard_of_project(tx, row.id)
     store.delete(tx, row)
     events.tell(tx, **{f"{store.kind}_id": row.id})
     journal.record(tx, f"{store.kind}.delete", row, project_id=row.id)

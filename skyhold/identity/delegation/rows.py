@@ -64,6 +64,15 @@ def discard(tx: Tx, store: Store, row: Any) -> None:
         discard_tail(tx, [link(name, row.id)])
 
 
+def discard_of_project(tx: Tx, project_id: str) -> None:
+    """All that is for a project which goes."""
+    heads: list[str] = []
+    for name, store in KINDS.items():
+        mine = sa.select(*store.table.c).where(store.table.c.project_id == project_id)
+        heads += discard_rows(tx, name, [store.Row._make(row) for row in tx.all(mine)])
+    discard_tail(tx, heads)
+
+
 def discard_tail(tx: Tx, heads: list[str]) -> None:
     """In whichever order rows refer to one another, each round is one generation."""
     while heads:

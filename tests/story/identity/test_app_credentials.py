@@ -113,6 +113,26 @@ async def test_a_credential_that_goes_with_a_role_takes_along_what_was_made_with
     assert made["id"].encode() in revoked and key["id"].encode() in revoked
 
 
+async def test_a_credential_that_goes_with_its_project_takes_along_what_was_made_with_it_and_both_are_told(
+    cloud: Cloud,
+) -> None:
+    user = await cloud.project(["member", "reader"])
+    made = await make(user, user.user_id, unrestricted=True)
+    client = await client_of(cloud, made)
+    key = {"type": "cert", "user_id": user.user_id, "project_id": user.project_id, "blob": "-----BEGIN"}
+    key["id"] = (await client.post(f"{V3}/credentials", {"credential": key}, status=201)).json["credential"]["id"]
+    trust = {
+        "trustor_user_id": user.user_id, "trustee_user_id": cloud.admin.user_id, "project_id": user.project_id,
+        "impersonation": False, "roles": [{"name": "reader"}],
+    }
+    trust["id"] = (await user.post(f"{V3}/OS-TRUST/trusts", {"trust": trust}, status=201)).json["trust"]["id"]
+    await cloud.admin.delete(f"{V3}/projects/{user.project_id}", status=204)
+    await cloud.admin.get(f"{V3}/credentials/{key['id']}", status=404)
+    for gone, action in ((made, "application_credential"), (key, "credential"), (trust, "trust")):
+        told = (await cloud.admin.get("/events/v1/events", {"resource": gone["id"]}, status=200)).json["events"]
+        assert [event["action"] for event in told][-1:] == [f"{action}.delete"]
+
+
 async def test_invariant_4_a_role_not_held_can_not_be_delegated(cloud: Cloud) -> None:
     user = await cloud.project(["reader"])
     await make(user, user.user_id, 400, roles=[{"name": "member"}])
