@@ -11,6 +11,11 @@ from skyhold.core.settings.whole import Settings
 
 
 def run(settings: Settings) -> int:
-    ask(settings, lambda client: client.post("/admin/v1/rotate-keys", {}))
+    """1 when a secret could not be sealed anew."""
+    answer = ask(settings, lambda client: client.post("/admin/v1/rotate-keys", {}))
     print("New keys are in use; tokens stay good, and secrets at rest are sealed anew.")
-    return 0
+    if answer is None:
+        return 0
+    print("No key in `keys/master` opens these: bring the key back from a backup, or have their owners set them anew.")
+    print("\n".join(f"    {place}" for place in answer["unopened"]))
+    return 1

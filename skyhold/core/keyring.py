@@ -60,6 +60,10 @@ class KeySet:
                 if not sealed.startswith(MARK) or not self._look():
                     raise ValueError("sealed with an unknown key") from None
 
+    def reseal(self, sealed: str) -> str:
+        """The same secret, sealed with the newest key. Raises ValueError as `open` does."""
+        return self.seal(self.open(sealed))
+
     def current(self) -> list[bytes]:
         """The keys as they are at this moment, newest first: another process may have rotated."""
         self._look()

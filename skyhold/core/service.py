@@ -64,8 +64,9 @@ class Service:
     traces: Sequence[Trace] = ()
     rotations: Sequence[Callable[[Any], Awaitable[None]]] = ()
     """`(ctx)`: make new keys of the service's own. All of them, before the master key gets a successor."""
-    reseals: Sequence[Callable[[Any], Awaitable[None]]] = ()
-    """`(ctx)`: seal with the newest master key whatever an older one sealed."""
+    reseals: Sequence[Callable[[Any], Awaitable[list[str]]]] = ()
+    """`(ctx) -> places`: seal with the newest master key whatever an older one sealed. What can't be opened is left as
+    it is, and where it stands is told."""
     request_id_header: str | None = None
     request_id_form: Callable[[str], str] = str
     """How the request's id is written in that header."""

@@ -14,7 +14,7 @@ import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context
-from skyhold.core.http.routes import Routes
+from skyhold.core.http.routes import Reply, Routes
 from skyhold.core.operator import policy
 
 log = structlog.get_logger("keys")
@@ -26,10 +26,11 @@ DAY_S = 86_400
 
 @routes.post("/v1/rotate-keys", policy=policy.ROTATE, status=204)
 async def rotate(ctx: Context) -> Any:
-    """Make a new master key and new keys for tokens."""
+    """Make a new master key and new keys for tokens; says, if anything, where a secret stands that no key opens."""
     if ctx.dry_run:
         raise errors.Invalid("Keys are files, and making them can't be rehearsed: leave X-Dry-Run out.")
-    await rotate_all(ctx)
+    unopened = await rotate_all(ctx)
+    return Reply({"unopened": unopened}, status=200) if unopened else None
 
 
 async def rotate_when_due(ctx: Context) -> None:
@@ -41,11 +42,14 @@ async def rotate_when_due(ctx: Context) -> None:
             log.info("keys were rotated", days=days)
 
 
-async def rotate_all(ctx: Context) -> None:
-    """Raises Conflict, before anything was changed, when a key would go that is still needed."""
+async def rotate_all(ctx: Context) -> list[str]:
+    """Where secrets stand that could not be opened and sealed anew. Raises Conflict, before anything was changed, when
+    a key would go that is still needed."""
     services = ctx.core.services.values()
     for each in [one for service in services for one in service.rotations]:
         await each(ctx)
     ctx.core.keyring.rotate()
-    for each in [one for service in services for one in service.reseals]:
-        await each(ctx)
+    unopened = [place for service in services for each in service.reseals for place in await each(ctx)]
+    for place in unopened:
+        log.error("a secret can't be opened with any key, and was not sealed anew", place=place)
+    return unopened

@@ -6,9 +6,11 @@ How a set of keys works is tests/unit/core/test_keyring.py.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
+import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 
@@ -16,14 +18,20 @@ from skyhold.core import context
 from skyhold.core.operator import keys
 from skyhold.events.tables import WEBHOOKS
 from skyhold.identity.auth.sessions import sessions
+from skyhold.identity.delegation.tables import CREDENTIALS
 from tests.kit.cloud import Cloud, admin_of
 
 ROTATE = "/admin/v1/rotate-keys"
 
 
-async def sealed(cloud: Cloud, id: str, column: str = "secret") -> str:
-    found = sa.select(WEBHOOKS.c[column]).where(WEBHOOKS.c.id == id)
+async def sealed(cloud: Cloud, id: str, column: sa.Column[str] = WEBHOOKS.c.secret) -> str:
+    found = sa.select(column).where(column.table.c.id == id)
     return str(await context.internal(cloud.core).read(lambda tx, ctx: tx.scalar(found)))
+
+
+async def put(cloud: Cloud, table: sa.Table, id: str, **values: str) -> None:
+    change = table.update().where(table.c.id == id).values(**values)
+    await context.internal(cloud.core).write(lambda tx, ctx: tx.execute(change))
 
 
 def signs_with_newest(cloud: Cloud, secret: str) -> bool:
@@ -44,7 +52,7 @@ async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -
         after = await sealed(cloud, id)
         assert after != before and signs_with_newest(cloud, after) and not signs_with_newest(cloud, before), round
         assert cloud.core.keyring.open(after) == b"a-secret-of-some-length"
-        url = await sealed(cloud, id, "url")
+        url = await sealed(cloud, id, WEBHOOKS.c.url)
         assert signs_with_newest(cloud, url) and cloud.core.keyring.open(url) == b"http://127.0.0.1:9/"
         await ana.get("/compute/v2.1/servers", status=200)
         before = after
@@ -60,6 +68,37 @@ async def test_a_rotation_logs_nobody_out_and_seals_secrets_anew(cloud: Cloud) -
     await cloud.admin.post(ROTATE, {}, status=204)
     # The key of this run's tokens is the one that went: later stories sign in anew.
     cloud.admin.token = (await admin_of(cloud.core)).token
+
+
+async def test_what_can_not_be_opened_is_told_and_keeps_nothing_else_from_being_sealed_anew(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is new by then: whatever stayed behind would be lost two rotations later."""
+    identity = cloud.core.services["identity"]
+    monkeypatch.setitem(cloud.core.services, "identity", dataclasses.replace(identity, rotations=[]))
+    ana = await cloud.project()
+    hooks, credentials = [], []
+    for number in range(3):
+        wish = {"webhook": {"url": "http://127.0.0.1:9/", "secret": f"a-secret-of-some-length-{number}"}}
+        hooks.append((await ana.post("/events/v1/webhooks", wish, status=201)).json["webhook"]["id"])
+        key = {"credential": {"type": "cert", "blob": f"blob-{number}", "user_id": ana.user_id}}
+        credentials.append((await ana.post("/identity/v3/credentials", key, status=201)).json["credential"]["id"])
+    unknown = Fernet(Fernet.generate_key()).encrypt(b"of another cloud").decode()
+    await put(cloud, WEBHOOKS, sorted(hooks)[0], secret=unknown)
+    await put(cloud, CREDENTIALS, sorted(credentials)[0], blob="not sealed at all")
+    told = (await cloud.admin.post(ROTATE, {}, status=200)).json["unopened"]
+    assert sorted(told) == [
+        f"events_webhooks.secret of {sorted(hooks)[0]}", f"identity_credentials.blob of {sorted(credentials)[0]}",
+    ]
+    assert await sealed(cloud, sorted(hooks)[0]) == unknown, "it may be that the key is found again"
+    for hook in sorted(hooks)[1:]:
+        assert signs_with_newest(cloud, await sealed(cloud, hook))
+    for credential in sorted(credentials)[1:]:
+        assert signs_with_newest(cloud, await sealed(cloud, credential, CREDENTIALS.c.blob))
+    for path in [*(f"/events/v1/webhooks/{id}" for id in hooks),
+                 *(f"/identity/v3/credentials/{id}" for id in credentials)]:
+        await ana.delete(path, status=204)
+    await cloud.admin.post(ROTATE, {}, status=204)
 
 
 async def test_key_21_keys_rotate_by_themselves_when_they_are_old(cloud: Cloud) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from skyhold.cmd import admin, mend, sagas, trace
+from skyhold.cmd import admin, mend, rotate, sagas, trace
 from skyhold.cmd.client import Refused
 from skyhold.core.settings.load import load
 
@@ -58,3 +58,12 @@ def test_whatever_is_typed_as_an_id_is_asked_for_as_it_is(
     with pytest.raises(SystemExit):
         run(load(tmp_path))
     assert paths == [asked]
+
+
+@pytest.mark.parametrize(("answer", "told"), [(None, 0), ({"unopened": ["some_table.secret of 7"]}, 1)])
+def test_what_was_not_sealed_anew_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Any, told: int
+) -> None:
+    monkeypatch.setattr(rotate, "ask", lambda *_: answer)
+    assert rotate.run(load(tmp_path)) == told
+    assert ("some_table.secret of 7" in capsys.readouterr().out) is bool(told)
