@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from skyhold.core.service import Service
 from skyhold.events import audit, discovery, events, listening, policy, resealing, webhooks
-from skyhold.events.loops import deliver
+from skyhold.events.loops import deliver, orphans
 
 SERVICE = Service(
     name="events",
@@ -18,7 +18,7 @@ SERVICE = Service(
     port=8790,
     routes=[discovery.routes, events.routes, webhooks.routes],
     rules=policy.RULES,
-    loops=[deliver.LOOP],
+    loops=[deliver.LOOP, orphans.LOOP],
     reseals=[resealing.run],
     audits=[audit.run],
     on_start=[resealing.seal_plain, deliver.forget_leases, listening.hear],

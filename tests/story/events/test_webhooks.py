@@ -361,6 +361,20 @@ async def test_webhooks_go_with_their_project_and_rest_while_it_is_off(cloud: Cl
     assert receiver.seen == []
 
 
+async def test_a_webhook_that_is_switched_off_goes_with_its_project_too(cloud: Cloud) -> None:
+    ana, ben = await cloud.project(), await cloud.project()
+    made = [await make_webhook(who, "https://x.example/", enabled=False) for who in (ana, ana, ben)]
+    await cloud.admin.delete(f"/identity/v3/projects/{ana.project_id}", status=204)
+    await cloud.core.loops.run_once("events.orphans")
+    for one, status in zip(made, (404, 404, 200), strict=True):
+        await cloud.admin.get(f"{WEBHOOKS}/{one['id']}", status=status)
+    events = (await cloud.admin.get("/events/v1/events", {"resource": made[0]["id"]}, status=200)).json["events"]
+    assert [event["action"] for event in events] == ["webhook.create", "webhook.delete"]
+    found = (await cloud.admin.get("/admin/v1/audit", status=200)).json["findings"]
+    assert not [one for one in found if ana.project_id in str(one)], "what is counted for it is given back"
+    await ben.delete(f"{WEBHOOKS}/{made[2]['id']}", status=204)
+
+
 async def test_a_project_has_a_bounded_number_of_webhooks(cloud: Cloud) -> None:
     ana = await cloud.project()
     made = [await make_webhook(ana, "https://x.example/") for _ in range(20)]
