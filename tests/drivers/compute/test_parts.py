@@ -165,12 +165,11 @@ def test_a_version_nobody_can_read_is_said_so() -> None:
         host.parse_version("nonsense")
 
 
-def test_a_process_is_known_by_its_start_as_well() -> None:
+def test_a_zombie_is_no_process_of_a_guest() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    ticks = process.started_ticks(child.pid)
-    assert ticks is not None
+    assert process.lives(child.pid)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert process.started_ticks(child.pid) is None, "a zombie runs nothing"
+    assert not process.lives(child.pid), "a zombie runs nothing"
     child.communicate()
-    assert process.started_ticks(child.pid) is None
+    assert not process.lives(child.pid)

@@ -9,7 +9,6 @@ test_images.py, test_command.py and test_parts.py.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -529,20 +528,6 @@ async def test_no_zombies_stay(qemu: QemuRig) -> None:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     states = [Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] for child in children]
     assert "Z" not in states
-
-
-async def test_a_process_number_used_again_is_not_taken_for_the_guest(qemu: QemuRig) -> None:
-    wanted = spec(qemu.image)
-    await qemu.driver.ensure(wanted)
-    await qemu.driver.stop()
-    qemu.crash(wanted.guest_id)
-    await asyncio.sleep(0.2)
-    book = qemu.folder / "guests" / wanted.guest_id / "process.json"
-    book.write_text(json.dumps({"pid": os.getpid(), "started_ticks": 1}))
-    qemu.driver = qemu.make()
-    await qemu.driver.start()
-    assert await power_of(qemu.driver, wanted.guest_id) == "crashed"
-    await qemu.driver.absent(wanted.guest_id)
 
 
 async def _kill_an_agent(qemu: QemuRig, wanted: GuestSpec, after_s: float | None) -> Any:

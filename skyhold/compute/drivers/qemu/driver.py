@@ -41,7 +41,7 @@ from skyhold.compute.drivers.base import (
 from skyhold.compute.drivers.qemu import accelerator, audit, console, host, nics, power, process, snapshots, volumes
 from skyhold.compute.drivers.qemu.boot import ConfigDriveBuilder, Starter, TapSource
 from skyhold.compute.drivers.qemu.disks import files_of, no_room
-from skyhold.compute.drivers.qemu.folder import GONE, Folder, Running
+from skyhold.compute.drivers.qemu.folder import GONE, Folder
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.images import ImageCache
 
@@ -336,9 +336,8 @@ class QemuDriver:
 
 def _adopt(guest: Guest, pids: list[int]) -> None:
     for pid in sorted(pids):
-        ticks = process.started_ticks(pid)
-        if ticks is not None:
-            guest.adopt(Running(pid, ticks))
+        if process.lives(pid):
+            guest.adopt(pid)
             return
 
 

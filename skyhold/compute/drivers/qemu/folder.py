@@ -39,13 +39,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The same by volume id."""
 
 
-class Running(msgspec.Struct, frozen=True):
-    """Which process is the guest's; `started_ticks` tells it from a later owner of the number."""
-
-    pid: int
-    started_ticks: int
-
-
 class Folder:
     """Paths of one guest. Nothing is created before `create`."""
 
@@ -85,14 +78,8 @@ class Folder:
     def load_record(self) -> Record:
         return _load(self.path / "state.json", Record) or Record()
 
-    def save_running(self, running: Running) -> None:
-        _replace(self.path / "process.json", msgspec.json.encode(running))
-
-    def load_running(self) -> Running | None:
-        return _load(self.path / "process.json", Running)
-
     def clear_sockets(self) -> None:
-        for name in ("qmp.sock", "console.sock", "vnc.sock", "process.json"):
+        for name in ("qmp.sock", "console.sock", "vnc.sock"):
             (self.path / name).unlink(missing_ok=True)
 
     def remove(self) -> None:

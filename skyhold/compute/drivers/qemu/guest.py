@@ -18,7 +18,7 @@ import msgspec
 
 from skyhold.compute.drivers.base import GuestFailed, GuestSpec, GuestStatus
 from skyhold.compute.drivers.qemu import process as processes
-from skyhold.compute.drivers.qemu.folder import Folder, Running
+from skyhold.compute.drivers.qemu.folder import Folder
 from skyhold.compute.drivers.qemu.monitor import Lost, Monitor
 
 _POWER_EVENTS = {"STOP", "RESUME", "SHUTDOWN", "GUEST_PANICKED", "BLOCK_IO_ERROR", "WAKEUP", "SUSPEND"}
@@ -87,15 +87,11 @@ class Guest:
     def watch(self, child: subprocess.Popen[bytes]) -> None:
         """Take a process that was just started as this guest's."""
         self.process = processes.GuestProcess(child.pid, child, self._ended)
-        ticks = processes.started_ticks(child.pid)
-        if ticks is not None:
-            self.folder.save_running(Running(child.pid, ticks))
 
-    def adopt(self, running: Running) -> None:
+    def adopt(self, pid: int) -> None:
         """Take a process that an earlier agent started."""
         with suppress(ProcessLookupError):
-            self.process = processes.GuestProcess(running.pid, None, self._ended)
-            self.folder.save_running(running)
+            self.process = processes.GuestProcess(pid, None, self._ended)
 
     async def talk(self, timeout_s: float = 10.0) -> Monitor:
         """The conversation, begun again if it broke off. Raises Lost."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts QEMU so that it outlives the agent, finds it again, and sees it end.
 
-The arguments come from command.py and the talking is monitor.py. A process is known by its number
-and its start time, and found again by its working directory, so a number used twice or a file
-that was never written misleads nobody.
+The arguments come from command.py and the talking is monitor.py. A process is found again by its working
+directory and nothing is written down about it, so a number used twice or a file that was never written misleads
+nobody.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from skyhold.compute.drivers.qemu.folder import Running
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
@@ -83,18 +81,13 @@ def spawn(argv: Sequence[str], cwd: Path, log: Path, fds: Sequence[int]) -> subp
         )
 
 
-def started_ticks(pid: int) -> int | None:
-    """Clock ticks after boot when `pid` started; None when it is gone or a zombie."""
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return None
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def is_alive(running: Running | None) -> bool:
-    return running is not None and started_ticks(running.pid) == running.started_ticks
+        return False
+    return stat[stat.rindex(")") + 2] not in "ZX"
 
 
 def find_all(guests: Path) -> dict[str, list[int]]:
@@ -110,7 +103,7 @@ def find_all(guests: Path) -> dict[str, list[int]]:
             ours = cwd.startswith(inside) and b"qemu-system" in Path(f"/proc/{entry}/cmdline").read_bytes()
         except OSError:
             continue
-        if ours and started_ticks(int(entry)) is not None:
+        if ours and lives(int(entry)):
             found.setdefault(cwd, []).append(int(entry))
     return found
 
