@@ -22,7 +22,7 @@ from skyhold.core.store import Filter, Store
 from skyhold.volume import policy, states
 from skyhold.volume.paging import PageQuery, page
 from skyhold.volume.tables import ATTACHMENTS
-from skyhold.volume.volumes.store import VOLUMES_STORE, need, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE, need
 
 SORTABLE = {"id": "id", "created_at": "created_at", "status": "state", "volume_id": "volume_id",
             "instance_id": "server_id", "attach_status": "state"}
@@ -165,7 +165,7 @@ def connect(tx: Tx, ctx: Context, attachment_id: str, connector: dict[str, Any])
     if row.state == states.ATTACHED:
         raise errors.Invalid(f"Attachment {row.id} is complete: end it and make another to connect anew.")
     row = store.move(tx, row, row.state, states.ATTACHING, connector=connector)
-    volume = standing(tx, VOLUMES_STORE, row.volume_id, lock=True)
+    volume = VOLUMES_STORE.expect(tx, row.volume_id, lock=True)
     if volume.state == states.RESERVED:
         VOLUMES_STORE.move(tx, volume, states.RESERVED, states.ATTACHING)
     journal.record(tx, "attachment.update", row)
@@ -186,7 +186,7 @@ def attach(tx: Tx, row: Any, *, device: str | None, host_id: str | None, host_na
         tx, row, row.state, states.ATTACHED, device=device, host_id=host_id,
         host_name=host_name[:255] if isinstance(host_name, str) else None, attached_at=tx.now,
     )
-    volume = standing(tx, VOLUMES_STORE, row.volume_id, lock=True)
+    volume = VOLUMES_STORE.expect(tx, row.volume_id, lock=True)
     volume = VOLUMES_STORE.move(tx, volume, volume.state, states.IN_USE)
     journal.record(tx, "attachment.complete", row)
     journal.record(tx, "volume.attach.end", volume)
@@ -204,7 +204,7 @@ def end(tx: Tx, row: Any) -> None:
     """The row goes, and its volume is free again when it was the last."""
     store.delete(tx, row)
     journal.record(tx, "attachment.delete", row)
-    volume = standing(tx, VOLUMES_STORE, row.volume_id, lock=True)
+    volume = VOLUMES_STORE.expect(tx, row.volume_id, lock=True)
     if volume.state in (states.RESERVED, states.ATTACHING, states.IN_USE, states.DETACHING) and not of_volume(
         tx, row.volume_id
     ):

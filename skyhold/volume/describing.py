@@ -12,12 +12,12 @@ from skyhold.core.saga.base import Abort
 from skyhold.image import facade as image_facade
 from skyhold.volume.drivers.base import ImageSource, VolumeSpec
 from skyhold.volume.pools import GIB
-from skyhold.volume.volumes.store import VOLUMES_STORE, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE
 
 
 def new_volume(tx: Tx, ctx: Context, volume_id: str, token: str) -> VolumeSpec:
     """`token` lets the host fetch the image when it doesn't share the store's disk."""
-    volume = standing(tx, VOLUMES_STORE, volume_id)
+    volume = VOLUMES_STORE.expect(tx, volume_id)
     return VolumeSpec(
         volume_id=volume.id, size_bytes=volume.size_gib * GIB,
         image=image(tx, ctx, volume.image_id, token) if volume.image_id else None,
@@ -38,11 +38,11 @@ def image(tx: Tx, ctx: Context, image_id: str, token: str) -> ImageSource:
 
 
 def grown_volume(tx: Tx, ctx: Context, volume_id: str) -> VolumeSpec:
-    volume = standing(tx, VOLUMES_STORE, volume_id)
+    volume = VOLUMES_STORE.expect(tx, volume_id)
     return VolumeSpec(volume_id=volume.id, size_bytes=(volume.growing_gib or volume.size_gib) * GIB, anew=False)
 
 
 def ungrown_volume(tx: Tx, ctx: Context, volume_id: str) -> VolumeSpec:
     """As it is shown while it grows: what a host has beyond that it keeps, and tells of."""
-    volume = standing(tx, VOLUMES_STORE, volume_id)
+    volume = VOLUMES_STORE.expect(tx, volume_id)
     return VolumeSpec(volume_id=volume.id, size_bytes=volume.size_gib * GIB, anew=False)

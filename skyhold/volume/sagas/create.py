@@ -18,7 +18,7 @@ from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.volume import describing, pools, states
 from skyhold.volume.sagas import asking
-from skyhold.volume.volumes.store import VOLUMES_STORE, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE
 
 
 class CreateKept(ChosenKept, kw_only=True):
@@ -61,7 +61,7 @@ class CreateVolume(Saga):
 
 
 def choose(tx: Tx, ctx: Context, s: Run) -> None:
-    volume = standing(tx, VOLUMES_STORE, s.subject, lock=True)
+    volume = VOLUMES_STORE.expect(tx, s.subject, lock=True)
     host_id, sentence = pools.choose(
         tx, ctx, volume.size_gib, only=s.kept.only or None, without=list(s.kept.refused), reasons=s.kept.refused
     )

@@ -23,7 +23,7 @@ from skyhold.volume.quotas import QUOTA
 from skyhold.volume.sagas import asking
 from skyhold.volume.sagas.create import settle
 from skyhold.volume.sagas.delete import found
-from skyhold.volume.volumes.store import VOLUMES_STORE, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE
 
 
 class ExtendKept(AskKept, kw_only=True):
@@ -53,7 +53,7 @@ class ExtendVolume(Saga):
         return None
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
-        volume = standing(tx, VOLUMES_STORE, s.subject, lock=True)
+        volume = VOLUMES_STORE.expect(tx, s.subject, lock=True)
         grown = volume.growing_gib or volume.size_gib
         settle(tx, s.subject, states.AVAILABLE, "volume.extend.end", size_gib=grown, growing_gib=None)
 

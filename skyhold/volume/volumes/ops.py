@@ -20,7 +20,7 @@ from skyhold.volume import policy, pools, states, types
 from skyhold.volume.quotas import QUOTA
 from skyhold.volume.tables import ATTACHMENTS
 from skyhold.volume.volumes import shape
-from skyhold.volume.volumes.store import SNAPSHOTS_STORE, VOLUMES_STORE, copied_by, get, need, snapshots_of, standing
+from skyhold.volume.volumes.store import SNAPSHOTS_STORE, VOLUMES_STORE, copied_by, get, need, snapshots_of
 
 READABLE = ("raw", "qcow2")
 """What hosts can make volumes of."""
@@ -175,7 +175,7 @@ def of_snapshot(tx: Tx, ctx: Context, plan: Plan) -> Origin:
         raise errors.Invalid(
             f"Invalid snapshot: Originating snapshot status must be available, but {snapshot.id} is {snapshot.state}."
         )
-    volume = standing(tx, VOLUMES_STORE, snapshot.volume_id)
+    volume = VOLUMES_STORE.expect(tx, snapshot.volume_id)
     return copied(volume, snapshot.size_gib, snapshot.host_id, plan)
 
 

@@ -14,20 +14,12 @@ import sqlalchemy as sa
 from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.store import Lock, Store, locked
+from skyhold.core.store import Store, locked
 from skyhold.volume import states
 from skyhold.volume.tables import ATTACHMENTS, SNAPSHOTS, VOLUMES
 
 VOLUMES_STORE = Store(VOLUMES, service="volume", kind="volume", label="Volume", states=states.VOLUME)
 SNAPSHOTS_STORE = Store(SNAPSHOTS, service="volume", kind="snapshot", label="Snapshot", states=states.SNAPSHOT)
-
-
-def standing(tx: Tx, store: Store, id: str, *, lock: Lock = False) -> Any:
-    """A row that somebody saw already, whoever asks. Raises NotFound when it went meanwhile."""
-    row = store.find(tx, id, lock=lock)
-    if row is None:
-        raise store.not_found(id)
-    return row
 
 
 def get(tx: Tx, ctx: Context, volume_id: str) -> Any:

@@ -15,7 +15,7 @@ from skyhold.image import facade as image_facade
 from skyhold.volume import policy, states, types
 from skyhold.volume.volumes import shape
 from skyhold.volume.volumes.ops import OF_THE_IMAGE
-from skyhold.volume.volumes.store import VOLUMES_STORE, get, holders, need, standing
+from skyhold.volume.volumes.store import VOLUMES_STORE, get, holders, need
 
 WRITABLE = ("raw", "qcow2")
 SIGNATURE = "img_signature"
@@ -59,7 +59,7 @@ def carried(volume: Any) -> dict[str, str]:
 
 
 def answer(tx: Tx, volume: Any, image: Any, want: shape.Upload) -> shape.Uploaded:
-    kind = standing(tx, types.store, volume.type_id)
+    kind = types.store.expect(tx, volume.type_id)
     return shape.Uploaded(
         id=volume.id, updated_at=volume.updated_at, status=volume.state, display_description=volume.description,
         size=volume.size_gib, volume_type={"id": kind.id, "name": kind.name}, image_id=image.id,
