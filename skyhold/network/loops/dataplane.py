@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from skyhold.core import errors
 from skyhold.core.app import Core
 from skyhold.core.bus import Failed, Hello, HostUnreachable, StaleFence, Working
 from skyhold.core.context import Context
@@ -123,12 +124,24 @@ async def serve(
         host.whole = True
         return
     except (HostUnreachable, TimeoutError, Refused) as error:
-        host.failures += 1
-        host.retry_at = ctx.now + min(2 ** host.failures, 60) * 1_000_000
-        host.whole = True
+        fall_behind(ctx, host)
         log.warning("host is behind", host=host.id, error=str(error), failures=host.failures)
         return
+    except errors.Unavailable:
+        # The database's trouble and no host's: the round is repeated.
+        raise
+    except Exception:
+        # What nobody foresaw of one must not keep the others from being told.
+        fall_behind(ctx, host)
+        log.exception("host could not be served", host=host.id, failures=host.failures)
+        return
     host.failures = 0
+
+
+def fall_behind(ctx: Context, host: Host) -> None:
+    host.failures += 1
+    host.retry_at = ctx.now + min(2 ** host.failures, 60) * 1_000_000
+    host.whole = True
 
 
 async def send_change(ctx: Context, host: Host, keys: Sequence[Key], routes: bool, lent: Collection[str]) -> None:

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
+from skyhold.core.context import Context
 from skyhold.identity.service import SERVICE as IDENTITY
 from skyhold.network import facade
 from skyhold.network.drivers.base import PortEvent
 from skyhold.network.facade import PortAsk
+from skyhold.network.loops import dataplane
 from skyhold.network.service import SERVICE as NETWORK
+from skyhold.network.tables import CHANGES
 from tests.kit import patience
 from tests.kit.cloud import Cloud, start_cloud
 from tests.kit.databases import Servers, chosen
@@ -156,6 +161,36 @@ async def test_a_change_that_fails_is_made_good(alice: Scene, host: FakeHost) ->
     await until(lambda: port in host.held("Port"), "the port after a failure")
     await (await alice.context()).write(facade.release, "server-10")
     await until(lambda: not host.engine.objects, "everything to go")
+
+
+async def test_what_nobody_foresaw_of_one_host_keeps_no_other_from_being_served(
+    alice: Scene, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, _ = await alice.network()
+    other, honest, rounds = FakeHost(alice.cloud.core), dataplane.tell, 0
+    await other.connect()
+
+    async def tell(ctx: Context, to: dataplane.Host, verb: str, body: Any) -> Any:
+        nonlocal rounds
+        if to.id == other.id:
+            rounds += 1
+            raise ValueError("an answer nobody can read")
+        return await honest(ctx, to, verb, body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataplane, "tell", tell)
+        theirs = await boot(alice, other.id, "server-13", network)
+        await until(lambda: rounds, "the other host's trouble")
+        ports = [await boot(alice, host.id, f"server-14-{i}", network) for i in range(2)]
+        await until(lambda: set(ports) <= set(host.held("Port")), "the ports of the host without trouble")
+        gone = sa.select(sa.func.count()).select_from(CHANGES)
+        ctx = await alice.context()
+        await patience.until(lambda: ctx.read(lambda tx, _: not tx.scalar(gone)), "the changes to be forgotten")
+    await until(lambda: theirs in other.held("Port"), "the other host to be made good")
+    for server in ("server-13", "server-14-0", "server-14-1"):
+        await ctx.write(facade.release, server)
+    await until(lambda: not host.engine.objects and not other.engine.objects, "everything to go")
+    await other.leave()
 
 
 async def test_a_new_subnet_and_a_longer_lease_reach_the_host(alice: Scene, host: FakeHost) -> None:
