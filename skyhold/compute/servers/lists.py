@@ -42,7 +42,7 @@ HEAD = ("id", "host_id", "revision")
 BRIEF = ("id", "name")
 UNSEEN = ("keys", "properties", "admin_pass")
 MOST_FOUND = 5000
-"""By address: databases bound the values in a statement."""
+"""By address: databases bound the values in a statement. Whoever asks for more is told so."""
 POWER = re.compile("[0-9]{1,9}")
 LIKE = {"name": "name", "description": "description", "hostname": "hostname"}
 
@@ -179,12 +179,18 @@ def add_times(found: list[Filter], query: shape.ServerQuery) -> None:
 def add_addresses(tx: Tx, ctx: Context, found: list[Filter], query: shape.ServerQuery, everyone: bool) -> bool:
     asked = [text for text in (query.ip, query.ip6) if text is not None]
     # Projects use the same addresses: of all servers that have one, most are others'.
-    mine = None if everyone or not asked else store.of_project(tx, ctx.project_id)
+    project = (query.project_id or query.tenant_id or "") if everyone else ctx.project_id
+    mine = store.of_project(tx, project) if asked and (project or not everyone) else None
     for text in asked:
         ids = network.servers_by_address(tx, ctx, text.strip("^$"), mine)
         if not ids:
             return False
-        found.append(("id", "in", ids[:MOST_FOUND]))
+        if len(ids) > MOST_FOUND:
+            raise errors.Invalid(
+                f"More than {MOST_FOUND} servers have an address with {text[:50]}. "
+                "Ask for more of the address, or with project_id for those of one project."
+            )
+        found.append(("id", "in", ids))
     return True
 
 

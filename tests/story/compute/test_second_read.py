@@ -278,3 +278,8 @@ async def test_servers_are_found_by_address_among_ones_own(scene: Scene, monkeyp
         assert [one["id"] for one in found] == [server["id"]]
     for each in (scene, theirs):
         assert len((await each.user.get(f"{SERVERS}?ip={asked}", status=200)).json["servers"]) == 1
+    everyones = f"{SERVERS}?all_tenants=1&ip={asked}"
+    refused = await scene.cloud.admin.get(everyones, status=400)
+    assert "more of the address" in refused.json["badRequest"]["message"], "it was cut off without a word"
+    one = await scene.cloud.admin.get(f"{everyones}&project_id={theirs.user.project_id}", status=200)
+    assert [each["id"] for each in one.json["servers"]] == [server["id"]]
