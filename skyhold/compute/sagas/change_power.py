@@ -2,7 +2,8 @@
 """Start, stop, pause, unpause, suspend and resume: one saga, for they differ only in data.
 
 The data is servers/transitions.py. A change that the host refuses leaves the server as it was,
-with the reason in its action; nothing needs undoing.
+with the reason in its action; nothing needs undoing. One that was made has succeeded, even if the saga is told to
+unwind in that very moment.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from skyhold.core.saga.runner import Run
 
 class ChangePowerKept(outcomes.HostKept, kw_only=True):
     change: str = ""
+    made: bool = False
 
 
 class ChangePower(Saga):
@@ -40,6 +42,8 @@ class ChangePower(Saga):
         outcomes.done(tx, ctx, s, f"compute_{s.kept.change}_instance", s.kept.host_id)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if s.kept.made:
+            return self.ended(tx, ctx, s)
         outcomes.give_up(tx, ctx, s.subject, s.kept.change)
         outcomes.not_done(tx, ctx, s, f"compute_{s.kept.change}_instance", s.kept.host_id)
 
@@ -49,3 +53,4 @@ class ChangePower(Saga):
 def applied(tx: Tx, ctx: Context, s: Run, power: int) -> None:
     change = CHANGES[s.kept.change]
     outcomes.settle(tx, ctx, s.subject, change.state, change.action, power=power)
+    s.kept.made = True

@@ -2,7 +2,8 @@
 """Rebooting a server, softly (the guest is asked) or hard (its process is made anew).
 
 A hard reboot also mends: whatever the guest was, it runs afterwards, with its disks, ports and
-metadata as they are wished now.
+metadata as they are wished now. Once it runs again the reboot has succeeded, even if the saga is told to unwind in
+that very moment.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from skyhold.identity import facade as identity
 
 class RebootKept(outcomes.HostKept, kw_only=True):
     hard: bool = False
+    runs: bool = False
 
 
 class Reboot(Saga):
@@ -43,13 +45,17 @@ class Reboot(Saga):
     async def ensure(self, s: Run) -> Outcome:
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         spec = await s.read(describe.guest, s.subject, token)
-        return await outcomes.order(s, "guest.ensure", spec)
+        outcome = await outcomes.order(s, "guest.ensure", spec)
+        s.kept.runs = outcome is None
+        return outcome
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:
         outcomes.settle(tx, ctx, s.subject, states.ACTIVE, "reboot", power=states.POWER_RUNNING, fault=None)
         outcomes.done(tx, ctx, s, "compute_reboot_instance", s.kept.host_id)
 
     def failed(self, tx: Tx, ctx: Context, s: Run) -> None:
+        if s.kept.runs:
+            return self.ended(tx, ctx, s)
         outcomes.give_up(tx, ctx, s.subject, "reboot")
         outcomes.not_done(tx, ctx, s, "compute_reboot_instance", s.kept.host_id)
 

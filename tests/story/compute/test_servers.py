@@ -155,9 +155,7 @@ async def test_an_image_that_was_active_stays_whoever_ends_its_making(
         if who == "owner":
             await scene.user.delete(f"/compute/v2.1/servers/{server['id']}", status=204)
         else:
-            live = (await scene.cloud.admin.get("/admin/v1/sagas", status=200)).json["sagas"]
-            (saga,) = [each["id"] for each in live if each["subject"] == server["id"]]
-            await scene.cloud.admin.post(f"/admin/v1/sagas/{saga}/abort", {}, status=202)
+            await abort_of(scene, server)
 
     monkeypatch.setattr("skyhold.compute.drivers.fake.sending.send", send_and_end)
     body = {"createImage": {"name": "copy"}}
@@ -171,6 +169,38 @@ async def test_an_image_that_was_active_stays_whoever_ends_its_making(
     assert copied["message"] is None
     if who == "operator":
         assert (await scene.show(server))["OS-EXT-STS:task_state"] is None
+
+
+@pytest.mark.parametrize(("body", "verb", "action", "status"), [
+    ({"os-stop": None}, "power", "stop", "SHUTOFF"), ({"reboot": {"type": "HARD"}}, "ensure", "reboot", "ACTIVE"),
+])
+async def test_what_an_operator_aborts_when_the_host_had_done_it_has_succeeded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], verb: str, action: str, status: str
+) -> None:
+    server = await scene.server("done-already")
+    honest = scene.host.driver._act
+
+    async def act_and_abort(told: str) -> None:
+        await honest(told)
+        if told == verb:
+            await abort_of(scene, server)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.host.driver, "_act", act_and_abort)
+        await scene.act(server, body)
+    shown = await scene.show(server)
+    assert (shown["status"], shown["OS-EXT-STS:task_state"]) == (status, None)
+    path = f"/compute/v2.1/servers/{server['id']}/os-instance-actions"
+    done = (await scene.user.get(path, headers=VERSION, status=200)).json["instanceActions"]
+    (told,) = [each for each in done if each["action"] == action]
+    assert told["message"] is None
+
+
+async def abort_of(scene: Scene, server: dict[str, Any]) -> None:
+    """The operator's word for what is under way with a server."""
+    live = (await scene.cloud.admin.get("/admin/v1/sagas", status=200)).json["sagas"]
+    (saga,) = [each["id"] for each in live if each["subject"] == server["id"]]
+    await scene.cloud.admin.post(f"/admin/v1/sagas/{saga}/abort", {}, status=202)
 
 
 async def test_a_locked_server_refuses_its_members_with_the_reason(scene: Scene) -> None:
