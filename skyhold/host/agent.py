@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ LOOK_S = 0.05
 KEPT_S = 300.0
 ALIVE_S = 5.0
 VERSION = "1"
+TOKEN = ENCODE("token")
+"""As the name of a field is written: most bodies have none, and need not be read to be told apart."""
 NUMBERS = itertools.count(1)
 """Of wishes without a key; none is used twice while the agent lives."""
 UNHEARD_BYTES = 1024 * 1024
@@ -182,7 +185,8 @@ class Agent:
             request_id=call.request_id, verb=call.verb, subject=call.subject
         )
         began = time.monotonic()
-        wish = identity_of(call)
+        verb = self.verbs.get(call.verb)
+        wish = identity_of(call, verb.question if verb else None)
         try:
             answer = await self._do(call, wish)
         except Exception as error:
@@ -248,15 +252,28 @@ class Agent:
             return await verb.act(body)
 
 
-def identity_of(call: Call) -> tuple[str, ...]:
-    """What makes two calls one wish: a step that asks twice may have changed its mind in between.
+def identity_of(call: Call, question: Any = None) -> tuple[str, ...]:
+    """What makes two calls one wish: a step that asks twice may have changed its mind in between, but not by having
+    got another token, as it has after a while and in another process. `question` is the verb's.
 
     A wish without a key is one of its own, and gets a number that no other ever has: were it known by anything that
     comes again, like its address in memory, it could be given the answer that somebody else had stopped waiting for.
     """
     if not call.key:
         return call.verb, str(next(NUMBERS))
-    return call.verb, call.key, call.subject, hashlib.sha256(call.body).hexdigest()
+    body = bytes(call.body)
+    if TOKEN in body and question is not None:
+        with suppress(msgspec.MsgspecError):
+            body = ENCODE(without_tokens(msgspec.msgpack.decode(body, type=question)))
+    return call.verb, call.key, call.subject, hashlib.sha256(body).hexdigest()
+
+
+def without_tokens(told: Any) -> Any:
+    """Those that the host is to fetch or send images by. A dict is a user's own, and stays as it is."""
+    if isinstance(told, msgspec.Struct):
+        fields = [name for name in told.__struct_fields__ if name != "token"]
+        return [type(told).__name__, {name: without_tokens(getattr(told, name)) for name in fields}]
+    return [without_tokens(each) for each in told] if isinstance(told, list) else told
 
 
 def stale(call: Call, heard: int) -> Answer:

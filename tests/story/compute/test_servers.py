@@ -13,6 +13,8 @@ import pytest
 
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
+from skyhold.host import agent
+from skyhold.identity import facade as identity
 from skyhold.image.drivers.sending import send
 from skyhold.image.tables import IMAGES
 from tests.kit.cloud import Persona
@@ -141,6 +143,29 @@ async def test_an_image_of_a_server_becomes_active_and_boots(scene: Scene) -> No
     assert image["made"] == "by hand"
     assert image["instance_uuid"] == server["id"]
     assert (await scene.server("second", image=image_id))["status"] == "ACTIVE"
+
+
+async def test_a_copy_that_takes_long_is_begun_once_though_its_token_is_another_each_time_it_is_asked_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await scene.server("large")
+    monkeypatch.setattr(agent, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(identity, "SAME_US", 0)
+    honest, begun = scene.host.driver._act, 0
+
+    async def act_slowly(told: str) -> None:
+        nonlocal begun
+        await honest(told)
+        if told == "snapshot":
+            begun += 1
+            await asyncio.sleep(2 if begun < 3 else 0)
+
+    monkeypatch.setattr(scene.host.driver, "_act", act_slowly)
+    body, path = {"createImage": {"name": "copy"}}, f"/compute/v2.1/servers/{server['id']}/action"
+    made = await scene.user.post(path, body, headers=VERSION, status=202)
+    await scene.settled()
+    image = (await scene.user.get(f"/image/v2/images/{made.json['image_id']}", status=200)).json
+    assert (image["status"], begun) == ("active", 1)
 
 
 @pytest.mark.parametrize("who", ["operator", "owner"])

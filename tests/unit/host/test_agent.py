@@ -30,6 +30,15 @@ class Wish(msgspec.Struct, frozen=True):
     text: str = ""
 
 
+class Errand(msgspec.Struct, frozen=True):
+    """With a token to do it by, as an image is fetched or sent by one; what users name is theirs."""
+
+    token: str | None = None
+    image_id: str = ""
+    inside: list[Errand] = []
+    named: dict[str, str] = {}
+
+
 class Done(msgspec.Struct, frozen=True):
     text: str = ""
 
@@ -199,6 +208,21 @@ def a_call() -> wire.Call:
 def test_no_two_wishes_without_a_key_are_one_even_when_the_first_is_long_forgotten() -> None:
     """Each call is gone before the next is made, as those are whose connection broke."""
     assert len({agents.identity_of(a_call()) for _ in range(100)}) == 100
+
+
+def test_a_wish_is_the_same_whatever_token_it_is_to_be_done_by() -> None:
+    def wish(errand: Errand) -> tuple[str, ...]:
+        body = msgspec.Raw(wire.ENCODE(errand))
+        return agents.identity_of(msgspec.structs.replace(a_call(), key="k", body=body), Errand)
+
+    first = wish(Errand("one", "i", [Errand("two", "j")], {"token": "three"}))
+    assert first == wish(Errand("four", "i", [Errand("five", "j")], {"token": "three"}))
+    for other in (
+        Errand("one", "k", [Errand("two", "j")], {"token": "three"}), Errand("one", "i", [], {"token": "three"}),
+        Errand("one", "i", [Errand("two", "j")], {"token": "its own"}), Errand("one", "i", [Errand("two", "k")]),
+    ):
+        assert wish(other) != first
+    assert wish(Errand(image_id="i")) == wish(Errand(image_id="i"))
 
 
 async def test_an_expected_failure_names_its_kind(pair: Pair) -> None:
