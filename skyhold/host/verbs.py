@@ -13,6 +13,7 @@ from typing import Any
 
 from skyhold.compute.drivers import base as compute
 from skyhold.host.shelf import MetadataShelf
+from skyhold.image.drivers.hosts import CantSend
 from skyhold.network.drivers import base as network
 from skyhold.volume.drivers import base as volume
 
@@ -33,8 +34,8 @@ class Verb:
         return next((getattr(body, name) for name in names if getattr(body, name, None)), "")
 
 
-GUEST_ERRORS = (compute.NoRoom, compute.GuestFailed)
-VOLUME_ERRORS = (volume.NoRoom, volume.VolumeFailed)
+GUEST_ERRORS = (compute.NoRoom, compute.GuestFailed, CantSend)
+VOLUME_ERRORS = (volume.NoRoom, volume.VolumeFailed, CantSend)
 
 
 def bind(

@@ -235,7 +235,9 @@ class GuestDriver(Protocol):
         """Afterwards nothing of this host writes to the volume. Raises GuestFailed when a running guest
         doesn't let go of it, or boots from it."""
 
-    async def snapshot(self, want: GuestSnapshot) -> None: ...
+    async def snapshot(self, want: GuestSnapshot) -> None:
+        """Raises CantSend too (image/drivers/hosts.py)."""
+
     async def copy_volume(self, volume_id: str, target: Path) -> bool:
         """Write what a running guest's volume holds at one instant into the blank qcow2 `target`, of the same size;
         False when no running guest has it. Not a verb: the driver of volumes on the same host asks it."""

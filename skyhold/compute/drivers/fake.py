@@ -206,8 +206,6 @@ class FakeDriver:
             await sending.send(body, len(body), want.target, self._session)
         except sending.Refused as error:
             raise GuestFailed(str(error)) from error
-        except sending.CantSend as error:
-            raise NoRoom(str(error)) from error
 
     async def copy_volume(self, volume_id: str, target: Path) -> bool:
         return False

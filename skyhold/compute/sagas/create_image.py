@@ -14,7 +14,8 @@ from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
-from skyhold.core.saga.base import Abort, Outcome, Saga
+from skyhold.core.saga import asking
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image_facade
@@ -22,6 +23,8 @@ from skyhold.image import facade as image_facade
 
 class CreateImageKept(outcomes.HostKept, kw_only=True):
     image_id: str = ""
+    tries: int = 0
+    broke: bool = False
 
 
 class CreateImage(Saga):
@@ -37,12 +40,16 @@ class CreateImage(Saga):
         if image.status == "active":
             # A repetition after the answer was lost: the bytes are there.
             return None
+        if s.kept.broke and image.status == "saving":
+            # Whoever received it may have died, and is soon found to have: then the image waits for its bytes again.
+            return Again(asking.RETRY_S)
+        s.kept.broke = False
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         target = ImageTarget(
             image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token
         )
         wish = GuestSnapshot(guest_id=s.subject, target=target)
-        return await outcomes.order(s, "guest.snapshot", wish, pause_s=0.5)
+        return await asking.tried_again(s, outcomes.order(s, "guest.snapshot", wish, pause_s=0.5), "CantSend")
 
     async def undo_copy(self, s: Run) -> None:
         s.then(image_facade.abandon, s.kept.image_id)

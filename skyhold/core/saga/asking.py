@@ -8,6 +8,7 @@ was, with the reason, instead of a state that passes and lasts for hours. One th
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from skyhold.core.bus import Failed, HostUnreachable, Working
@@ -19,6 +20,8 @@ AWAY_US = 120_000_000
 """Long enough for a machine that restarts its agent, short enough for somebody who waits."""
 
 
+RETRY_S, MOST_TRIES = 5.0, 5
+"""A little longer each time."""
 LOST_US = 30_000_000
 """So long a new thing waits for the host that was chosen for it."""
 
@@ -36,6 +39,14 @@ class ChosenKept(Kept, kw_only=True):
     waiting_since: int = 0
 
 
+class Cant(Abort):
+    """The host answered that it can't; `kind` is its driver's exception."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.text)
+        self.kind = failed.kind
+
+
 class Elsewhere(Exception):
     """The chosen host can't, or stays away: another might. The text says why, for users."""
 
@@ -44,7 +55,7 @@ async def ask(
     s: Run, host_id: str, verb: str, body: object, *, of: str, subject: str | None = None, pause_s: float = POLL_S
 ) -> Any:
     """What the host of the server or volume (`of` is the word for users) answers to a verb; `Again` while it is away
-    or still at it. Raises Abort when it says that it can't, or stays away."""
+    or still at it. Raises Abort, as Cant when it says that it can't, else when it stays away."""
     try:
         answer = await s.call(host_id, verb, body, subject=subject)
     except HostUnreachable:
@@ -54,7 +65,7 @@ async def ask(
         return Again(1.0)
     s.kept.away_since = 0
     if isinstance(answer, Failed):
-        raise Abort(answer.text)
+        raise Cant(answer)
     return Again(pause_s) if isinstance(answer, Working) else answer
 
 
@@ -71,6 +82,19 @@ async def ask_chosen(s: Run, verb: str, body: object, *, final: str, subject: st
     if isinstance(answer, Failed):
         raise (Abort if answer.kind == final else Elsewhere)(answer.text)
     return Again(POLL_S) if isinstance(answer, Working) else answer
+
+
+async def tried_again(s: Run, order: Awaitable[Outcome], kind: str) -> Outcome:
+    """The outcome of asking; `Again` after a failure of this kind, which may pass, until there were MOST_TRIES more.
+    What is kept has `tries` for that, and `broke`: whoever asks again takes it back."""
+    try:
+        return await order
+    except Cant as why:
+        if why.kind != kind or s.kept.tries >= MOST_TRIES:
+            raise
+        s.kept.tries += 1
+        s.kept.broke = True
+        return Again(s.kept.tries * RETRY_S)
 
 
 def done(answer: Any) -> Outcome:

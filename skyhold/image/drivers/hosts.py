@@ -36,3 +36,7 @@ class ImageTarget(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     token: str
     format: Literal["raw", "qcow2"] = "qcow2"
+
+
+class CantSend(Exception):
+    """The image service can't be reached, went away, or can't just now: another try may be luckier."""

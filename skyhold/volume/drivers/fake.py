@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from skyhold.core.qcow2 import empty
-from skyhold.image.drivers.sending import CantSend, Refused, send
+from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import (
     NoRoom,
     SnapshotSpec,
@@ -116,8 +116,6 @@ class FakeVolumes:
             await send(body, len(body), want.target, self._session)
         except Refused as error:
             raise VolumeFailed(str(error)) from error
-        except CantSend as error:
-            raise NoRoom(str(error)) from error
 
     async def list(self) -> VolumeList:
         await self._act("list")

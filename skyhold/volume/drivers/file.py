@@ -29,7 +29,7 @@ from skyhold.core import qcow2
 from skyhold.core.blobs.file import sync_directory
 from skyhold.core.tools import Fence, ToolFailed, run_tool
 from skyhold.image.drivers.bringing import BadImage, CantBring, bring
-from skyhold.image.drivers.sending import CantSend, Refused, send
+from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import (
     ImageSource,
     LiveCopies,
@@ -127,8 +127,6 @@ class FileVolumes:
                     await send(file, os.fstat(file.fileno()).st_size, want.target, self._http())
                 except Refused as error:
                     raise VolumeFailed(str(error)) from error
-                except CantSend as error:
-                    raise NoRoom(str(error)) from error
 
     async def list(self) -> VolumeList:
         volumes, strangers = _named(self.folder)

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga import asking as retrying
 from skyhold.core.saga.asking import AskKept
-from skyhold.core.saga.base import Abort, Outcome, Saga
+from skyhold.core.saga.base import Abort, Again, Outcome, Saga
 from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image_facade
@@ -25,6 +26,8 @@ from skyhold.volume.sagas.delete import found
 
 class UploadKept(AskKept, kw_only=True):
     image_id: str = ""
+    tries: int = 0
+    broke: bool = False
 
 
 class UploadVolume(Saga):
@@ -40,13 +43,18 @@ class UploadVolume(Saga):
         if image.status == "active":
             # A repetition after the answer was lost: the bytes are there.
             return None
+        if s.kept.broke and image.status == "saving":
+            # Whoever received it may have died, and is soon found to have: then the image waits for its bytes again.
+            return Again(retrying.RETRY_S)
+        s.kept.broke = False
         volume = await s.read(found, s.subject)
         token = await identity.mint(s.ctx, user_id=s.ctx.user_id, project_id=s.ctx.project_id)
         target = ImageTarget(
             image_id=image.id, url=image_facade.upload_url(s.ctx.core, image.id), token=token,
             format=image.disk_format,
         )
-        return await asking.order(s, volume.host_id, "volume.upload", VolumeUpload(volume_id=volume.id, target=target))
+        wish = VolumeUpload(volume_id=volume.id, target=target)
+        return await retrying.tried_again(s, asking.order(s, volume.host_id, "volume.upload", wish), "CantSend")
 
     async def undo_send(self, s: Run) -> None:
         s.then(image_facade.abandon, s.kept.image_id)

@@ -27,6 +27,7 @@ from skyhold.compute.drivers.base import (
     GuestUnplug,
     NoRoom,
 )
+from skyhold.image.drivers.hosts import CantSend
 
 from .conftest import GIB, ImageService, Rig, next_event, port, power_of, spec
 
@@ -267,8 +268,11 @@ async def test_a_snapshot_nobody_takes_fails_with_a_sentence(rig: Rig, images: I
     images.refuse_with = 413
     with pytest.raises(GuestFailed, match="413"):
         await rig.driver.snapshot(GuestSnapshot(guest_id=wanted.guest_id, target=images.target()))
+    images.refuse_with = 503
+    with pytest.raises(CantSend, match="503"):
+        await rig.driver.snapshot(GuestSnapshot(guest_id=wanted.guest_id, target=images.target()))
     nowhere = msgspec.structs.replace(images.target(), url="http://127.0.0.1:9/x")
-    with pytest.raises(NoRoom, match="could not be sent"):
+    with pytest.raises(CantSend, match="could not be sent"):
         await rig.driver.snapshot(GuestSnapshot(guest_id=wanted.guest_id, target=nowhere))
 
 

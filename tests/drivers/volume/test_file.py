@@ -18,6 +18,7 @@ from aiohttp import web
 
 from skyhold.core import qcow2
 from skyhold.core.tools import Fence, ToolFailed, run_tool
+from skyhold.image.drivers.hosts import CantSend
 from skyhold.image.logic.inspection import Inspection, Refused
 from skyhold.volume.drivers.base import (
     ImageSource,
@@ -203,7 +204,7 @@ async def test_no_refusal_tells_where_a_file_lies(driver: FileVolumes) -> None:
         driver.upload(VolumeUpload(volume_id="open", target=nowhere("raw"))),
     ]
     for wish in wishes:
-        with pytest.raises((NoRoom, VolumeFailed)) as refusal:
+        with pytest.raises((NoRoom, VolumeFailed, CantSend)) as refusal:
             await wish
         assert str(driver.folder.parent) not in str(refusal.value)
 

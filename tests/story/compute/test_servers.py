@@ -13,9 +13,12 @@ import pytest
 
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
+from skyhold.core.saga import asking
 from skyhold.host import agent
 from skyhold.identity import facade as identity
+from skyhold.image.drivers.hosts import CantSend
 from skyhold.image.drivers.sending import send
+from skyhold.image.loops import uploads
 from skyhold.image.tables import IMAGES
 from tests.kit.cloud import Persona
 from tests.kit.patience import until
@@ -166,6 +169,52 @@ async def test_a_copy_that_takes_long_is_begun_once_though_its_token_is_another_
     await scene.settled()
     image = (await scene.user.get(f"/image/v2/images/{made.json['image_id']}", status=200)).json
     assert (image["status"], begun) == ("active", 1)
+
+
+async def test_a_copy_whose_receiver_died_is_sent_again_when_its_image_waits_for_it_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, core, sent = await scene.server("copied"), scene.cloud.core, 0
+    monkeypatch.setattr(asking, "RETRY_S", 0.01)
+
+    async def send_and_die(*told: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            died = IMAGES.update().where(IMAGES.c.status == "queued").values(status="saving", blob="nobody's")
+            await internal(core).write(lambda tx, ctx: tx.execute(died))
+            raise CantSend("The image could not be sent: Server disconnected.")
+        await send(*told)
+
+    monkeypatch.setattr("skyhold.compute.drivers.fake.sending.send", send_and_die)
+    body, path = {"createImage": {"name": "copy"}}, f"/compute/v2.1/servers/{server['id']}"
+    made = await scene.user.post(f"{path}/action", body, headers=VERSION, status=202)
+
+    async def active() -> bool:
+        await uploads.run(internal(core))
+        shown = await scene.user.get(f"/image/v2/images/{made.json['image_id']}", status=200)
+        return bool(shown.json["status"] == "active")
+
+    await until(active, "the image to be made")
+    await scene.settled()
+    assert sent == 2
+
+
+async def test_a_copy_that_can_never_be_sent_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, sent = await scene.server("copied"), 0
+    monkeypatch.setattr(asking, "RETRY_S", 0.01)
+
+    async def break_off(*told: Any) -> None:
+        nonlocal sent
+        sent += 1
+        raise CantSend("The image could not be sent: no route.")
+
+    monkeypatch.setattr("skyhold.compute.drivers.fake.sending.send", break_off)
+    body, path = {"createImage": {"name": "never"}}, f"/compute/v2.1/servers/{server['id']}"
+    made = await scene.user.post(f"{path}/action", body, headers=VERSION, status=202)
+    await scene.settled()
+    await scene.user.get(f"/image/v2/images/{made.json['image_id']}", status=404)
+    assert sent == 1 + asking.MOST_TRIES and (await scene.show(server))["OS-EXT-STS:task_state"] is None
 
 
 @pytest.mark.parametrize("who", ["operator", "owner"])

@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from skyhold.core.context import internal
+from skyhold.core.saga import asking
 from skyhold.core.tables import JOURNAL
+from skyhold.image.drivers.hosts import CantSend
 from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import NoRoom, VolumeFailed
 from skyhold.volume.drivers.fake import FakeVolumes
@@ -121,6 +123,24 @@ async def test_an_upload_that_fails_takes_its_image_away(scene: Scene) -> None:
     told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
     assert (await scene.show(volume["id"]))["status"] == "available"
     await scene.user.get(f"/image/v2/images/{told['os-volume_upload_image']['image_id']}", status=404)
+
+
+async def test_an_upload_that_breaks_off_is_sent_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, sent = await scene.make(), 0
+    monkeypatch.setattr(asking, "RETRY_S", 0.01)
+
+    async def break_off_once(*told: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            raise CantSend("The image could not be sent: Server disconnected.")
+        await send(*told)
+
+    monkeypatch.setattr("skyhold.volume.drivers.fake.send", break_off_once)
+    told = await scene.act(volume, {"os-volume_upload_image": {"image_name": "i"}})
+    image_id = told["os-volume_upload_image"]["image_id"]
+    assert (await scene.user.get(f"/image/v2/images/{image_id}", status=200)).json["status"] == "active"
+    assert (await scene.show(volume["id"]))["status"] == "available"
 
 
 async def test_an_upload_aborted_when_its_image_was_active_has_succeeded(

@@ -59,13 +59,11 @@ async def copy(guest: Guest, format_: str) -> BinaryIO:
 
 
 async def send(file: BinaryIO, target: ImageTarget, session: aiohttp.ClientSession) -> None:
-    """Raises GuestFailed when the image service refuses, NoRoom when it can't be reached."""
+    """Raises GuestFailed when the image service refuses, CantSend when it can't be reached."""
     try:
         await sending.send(file, os.fstat(file.fileno()).st_size, target, session)
     except sending.Refused as error:
         raise GuestFailed(str(error)) from error
-    except sending.CantSend as error:
-        raise NoRoom(str(error)) from error
 
 
 async def copy_volume(guest: Guest, volume_id: str, target: Path) -> None:
