@@ -94,8 +94,10 @@ def choose(
             told.append(f"{room.pool.name}: {why}")
     if fitting:
         return max(fitting, key=lambda room: (room.pool.free_bytes, room.pool.id)).pool.id, ""
-    hosts = "; ".join(told) if told else "no host reports any room for volumes, so start a host agent"
-    return None, f"No host can hold a volume of {size_gib} GiB. {hosts}."
+    sentence = f"No host can hold a volume of {size_gib} GiB."
+    if not told:
+        return None, f"{sentence} No host reports any room for volumes: start a host agent."
+    return None, f"{sentence} {'; '.join(told)}. Ask for less, or delete volumes and snapshots that nobody needs."
 
 
 def refusal(room: Room, size_gib: int, only: str | None) -> str | None:

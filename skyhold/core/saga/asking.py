@@ -20,6 +20,8 @@ AWAY_US = 120_000_000
 """Long enough for a machine that restarts its agent, short enough for somebody who waits."""
 
 
+NO_ROOM = "NoRoom"
+"""What drivers call it when a host can't now: its words were written for a list of hosts."""
 RETRY_S, MOST_TRIES = 5.0, 5
 """A little longer each time."""
 LOST_US = 30_000_000
@@ -42,8 +44,11 @@ class ChosenKept(Kept, kw_only=True):
 class Cant(Abort):
     """The host answered that it can't; `kind` is its driver's exception."""
 
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.text)
+    def __init__(self, failed: Failed, of: str) -> None:
+        super().__init__(failed.text if failed.kind != NO_ROOM else (
+            f"The {of}'s host can't do this now: {failed.text.rstrip('.')}. Delete what nobody needs there if it lacks "
+            "room, or try again later."
+        ))
         self.kind = failed.kind
 
 
@@ -65,7 +70,7 @@ async def ask(
         return Again(1.0)
     s.kept.away_since = 0
     if isinstance(answer, Failed):
-        raise Cant(answer)
+        raise Cant(answer, of)
     return Again(pause_s) if isinstance(answer, Working) else answer
 
 

@@ -41,6 +41,9 @@ async def test_an_extension_that_fails_gives_its_gigabytes_back(scene: Scene) ->
     await scene.act(volume, {"os-extend": {"new_size": 3}})
     shown = await scene.show(volume["id"])
     assert (shown["status"], shown["size"]) == ("error_extending", 1)
+    told = (await scene.user.get(f"{V}/messages", headers=LATEST, status=200)).json["messages"]
+    (said,) = [each["user_message"] for each in told if each["resource_uuid"] == volume["id"]]
+    assert said.startswith("The volume's host can't do this now: its disk is full. Delete what")
     assert (await scene.used())["gigabytes"] == 1
     await scene.act(volume, {"os-reset_status": {"status": "available"}}, status=403)
     await scene.act(volume, {"os-reset_status": {"status": "available"}}, who=scene.cloud.admin)

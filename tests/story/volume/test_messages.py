@@ -27,6 +27,7 @@ async def test_a_volume_that_fits_nowhere_tells_each_hosts_reason(scene: Scene) 
     await scene.settled()
     (told,) = await messages(scene.user)
     assert told["user_message"].startswith("No host can hold a volume of 200000 GiB. host-1: it has ")
+    assert told["user_message"].endswith("Ask for less, or delete volumes and snapshots that nobody needs.")
     assert (told["resource_type"], told["resource_uuid"], told["message_level"]) == ("VOLUME", id, "ERROR")
     assert told["request_id"] == made.headers["x-openstack-request-id"]
     assert told["event_id"] == "VOLUME_VOLUME_001_003" and told["created_at"]
