@@ -3,6 +3,10 @@
 
 Who raises fences is core/saga/rows.py. They are kept on disk, because an agent that restarts
 must not believe an old wish; a line is appended per change and the file rewritten now and then.
+
+Only the newest are kept one by one. Of the others the highest counts for all: whoever isn't known may have been
+forgotten, and a wish below it is refused. Fences come from a clock, so new wishes are above it; one of a saga or a loop
+that has waited very long goes beyond what it is told was heard, and comes again.
 """
 
 from __future__ import annotations
@@ -13,6 +17,9 @@ from pathlib import Path
 import msgspec
 
 REWRITE_AFTER = 5_000
+MOST_SUBJECTS = 10_000
+FORGOTTEN = ""
+"""The subject that stands for all that are forgotten; no wish with a fence has it."""
 LINE = msgspec.json.Decoder(tuple[str, int])
 
 
@@ -34,7 +41,7 @@ class Fences:
         except msgspec.MsgspecError:
             # The last line of a file torn by a power cut.
             return
-        self._highest[subject] = max(fence, self.highest(subject))
+        self._highest[subject] = max(fence, self._highest.get(subject, 0))
 
     def admit(self, subject: str, fence: int) -> bool:
         """Whether a wish with this fence may be done; remembers it if so."""
@@ -50,22 +57,20 @@ class Fences:
         return True
 
     def highest(self, subject: str) -> int:
-        return self._highest.get(subject, 0)
-
-    def forget(self, subjects: list[str]) -> None:
-        """Guests long gone need no fence."""
-        for subject in subjects:
-            self._highest.pop(subject, None)
-        self._rewrite()
-
-    @property
-    def subjects(self) -> list[str]:
-        return list(self._highest)
+        """Of one that isn't known: of all that were forgotten."""
+        return self._highest.get(subject, self._highest.get(FORGOTTEN, 0))
 
     def close(self) -> None:
         self._file.close()
 
+    def _forget_oldest(self) -> None:
+        by_age = sorted(self._highest.items(), key=lambda each: each[1], reverse=True)
+        if len(by_age) > MOST_SUBJECTS:
+            heard = max(self._highest.get(FORGOTTEN, 0), by_age[MOST_SUBJECTS][1])
+            self._highest = dict(by_age[:MOST_SUBJECTS]) | {FORGOTTEN: heard}
+
     def _rewrite(self) -> None:
+        self._forget_oldest()
         temporary = self._path.with_suffix(".new")
         temporary.write_text("".join(json.dumps([s, f]) + "\n" for s, f in self._highest.items()))
         temporary.replace(self._path)

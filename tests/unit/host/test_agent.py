@@ -328,8 +328,28 @@ async def test_the_file_of_fences_does_not_grow_for_ever(tmp_path: Path, monkeyp
     for fence in range(1, 100):
         assert fences.admit("g", fence)
     assert len((tmp_path / "fences").read_text().splitlines()) <= 12
-    fences.forget(["g"])
-    assert fences.subjects == []
+    fences.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_fences_of_subjects_long_gone_are_forgotten_and_nothing_older_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    monkeypatch.setattr("skyhold.host.fences.REWRITE_AFTER", 10)
+    monkeypatch.setattr("skyhold.host.fences.MOST_SUBJECTS", 5, raising=False)
+    path = tmp_path / "fences"
+    fences = Fences(path)
+    for fence in range(1, 100):
+        assert fences.admit(f"g{fence}", fence)
+    assert len(path.read_text().splitlines()) <= 5 + 12
+    if restarted:
+        fences.close()
+        fences = Fences(path)
+    assert fences.highest("g99") == 99 and not fences.admit("g99", 98)
+    assert not fences.admit("g3", 2), "a wish was done that is older than one that was forgotten"
+    heard = fences.highest("g3")
+    assert 3 <= heard < 99 and fences.admit("g3", heard + 1), "who is told what was heard goes beyond it"
+    assert fences.admit("new", 100)
     fences.close()
 
 
