@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from skyhold.compute.drivers.base import GuestSnapshot, ImageTarget
+from skyhold.compute.drivers.base import GuestSnapshot, ImageTarget, Nothing
 from skyhold.compute.sagas import outcomes
 from skyhold.compute.servers.store import SERVERS_STORE
 from skyhold.core.context import Context
@@ -52,6 +52,7 @@ class CreateImage(Saga):
         return await asking.tried_again(s, outcomes.order(s, "guest.snapshot", wish, pause_s=0.5), "CantSend")
 
     async def undo_copy(self, s: Run) -> None:
+        await asking.interrupt(s, s.kept.host_id, "guest.list", Nothing())
         s.then(image_facade.abandon, s.kept.image_id)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:

@@ -8,7 +8,9 @@ was, with the reason, instead of a state that passes and lasts for hours. One th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 from skyhold.core.bus import Failed, HostUnreachable, Working
@@ -24,6 +26,8 @@ NO_ROOM = "NoRoom"
 """What drivers call it when a host can't now: its words were written for a list of hosts."""
 RETRY_S, MOST_TRIES = 5.0, 5
 """A little longer each time."""
+HEARD_S = 5.0
+"""So long whoever unwinds waits for a word to be heard that may as well be lost."""
 LOST_US = 30_000_000
 """So long a new thing waits for the host that was chosen for it."""
 
@@ -100,6 +104,14 @@ async def tried_again(s: Run, order: Awaitable[Outcome], kind: str) -> Outcome:
         s.kept.tries += 1
         s.kept.broke = True
         return Again(s.kept.tries * RETRY_S)
+
+
+async def interrupt(s: Run, host_id: str, verb: str, body: object) -> None:
+    """In an undo: end at the host what this saga has it do for its subject. Any newer word about the subject does, so
+    `verb` is one that changes nothing. A host that is away is refused what it comes back with."""
+    with suppress(HostUnreachable, TimeoutError):
+        async with asyncio.timeout(HEARD_S):
+            await s.call(host_id, verb, body)
 
 
 def done(answer: Any) -> Outcome:

@@ -18,7 +18,7 @@ from skyhold.core.saga.runner import Run
 from skyhold.identity import facade as identity
 from skyhold.image import facade as image_facade
 from skyhold.volume import states
-from skyhold.volume.drivers.base import ImageTarget, VolumeUpload
+from skyhold.volume.drivers.base import ImageTarget, Nothing, VolumeUpload
 from skyhold.volume.sagas import asking
 from skyhold.volume.sagas.create import settle
 from skyhold.volume.sagas.delete import found
@@ -57,6 +57,8 @@ class UploadVolume(Saga):
         return await retrying.tried_again(s, asking.order(s, volume.host_id, "volume.upload", wish), "CantSend")
 
     async def undo_send(self, s: Run) -> None:
+        if (volume := await s.read(found, s.subject)) is not None and volume.host_id is not None:
+            await retrying.interrupt(s, volume.host_id, "volume.list", Nothing())
         s.then(image_facade.abandon, s.kept.image_id)
 
     def ended(self, tx: Tx, ctx: Context, s: Run) -> None:

@@ -200,6 +200,33 @@ async def test_a_copy_whose_receiver_died_is_sent_again_when_its_image_waits_for
     assert sent == 2
 
 
+async def test_a_copy_that_is_aborted_ends_at_its_host(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, begun, ended = await scene.server("copied"), asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(agent, "PATIENCE_S", 0.05)
+    honest = scene.host.driver._act
+
+    async def act_for_ever(told: str) -> None:
+        await honest(told)
+        if told == "snapshot":
+            begun.set()
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                ended.set()
+
+    monkeypatch.setattr(scene.host.driver, "_act", act_for_ever)
+    path = f"/compute/v2.1/servers/{server['id']}"
+    await scene.user.post(f"{path}/action", {"createImage": {"name": "copy"}}, headers=VERSION, status=202)
+    await begun.wait()
+    # It has said by then that it is at it.
+    await asyncio.sleep(1)
+    await abort_of(scene, server)
+    await scene.settled()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert (await scene.show(server))["OS-EXT-STS:task_state"] is None
+
+
 async def test_a_copy_that_can_never_be_sent_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     server, sent = await scene.server("copied"), 0
     monkeypatch.setattr(asking, "RETRY_S", 0.01)
