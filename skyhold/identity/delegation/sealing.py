@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from skyhold.core import errors
 from skyhold.core.context import Context
 from skyhold.core.db.tx import Tx
 from skyhold.identity.delegation.tables import ACCESS_TOKENS, CONSUMERS, CREDENTIALS, REQUEST_TOKENS
@@ -26,7 +27,14 @@ def seal(ctx: Context, secret: str) -> str:
 
 
 def unseal(ctx: Context, sealed: str) -> str:
-    return ctx.core.keyring.open(sealed).decode()
+    """Raises Unavailable when no key opens it: the operator may still bring one back."""
+    try:
+        return ctx.core.keyring.open(sealed).decode()
+    except ValueError:
+        raise errors.Unavailable(
+            "A secret kept here can't be opened with any of this cloud's keys: its operator brings the key back "
+            "from a backup, or it is deleted and made anew.", reason="unopened",
+        ) from None
 
 
 async def run(ctx: Context) -> list[str]:

@@ -13,11 +13,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+import structlog
 
 from skyhold.core import errors
 from skyhold.core.context import Context, internal
 from skyhold.core.db.tx import Tx
 from skyhold.identity.issuer.tables import KEYS
+
+log = structlog.get_logger("issuer")
 
 ALGORITHM = "RS256"
 """The one that every relying party must know (OpenID Connect Discovery 3)."""
@@ -58,11 +61,18 @@ def rows(tx: Tx, ctx: Context) -> list[Any]:
 
 
 def opened(ctx: Context, found: list[Any]) -> list[Key]:
+    """Without those that no master key opens: what they signed is not ours any more, and others sign on."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    return [
-        Key(row.id, load_pem_private_key(ctx.core.keyring.open(row.sealed), None), row.created_at) for row in found
-    ]
+    keys = []
+    for row in found:
+        try:
+            pem = ctx.core.keyring.open(row.sealed)
+        except ValueError:
+            log.error("a key of the issuer can't be opened with any master key", kid=row.id)
+            continue
+        keys.append(Key(row.id, load_pem_private_key(pem, None), row.created_at))
+    return keys
 
 
 async def rotate(ctx: Context) -> None:

@@ -19,6 +19,8 @@ from skyhold.core.operator import keys
 from skyhold.events.tables import WEBHOOKS
 from skyhold.identity.auth.sessions import sessions
 from skyhold.identity.delegation.tables import CREDENTIALS
+from skyhold.identity.issuer import signing
+from skyhold.identity.issuer.tables import KEYS
 from tests.kit.cloud import Cloud, admin_of
 
 ROTATE = "/admin/v1/rotate-keys"
@@ -95,10 +97,28 @@ async def test_what_can_not_be_opened_is_told_and_keeps_nothing_else_from_being_
         assert signs_with_newest(cloud, await sealed(cloud, hook))
     for credential in sorted(credentials)[1:]:
         assert signs_with_newest(cloud, await sealed(cloud, credential, CREDENTIALS.c.blob))
+    told = await ana.get(f"/identity/v3/credentials/{sorted(credentials)[0]}", status=503)
+    assert "brings the key back" in told.json["error"]["message"]
     for path in [*(f"/events/v1/webhooks/{id}" for id in hooks),
                  *(f"/identity/v3/credentials/{id}" for id in credentials)]:
         await ana.delete(path, status=204)
     await cloud.admin.post(ROTATE, {}, status=204)
+
+
+async def test_an_issuer_s_key_that_cannot_be_opened_is_left_out_and_another_signs(cloud: Cloud) -> None:
+    ctx = context.internal(cloud.core)
+    known = {each.kid for each in await signing.keys(ctx)}
+    lost = await ctx.read(lambda tx, ctx: tx.all(sa.select(KEYS.c.id, KEYS.c.sealed)))
+    for row in lost:
+        await put(cloud, KEYS, row.id, sealed="not sealed at all")
+    cloud.core.shelf.pop(signing.SHELF)
+    shown = (await cloud.client().get("/identity/oidc/jwks", status=200)).json["keys"]
+    assert shown and not known & {each["kid"] for each in shown}
+    for row in lost:
+        await put(cloud, KEYS, row.id, sealed=row.sealed)
+    cloud.core.shelf.pop(signing.SHELF)
+    shown = (await cloud.client().get("/identity/oidc/jwks", status=200)).json["keys"]
+    assert known <= {each["kid"] for each in shown}, "the master key was found again"
 
 
 async def test_key_21_keys_rotate_by_themselves_when_they_are_old(cloud: Cloud) -> None:
