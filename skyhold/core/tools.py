@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -25,6 +26,10 @@ class ToolFailed(Exception):
     """The tool ended badly or did not end; the text is its last line."""
 
 
+class NotMade(Exception):
+    """What lies where a tool was to make a file is none that it made."""
+
+
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
     """`owner` is the user to become; None keeps ours. `file_mb` bounds each file that is written."""
 
@@ -33,6 +38,20 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: int = 30
     wall_s: float = 60.0
     file_mb: int | None = None
+
+
+def open_made(made: Path, owner: int | None) -> BinaryIO:
+    """What a tool made as this user (None: anybody), and nothing that it only names: we may be root, and a tool may
+    have been taken over by what it read. Raises NotMade."""
+    try:
+        fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotMade(made.name) from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or owner not in (None, found.st_uid):
+        os.close(fd)
+        raise NotMade(made.name)
+    return open(fd, "rb")
 
 
 async def run_tool(*argv: str, cwd: Path, fence: Fence) -> str:

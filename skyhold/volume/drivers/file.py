@@ -14,7 +14,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +26,7 @@ import msgspec
 
 from skyhold.core import qcow2
 from skyhold.core.blobs.file import sync_directory
-from skyhold.core.tools import Fence, ToolFailed, run_tool
+from skyhold.core.tools import Fence, NotMade, ToolFailed, open_made, run_tool
 from skyhold.image.drivers.bringing import BadImage, CantBring, bring
 from skyhold.image.drivers.sending import Refused, send
 from skyhold.volume.drivers.base import (
@@ -293,18 +292,10 @@ def _keep(made: Path, path: Path) -> None:
 
 
 def _opened(made: Path) -> BinaryIO:
-    """What a tool made, and nothing that it only names: we may be root, and a tool may have been taken over by what it
-    read."""
-    refused = VolumeFailed("The volume's file is not what the host made; it stays closed.")
     try:
-        fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise refused from error
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != (os.geteuid() or _NOBODY):
-        os.close(fd)
-        raise refused
-    return open(fd, "rb")
+        return open_made(made, os.geteuid() or _NOBODY)
+    except NotMade as error:
+        raise VolumeFailed("The volume's file is not what the host made; it stays closed.") from error
 
 
 def _give_away(brought: Path) -> None:

@@ -25,7 +25,7 @@ from skyhold.compute.drivers.qemu.command import volume_node
 from skyhold.compute.drivers.qemu.disks import DiskFile, check_space, files_of, no_room, trusted_header
 from skyhold.compute.drivers.qemu.guest import Guest
 from skyhold.compute.drivers.qemu.monitor import Monitor, Refused, poll
-from skyhold.core.tools import Fence, ToolFailed, run_tool
+from skyhold.core.tools import Fence, NotMade, ToolFailed, open_made, run_tool
 from skyhold.image.drivers import sending
 
 _COPY = "copy-"
@@ -193,17 +193,10 @@ async def _convert(guest: Guest, work: Path, source: dict[str, object], format_:
 
 
 def _opened(made: Path, guest: Guest) -> BinaryIO:
-    """What the guest's user made, and nothing that it only names: we are root, and this is sent to users."""
-    refused = GuestFailed("The copy of the disk is not what the host made; it is not sent.")
     try:
-        fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise refused from error
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or guest.folder.owner not in (None, found.st_uid):
-        os.close(fd)
-        raise refused
-    return open(fd, "rb")
+        return open_made(made, guest.folder.owner)
+    except NotMade as error:
+        raise GuestFailed("The copy of the disk is not what the host made; it is not sent.") from error
 
 
 def _check_space(guest: Guest) -> None:
