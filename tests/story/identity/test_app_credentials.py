@@ -94,15 +94,20 @@ async def test_invariant_4_roles_taken_from_the_owner_are_gone_from_the_credenti
     await sign_in(cloud, made, 401)
 
 
-async def test_a_credential_that_goes_with_a_role_takes_along_what_was_made_with_it_and_both_are_told(
-    cloud: Cloud,
-) -> None:
+async def with_key(cloud: Cloud, kind: str, blob: str) -> tuple[Persona, dict[str, Any], Client, dict[str, str]]:
+    """A user, an application credential, its client, and a credential that was made with it."""
     user = await cloud.project(["member", "reader"])
     made = await make(user, user.user_id, unrestricted=True)
     client = await client_of(cloud, made)
-    key = {"type": "ec2", "user_id": user.user_id, "project_id": user.project_id}
-    key["blob"] = '{"access": "a", "secret": "s"}'
+    key = {"type": kind, "user_id": user.user_id, "project_id": user.project_id, "blob": blob}
     key["id"] = (await client.post(f"{V3}/credentials", {"credential": key}, status=201)).json["credential"]["id"]
+    return user, made, client, key
+
+
+async def test_a_credential_that_goes_with_a_role_takes_along_what_was_made_with_it_and_both_are_told(
+    cloud: Cloud,
+) -> None:
+    user, made, _, key = await with_key(cloud, "ec2", '{"access": "a", "secret": "s"}')
     role = (await cloud.admin.get(f"{V3}/roles", {"name": "member"})).json["roles"][0]["id"]
     await cloud.admin.delete(f"{V3}/projects/{user.project_id}/users/{user.user_id}/roles/{role}", status=204)
     await cloud.admin.get(f"{V3}/credentials/{key['id']}", status=404)
@@ -116,11 +121,7 @@ async def test_a_credential_that_goes_with_a_role_takes_along_what_was_made_with
 async def test_a_credential_that_goes_with_its_project_takes_along_what_was_made_with_it_and_both_are_told(
     cloud: Cloud,
 ) -> None:
-    user = await cloud.project(["member", "reader"])
-    made = await make(user, user.user_id, unrestricted=True)
-    client = await client_of(cloud, made)
-    key = {"type": "cert", "user_id": user.user_id, "project_id": user.project_id, "blob": "-----BEGIN"}
-    key["id"] = (await client.post(f"{V3}/credentials", {"credential": key}, status=201)).json["credential"]["id"]
+    user, made, client, key = await with_key(cloud, "cert", "-----BEGIN")
     trust = {
         "trustor_user_id": user.user_id, "trustee_user_id": cloud.admin.user_id, "project_id": user.project_id,
         "impersonation": False, "roles": [{"name": "reader"}],
